@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT
+ * The public interface of libroperot: everything a program may rely on, and nothing about how it is done. */
+#ifndef ROPEROT_ROPEROT_H
+#define ROPEROT_ROPEROT_H
+
+/*
+ * roperot rotates query and key tensors by rotary position embedding (RoPE, arXiv 2104.09864) on CPUs.
+ *
+ * A vector of `rotary_dim` channels is read as rotary_dim/2 pairs (x0, x1). At position p, pair j becomes
+ *
+ *     y0 = x0 * cos(p w_j) - x1 * sin(p w_j)          w_j = inv_freq[j], by default base^(-2j / rotary_dim)
+ *     y1 = x0 * sin(p w_j) + x1 * cos(p w_j)
+ *
+ * Five nouns: frequencies (w_j and one attention factor), axis map (which position axis drives pair j), plan (all of
+ * that, immutable), tensor (a view), positions (a view). One verb: roperot_apply. A complete program:
+ *
+ *     roperot_config config = ROPEROT_CONFIG_INIT;
+ *     config.head_dim = 128;
+ *     config.base = 500000.0;
+ *     roperot_plan *plan;
+ *     if (roperot_plan_create(&config, &plan) != ROPEROT_OK) return report(roperot_last_error());
+ *     roperot_positions at = roperot_positions_offset(17);                        // token t is at position 17 + t
+ *     roperot_tensor qk[2] = { roperot_tensor_shd(q, ROPEROT_F32, tokens, 32, 128),
+ *                              roperot_tensor_shd(k, ROPEROT_F32, tokens, 8, 128) };
+ *     if (roperot_apply(plan, &at, qk, NULL, 2, NULL) != ROPEROT_OK) return report(roperot_last_error());
+ *     roperot_plan_destroy(plan);
+ *
+ * Promises
+ *  - The same inputs give the same bits on every ISA, CPU and thread count, for every token range, stride and cache
+ *    kind, in place or not (a NaN result is a NaN; its payload and sign are unspecified).
+ *  - A plan is immutable. Any number of threads may apply it at once; destroy it after they have finished.
+ *  - roperot_apply allocates nothing, takes no lock, prints nothing, never aborts, and uses at most 8 KiB of stack for
+ *    coefficients. It reads and writes no byte outside its views, and writes no byte that the call does not own.
+ *  - When a call fails, nothing has been written to any tensor.
+ *  - Tensors need the natural alignment of their element type only.
+ *  - Results are promised for callers in round-to-nearest without flush-to-zero; MXCSR/FPCR is obeyed, never changed.
+ *
+ * Structs that may grow start with `size`: set them from their ..._INIT and change fields. A size that is smaller than
+ * the first published version, a non-zero tail that this library does not know, or a non-zero reserved field is
+ * ROPEROT_ERROR_VERSION. Enums are passed as int32_t. Nothing here changes meaning within one major version.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define ROPEROT_VERSION_MAJOR 0
+#define ROPEROT_VERSION_MINOR 1
+#define ROPEROT_VERSION_PATCH 0
+#define ROPEROT_VERSION ((ROPEROT_VERSION_MAJOR << 16) | (ROPEROT_VERSION_MINOR << 8) | ROPEROT_VERSION_PATCH)
+
+#if defined _WIN32 && defined ROPEROT_BUILDING
+#define ROPEROT_API __declspec(dllexport)
+#elif defined __GNUC__
+#define ROPEROT_API __attribute__((visibility("default")))
+#else
+#define ROPEROT_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- status ---------------------------------------------------------------------------------------------------- */
+
+typedef enum roperot_status {
+    ROPEROT_OK = 0,
+    ROPEROT_ERROR_ARGUMENT,   /* a null pointer, an unknown enum value or flag, a parameter outside its range */
+    ROPEROT_ERROR_SHAPE,      /* shapes or strides of tensors or tables that are negative, overflow or do not agree */
+    ROPEROT_ERROR_DTYPE,      /* an unknown element type or a conversion that is not offered */
+    ROPEROT_ERROR_ALIAS,      /* views that overlap where they must not */
+    ROPEROT_ERROR_POSITION,   /* a position outside [0, max_positions), or a NaN or infinite coordinate */
+    ROPEROT_ERROR_ISA,        /* an instruction set that is unknown, not built in, or that this CPU cannot run */
+    ROPEROT_ERROR_MEMORY,     /* no memory, or a cache larger than a quarter of the machine's */
+    ROPEROT_ERROR_VERSION     /* a struct size or a reserved field that this library does not know */
+} roperot_status;
+
+/* The name of a status ("ROPEROT_OK", ...); "unknown status" for any other number. Static storage. */
+ROPEROT_API const char *roperot_status_name(int32_t status);
+
+/* The calling thread's last failure in one sentence: the argument, its value, what is allowed. "" if none has failed.
+ * Valid until the next roperot call of this thread. A successful call does not clear it. */
+ROPEROT_API const char *roperot_last_error(void);
+
+/* ROPEROT_VERSION of the library that is loaded. */
+ROPEROT_API uint32_t roperot_version(void);
+
+/* One line: version, compiler, ISAs built in, SLEEF or libm. Static storage. */
+ROPEROT_API const char *roperot_build_info(void);
+
+/* ---- instruction sets ------------------------------------------------------------------------------------------ */
+
+typedef enum roperot_isa {
+    ROPEROT_ISA_AUTO = 0,
+    ROPEROT_ISA_SCALAR,
+    ROPEROT_ISA_AVX2,     /* with F16C */
+    ROPEROT_ISA_AVX512,   /* F, BW, DQ, VL */
+    ROPEROT_ISA_NEON,
+    ROPEROT_ISA_SVE,
+    ROPEROT_ISA_RVV
+} roperot_isa;
+
+/* "auto", "scalar", "avx2", "avx512", "neon", "sve", "rvv"; NULL for any other number. */
+ROPEROT_API const char *roperot_isa_name(int32_t isa);
+
+/* 1 if the ISA is built in and this CPU and operating system can run it, else 0. AUTO is usable if best() is not 0. */
+ROPEROT_API int32_t roperot_isa_usable(int32_t isa);
+
+/* Why an ISA is not usable ("not built in", "this CPU has no AVX-512 BW", ...), or "usable". Never NULL. */
+ROPEROT_API const char *roperot_isa_reason(int32_t isa);
+
+/* What AUTO picks. The environment variable ROPEROT_ISA (a name as above), read once per process, decides if it is set;
+ * 0 if it names something unknown or unusable, and then every plan with isa AUTO fails with ROPEROT_ERROR_ISA. */
+ROPEROT_API int32_t roperot_isa_best(void);
+
+/* ---- frequencies and axis maps: pure functions on plain arrays -------------------------------------------------- */
+
+typedef struct roperot_scaling {
+    uint32_t size;
+    int32_t kind;
+} roperot_scaling;
+
+/* inv_freq[j] in radians per position for j < pairs (pairs = rotary_dim / 2), and *attention_factor, by the rule that
+ * `scaling` names; scaling NULL is the default rule base^(-2j / rotary_dim), correctly rounded, with factor 1.
+ * Pure: no state, thread safe. Nothing is written on failure. attention_factor may be NULL. */
+ROPEROT_API int32_t roperot_frequencies(const roperot_scaling *scaling, int32_t rotary_dim, double base,
+                                        double *inv_freq, int32_t pairs, double *attention_factor);
+
+typedef struct roperot_sections {
+    uint32_t size;
+    int32_t kind, count;
+    int32_t section[4];
+    int32_t reserved;
+} roperot_sections;
+
+/* axis[j] = the position axis (0..3) that drives pair j, and, if frequency_index is not NULL, which frequency pair j
+ * uses (j itself, except where a scheme restarts its frequencies per section). Both arrays are `pairs` long.
+ * Pure, thread safe. Nothing is written on failure. */
+ROPEROT_API int32_t roperot_axis_map(const roperot_sections *sections, int32_t pairs, uint8_t *axis,
+                                     int32_t *frequency_index);
+
+/* ---- tensors --------------------------------------------------------------------------------------------------- */
+
+typedef enum roperot_dtype { ROPEROT_F32 = 1, ROPEROT_F16 = 2, ROPEROT_BF16 = 3 } roperot_dtype;
+
+/* A view of [batch, token, head, dim]. Passed in arrays; 88 bytes where pointers have 8, frozen. */
+typedef struct roperot_tensor {
+    void *data;           /* element [0, 0, 0, 0]; of a src it is written only in place */
+    int32_t dtype, flags; /* a roperot_dtype; flags must be 0 */
+    int64_t shape[4];     /* batch, token, head, dim; dim = the plan's head_dim */
+    int64_t stride[4];    /* in elements; stride[3] == 1, the others any sign; ignored where shape is 1 */
+    const void *reserved; /* NULL */
+} roperot_tensor;
+
+/* ---- positions ------------------------------------------------------------------------------------------------- */
+
+typedef enum roperot_positions_kind {
+    ROPEROT_POSITIONS_OFFSET = 0, /* token t of every batch row: offset + t */
+    ROPEROT_POSITIONS_IDS,        /* offset + ids[axis * axis_stride + b * batch_stride + t * token_stride] */
+    ROPEROT_POSITIONS_STARTS,     /* offset + ids[b * batch_stride] + t, on axis a + a * axis_stride */
+    ROPEROT_POSITIONS_RAGGED      /* batch 1; token t of sequence s, cu[s] <= t < cu[s + 1]: offset + ids[s] + t - cu[s] */
+} roperot_positions_kind;
+
+typedef enum roperot_positions_type {
+    ROPEROT_POSITIONS_I32 = 1,
+    ROPEROT_POSITIONS_I64 = 2,
+    ROPEROT_POSITIONS_F32 = 3, /* real coordinates, IDS only: angles on the fly, any finite |x| < 2^31 */
+    ROPEROT_POSITIONS_F64 = 4
+} roperot_positions_type;
+
+typedef struct roperot_positions {
+    uint32_t size;
+    int32_t kind;                                   /* a roperot_positions_kind */
+    int32_t type;                                   /* of ids; ignored by OFFSET and where ids is NULL */
+    int32_t axes;                                   /* the plan's, or 1 (0 means 1): the same position on every axis */
+    int64_t offset;                                 /* added to every integer position */
+    const void *ids;                                /* NULL = zeros for STARTS and RAGGED; unused by OFFSET */
+    int64_t axis_stride, batch_stride, token_stride; /* in elements; 0 broadcasts. STARTS: batch_stride steps from row to
+                                                       row; RAGGED: batch_stride from sequence to sequence */
+    const void *cu_seqlens;                         /* RAGGED: sequences + 1 non-decreasing ends, from 0 to tokens */
+    int32_t cu_type;                                /* 1 int32, 2 int64 */
+    int32_t sequences;
+} roperot_positions;
+
+/* ---- cos/sin tables -------------------------------------------------------------------------------------------- */
+
+typedef enum roperot_table_width {
+    ROPEROT_TABLE_HALF = 0,       /* one value per pair */
+    ROPEROT_TABLE_FULL_HALVES = 1, /* two per pair: c0 .. c(n-1), c0 .. c(n-1) (Hugging Face) */
+    ROPEROT_TABLE_FULL_REPEAT = 2  /* two per pair: c0, c0, c1, c1, ... */
+} roperot_table_width;
+
+/* Somebody's cos/sin rows: value of pair j at row p is cos[p * row_stride + j * element_stride]. Borrowed by a plan
+ * (and then outliving it), or filled by roperot_cos_sin. cos||sin in one row: sin = cos + width; (cos, sin)
+ * interleaved: element_stride 2, sin = cos + 1. */
+typedef struct roperot_table {
+    uint32_t size;
+    int32_t dtype;
+    void *cos, *sin;
+    int64_t rows, row_stride, element_stride; /* strides in elements */
+    int32_t width;                            /* a roperot_table_width */
+    int32_t reserved;
+} roperot_table;
+
+/* ---- plans ----------------------------------------------------------------------------------------------------- */
+
+enum { ROPEROT_PAIR_HALF = 1,         /* (j, j + rotary_dim/2): NeoX, Llama in Hugging Face, "rotate half" */
+       ROPEROT_PAIR_INTERLEAVED = 2   /* (2j, 2j + 1): RoFormer, GPT-J, Llama as Meta published it */ };
+enum { ROPEROT_ANGLES_EXACT = 0,      /* cos and sin of the exact product p * w_j */
+       ROPEROT_ANGLES_F32             /* of fl32(fl32(p) * fl32(w_j)): what PyTorch models were trained with */ };
+enum { ROPEROT_CACHE_AUTO = 0,        /* BORROWED if table is set; else FULL if max_positions is given and it fits in
+                                         64 MiB, or with F32 angles; else FACTORED */
+       ROPEROT_CACHE_FULL,            /* one f32 row per position */
+       ROPEROT_CACHE_FACTORED,        /* 64 KiB per pair serve every position below 2^31 */
+       ROPEROT_CACHE_BORROWED         /* the caller's table */ };
+enum { ROPEROT_BOUNDS_ERROR = 0,      /* a position outside the bounds is ROPEROT_ERROR_POSITION */
+       ROPEROT_BOUNDS_IDENTITY,       /* such a token is copied: not rotated, not scaled, only re-paired or converted */
+       ROPEROT_BOUNDS_CLAMP           /* each axis goes to the nearest end */ };
+
+typedef struct roperot_config {
+    uint32_t size;
+    int32_t head_dim;        /* 2 .. 65536; an odd one needs an explicit rotary_dim */
+    int32_t rotary_dim;      /* even, >= 2; 0 = head_dim. Other channels pass through: byte for byte in one dtype, else
+                                converted with one rounding */
+    int32_t rotary_offset;   /* even; first rotated channel */
+    int32_t pairing;         /* ROPEROT_PAIR_HALF or _INTERLEAVED; 0 is an error */
+    int32_t pairing_out;     /* the same for what is written; 0 = pairing. Another one: out of place, one dtype */
+    int32_t pairs, axes;     /* pairs: length of inv_freq and axis, rotary_dim / 2, or 0 with both NULL; axes 1..4, 0 = 1 */
+    double base;             /* finite, > 0; used when inv_freq is NULL and the cache is not BORROWED */
+    double attention_factor; /* finite, > 0: multiplies cos and sin (YaRN, longrope) */
+    const double *inv_freq;  /* copied; NULL = base^(-2j / rotary_dim). Finite, |w| <= 65536; 0 and negative allowed */
+    const uint8_t *axis;     /* copied; axis[j] < axes; needed when axes > 1 */
+    int32_t angles, cache;
+    int64_t max_positions;   /* valid positions are [0, max_positions): 1 .. 2^31; 0 = 2^31 (BORROWED: table->rows) */
+    const roperot_table *table;
+    int32_t bounds;
+    int32_t isa;             /* ROPEROT_ISA_AUTO, or exactly this one or ROPEROT_ERROR_ISA */
+} roperot_config;
+
+typedef struct roperot_plan roperot_plan;
+
+/* Builds a plan and its cache. *plan is NULL on failure. Reads `config` and what it points to only during the call,
+ * except a borrowed table. Thread safe. */
+ROPEROT_API int32_t roperot_plan_create(const roperot_config *config, roperot_plan **plan);
+
+/* Frees a plan; no call may be using it. NULL is fine. */
+ROPEROT_API void roperot_plan_destroy(roperot_plan *plan);
+
+typedef struct roperot_plan_info {
+    uint32_t size;
+    int32_t isa, head_dim, rotary_dim, rotary_offset, pairing, pairing_out, pairs, axes, angles, cache, bounds;
+    int64_t max_positions, cache_bytes;
+    double attention_factor;
+    const double *inv_freq; /* the plan's own, pairs long; NULL: BORROWED */
+    const uint8_t *axis;    /* the plan's own, pairs long; NULL: one axis */
+    const char *kernel[3];  /* names of the kernels for f32, f16, bf16; static storage */
+} roperot_plan_info;
+
+/* What a plan resolved to: no AUTO and no 0 remains. Pointers live as long as the plan. Thread safe. */
+ROPEROT_API int32_t roperot_plan_describe(const roperot_plan *plan, roperot_plan_info *info);
+
+/* Fills dst with the cos and sin (times the attention factor) that the plan would use for batch x tokens positions:
+ * row b * tokens + t, in dst's dtype (one rounding from f32), strides and width. dst->rows >= batch * tokens; dst must
+ * not overlap the positions. Allocates nothing. Thread safe. */
+ROPEROT_API int32_t roperot_cos_sin(const roperot_plan *plan, const roperot_positions *positions, int64_t batch,
+                                    int64_t tokens, const roperot_table *dst);
+
+/* ---- the verb -------------------------------------------------------------------------------------------------- */
+
+enum { ROPEROT_INVERSE = 1,          /* the transpose: backward pass, un-rotate (it multiplies by the attention factor too) */
+       ROPEROT_PURE_ROTATION = 2,    /* attention factor 1: shifting a K cache */
+       ROPEROT_SIGNED_POSITIONS = 4  /* p < 0 rotates back; positions in (-max_positions, max_positions) */ };
+
+typedef struct roperot_options {
+    uint32_t size, flags;           /* ROPEROT_INVERSE | ... */
+    int64_t token_begin, token_end; /* only tokens with token_begin <= b * tokens + t < token_end; an empty range is OK */
+    void (*parallel_for)(void *ctx, int64_t tasks, void (*task)(void *arg, int64_t index), void *arg);
+    void *ctx;
+    int32_t threads, reserved;      /* with parallel_for: at most this many tasks; small calls stay in this thread */
+} roperot_options;
+
+/* Rotates src[i] into dst[i] for i < count; dst NULL = in place. All tensors share batch and tokens; each has its own
+ * dtype, heads and strides. src and dst have one dtype, or one of them is f32.
+ * Zero batch, tokens, heads or count is OK and touches nothing (strides and pointers are not checked then).
+ * Aliasing: dst[i] equal to src[i] in data, dtype and strides is in place (needs pairing_out == pairing). Otherwise the
+ * hulls of the bytes must be disjoint, or both views share batch and token strides and no row block (one token's
+ * heads x dim) of one meets any row block, of any token, of the other (slots of one packed QKV buffer). The same holds
+ * between any two tensors of a call of which one is written. A written tensor that overlaps itself, and any other
+ * overlap, is ROPEROT_ERROR_ALIAS. options NULL = defaults. Thread safe. */
+ROPEROT_API int32_t roperot_apply(const roperot_plan *plan, const roperot_positions *positions,
+                                  const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
+                                  const roperot_options *options);
+
+/* ---- initialisers and helpers ----------------------------------------------------------------------------------- */
+
+#define ROPEROT_SCALING_INIT { sizeof(roperot_scaling), 0 }
+#define ROPEROT_SECTIONS_INIT { sizeof(roperot_sections), 0, 0, { 0, 0, 0, 0 }, 0 }
+#define ROPEROT_POSITIONS_INIT { sizeof(roperot_positions), ROPEROT_POSITIONS_OFFSET, 0, 1, 0, NULL, 0, 0, 0, NULL, 0, 0 }
+#define ROPEROT_TABLE_INIT { sizeof(roperot_table), ROPEROT_F32, NULL, NULL, 0, 0, 1, ROPEROT_TABLE_HALF, 0 }
+#define ROPEROT_CONFIG_INIT { sizeof(roperot_config), 0, 0, 0, ROPEROT_PAIR_HALF, 0, 0, 1, 10000.0, 1.0, NULL, NULL, \
+                              ROPEROT_ANGLES_EXACT, ROPEROT_CACHE_AUTO, 0, NULL, ROPEROT_BOUNDS_ERROR, ROPEROT_ISA_AUTO }
+#define ROPEROT_PLAN_INFO_INIT { sizeof(roperot_plan_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, NULL, NULL, \
+                                 { NULL, NULL, NULL } }
+#define ROPEROT_OPTIONS_INIT { sizeof(roperot_options), 0, 0, INT64_MAX, NULL, NULL, 0, 0 }
+
+/* Contiguous views: [tokens, heads, dim], [batch, tokens, heads, dim] and [batch, heads, tokens, dim]. Products of the
+ * shape must fit in int64_t; roperot_apply checks what it is given, not how it was computed. */
+static inline roperot_tensor roperot_tensor_bshd(void *data, int32_t dtype, int64_t batch, int64_t tokens, int64_t heads,
+                                                 int64_t dim)
+{
+    const roperot_tensor view = { data, dtype, 0, { batch, tokens, heads, dim },
+                                  { tokens * heads * dim, heads * dim, dim, 1 }, NULL };
+    return view;
+}
+
+static inline roperot_tensor roperot_tensor_shd(void *data, int32_t dtype, int64_t tokens, int64_t heads, int64_t dim)
+{
+    return roperot_tensor_bshd(data, dtype, 1, tokens, heads, dim);
+}
+
+static inline roperot_tensor roperot_tensor_bhsd(void *data, int32_t dtype, int64_t batch, int64_t heads, int64_t tokens,
+                                                 int64_t dim)
+{
+    const roperot_tensor view = { data, dtype, 0, { batch, tokens, heads, dim },
+                                  { heads * tokens * dim, dim, tokens * dim, 1 }, NULL };
+    return view;
+}
+
+/* Token t of every batch row is at position first + t. */
+static inline roperot_positions roperot_positions_offset(int64_t first)
+{
+    roperot_positions positions = ROPEROT_POSITIONS_INIT;
+    positions.offset = first;
+    return positions;
+}
+
+/* ids[b * batch_stride + t], in elements; batch_stride 0: the same ids for every batch row. */
+static inline roperot_positions roperot_positions_i32(const int32_t *ids, int64_t batch_stride)
+{
+    roperot_positions positions = ROPEROT_POSITIONS_INIT;
+    positions.kind = ROPEROT_POSITIONS_IDS;
+    positions.type = ROPEROT_POSITIONS_I32;
+    positions.ids = ids;
+    positions.batch_stride = batch_stride;
+    positions.token_stride = 1;
+    return positions;
+}
+
+static inline roperot_positions roperot_positions_i64(const int64_t *ids, int64_t batch_stride)
+{
+    roperot_positions positions = ROPEROT_POSITIONS_INIT;
+    positions.kind = ROPEROT_POSITIONS_IDS;
+    positions.type = ROPEROT_POSITIONS_I64;
+    positions.ids = ids;
+    positions.batch_stride = batch_stride;
+    positions.token_stride = 1;
+    return positions;
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif
