@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ * Statuses, the thread's last error and versioned structs; it must not know any other part of the library. */
+#include "status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config.h"
+
+static _Thread_local char last_error[320];
+
+int32_t roperot_fail(int32_t status, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(last_error, sizeof last_error, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+const char *roperot_last_error(void)
+{
+    return last_error;
+}
+
+const char *roperot_status_name(int32_t status)
+{
+    switch (status) {
+    case ROPEROT_OK: return "ROPEROT_OK";
+    case ROPEROT_ERROR_ARGUMENT: return "ROPEROT_ERROR_ARGUMENT";
+    case ROPEROT_ERROR_SHAPE: return "ROPEROT_ERROR_SHAPE";
+    case ROPEROT_ERROR_DTYPE: return "ROPEROT_ERROR_DTYPE";
+    case ROPEROT_ERROR_ALIAS: return "ROPEROT_ERROR_ALIAS";
+    case ROPEROT_ERROR_POSITION: return "ROPEROT_ERROR_POSITION";
+    case ROPEROT_ERROR_ISA: return "ROPEROT_ERROR_ISA";
+    case ROPEROT_ERROR_MEMORY: return "ROPEROT_ERROR_MEMORY";
+    case ROPEROT_ERROR_VERSION: return "ROPEROT_ERROR_VERSION";
+    default: return "unknown status";
+    }
+}
+
+int32_t roperot_check_size(const void *data, uint32_t first, uint32_t known, const char *name)
+{
+    uint32_t size;
+    memcpy(&size, data, sizeof size);
+    if (size == known) return ROPEROT_OK;
+    if (size < first)
+        return roperot_fail(ROPEROT_ERROR_VERSION, "%s.size is %u; it must be at least %u (use the INIT macro)", name,
+                            (unsigned)size, (unsigned)first);
+    const unsigned char *const bytes = data;
+    for (uint32_t i = known; i < size; i++)
+        if (bytes[i])
+            return roperot_fail(ROPEROT_ERROR_VERSION,
+                                "%s.size is %u and byte %u is not zero; this library (%d.%d.%d) knows the first %u bytes",
+                                name, (unsigned)size, (unsigned)i, ROPEROT_VERSION_MAJOR, ROPEROT_VERSION_MINOR,
+                                ROPEROT_VERSION_PATCH, (unsigned)known);
+    return ROPEROT_OK;
+}
+
+uint32_t roperot_version(void)
+{
+    return ROPEROT_VERSION;
+}
+
+const char *roperot_build_info(void)
+{
+    return ROPEROT_BUILD_INFO;
+}

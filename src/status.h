@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ * How library code reports failure: a status and one sentence per thread; it must not know what failed. */
+#ifndef ROPEROT_STATUS_H
+#define ROPEROT_STATUS_H
+
+#include <roperot/roperot.h>
+
+#if defined __GNUC__
+#define ROPEROT_PRINTF(f, a) __attribute__((format(printf, f, a), cold, noinline))
+#else
+#define ROPEROT_PRINTF(f, a)
+#endif
+
+/* Stores the sentence for roperot_last_error and returns `status`: `return roperot_fail(ROPEROT_ERROR_SHAPE, "...")`.
+ * The sentence names the argument, its value and what is allowed. */
+int32_t roperot_fail(int32_t status, const char *format, ...) ROPEROT_PRINTF(2, 3);
+
+/* The rule of every struct that starts with `size`: known is sizeof here, first is the size it was first published with.
+ * OK, or ROPEROT_ERROR_VERSION with a sentence that calls the struct `name`. */
+int32_t roperot_check_size(const void *data, uint32_t first, uint32_t known, const char *name);
+
+#endif
