@@ -114,26 +114,130 @@ ROPEROT_API int32_t roperot_isa_best(void);
 
 /* ---- frequencies and axis maps: pure functions on plain arrays -------------------------------------------------- */
 
+/* Symbols: d = rotary_dim in channels, j = pair (0 <= j < d/2), b = base, w0_j = b^(-2j/d) in radians per position (the f64
+ * nearest to it), f = factor, L0 = original_length and L = length in positions, A = the attention factor, which
+ * multiplies cos and sin. Unless a kind says otherwise A = 1. Whatever the kind, a non-zero scaling.attention_factor wins.
+ * Every kind is evaluated in f64 by one written sequence of operations, the same bits on every machine (with SLEEF).
+ * Formulas with their sources, and the call for each model family: docs/schemes.md. */
+typedef enum roperot_scaling_kind {
+    /* w0_j. Source: RoFormer, arXiv 2104.09864. */
+    ROPEROT_SCALING_DEFAULT = 0,
+
+    /* w0_j / f. Position interpolation, arXiv 2306.15595; rope_type "linear". f = 1 / ggml's freq_scale. */
+    ROPEROT_SCALING_LINEAR,
+
+    /* b' = b f^(d/(d-2)), w_j = b'^(-2j/d). "NTK-aware" (bloc97); Hunyuan's `alpha`, lucidrains' theta_rescale_factor. */
+    ROPEROT_SCALING_NTK,
+
+    /* w_j = (b f)^(-2j/d) / f^(2/d). Su's "NTK-RoPE-fixed"; vLLM's rope_type "ntk" without mixed_b. */
+    ROPEROT_SCALING_NTK_FIXED,
+
+    /* w_j = w0_j exp(-a (j+1)^mixed_b), a = ln f / (d/2)^mixed_b. Su's "NTK-RoPE-mixed"; vLLM's "ntk" with mixed_b (0.625). */
+    ROPEROT_SCALING_NTK_MIXED,
+
+    /* b' = b (f max(L, L0)/L0 - (f - 1))^(d/(d-2)), w_j = b'^(-2j/d). transformers' rope_type "dynamic" with L0 =
+     * max_position_embeddings. length is the caller's: keys rotated at one L do not fit queries rotated at another. */
+    ROPEROT_SCALING_DYNAMIC_NTK,
+
+    /* YaRN, arXiv 2309.00071, as transformers' rope_type "yarn":
+     *     c(n) = d ln(L0 / (2 pi n)) / (2 ln b), low = c(beta_fast), high = c(beta_slow); truncate: floor and ceil;
+     *     low = max(low, 0), high = min(high, d - 1); if equal, high += 0.001
+     *     e_j = (1 - clip((j - low) / (high - low), 0, 1)) ext_factor, w_j = w0_j/f (1 - e_j) + w0_j e_j
+     *     A = g(mscale) / g(mscale_all_dim) if neither is 0, else g(1);  g(m) = 0.1 m ln f + 1, and 1 where f <= 1;
+     *     times attn_factor. ext_factor and attn_factor (1 in transformers) are vLLM's extrapolation_factor, attn_factor. */
+    ROPEROT_SCALING_YARN,
+
+    /* What ggml_rope_ext computes, in f64, with u_j = w0_j / factors[j] (factors NULL: 1), s = freq_scale, low and high
+     * always floored and ceiled, clamped to [0, d - 1]:
+     *     e_j = (1 - clip((j - low) / max(0.001, high - low), 0, 1)) ext_factor, w_j = s u_j (1 - e_j) + u_j e_j
+     *     A = attn_factor (1 + 0.1 ln(1/s)) if ext_factor != 0, else attn_factor. factor, mscale, truncate: not used. */
+    ROPEROT_SCALING_YARN_GGML,
+
+    /* l = 2 pi / w0_j; l < L0/high_freq_factor: w0_j; l > L0/low_freq_factor: w0_j/f; between them, with t =
+     * (L0/l - low_freq_factor) / (high_freq_factor - low_freq_factor): (1 - t) w0_j/f + t w0_j. rope_type "llama3". */
+    ROPEROT_SCALING_LLAMA3,
+
+    /* w0_j / factors[j]: pass long_factor or short_factor, the choice is the caller's. A = sqrt(1 + ln f / ln L0), and 1
+     * where f <= 1; f = max_position_embeddings / L0 unless the config says factor. arXiv 2402.13753; "longrope", "su". */
+    ROPEROT_SCALING_LONGROPE,
+
+    /* w0_j / f for the first floor(partial_rotary_factor d / 2) pairs, 0 for the others: rotary_dim is the whole head
+     * (the denominator of the exponent too). transformers' rope_type "proportional" (Gemma 4). */
+    ROPEROT_SCALING_PROPORTIONAL,
+
+    /* w0_j / (f factors[j]). ggml's freq_factors (rope_freqs.weight), f = 1 / freq_scale. */
+    ROPEROT_SCALING_FACTORS,
+
+    /* factors[j] itself, in radians per position: |w| <= 65536; 0 and negative are fine. base is not used. */
+    ROPEROT_SCALING_RAW,
+
+    /* 1 / factors[j]: positions per radian (MLX's `freqs`); not 0, infinity means no rotation. base is not used. */
+    ROPEROT_SCALING_PERIODS
+} roperot_scaling_kind;
+
 typedef struct roperot_scaling {
     uint32_t size;
-    int32_t kind;
+    int32_t kind;                    /* a roperot_scaling_kind; members that a kind does not mention are not read */
+    double factor;                   /* f > 0, 1 */
+    double attention_factor;         /* A > 0; 0: as the kind defines it */
+    int64_t original_length;         /* L0 >= 1; no default */
+    int64_t length;                  /* L >= 1: dynamic NTK; no default */
+    double beta_fast, beta_slow;     /* > 0: rotations within L0 where the ramp starts and ends; 32, 1 */
+    double mscale, mscale_all_dim;   /* >= 0; 0: not given */
+    double ext_factor, attn_factor;  /* finite, 1; attn_factor > 0 */
+    double freq_scale;               /* s > 0, 1: ggml's name for 1/f */
+    double low_freq_factor, high_freq_factor; /* 0 < low < high; 1, 4 */
+    double mixed_b;                  /* > 0, 0.625 */
+    double partial_rotary_factor;    /* in (0, 1], 1 */
+    const double *factors;           /* factor_count values, finite and > 0 unless the kind says otherwise */
+    int32_t factor_count;            /* rotary_dim / 2 (0 with factors NULL) */
+    int32_t truncate;                /* 1; 0: "truncate": false (gpt-oss) */
 } roperot_scaling;
 
-/* inv_freq[j] in radians per position for j < pairs (pairs = rotary_dim / 2), and *attention_factor, by the rule that
- * `scaling` names; scaling NULL is the default rule base^(-2j / rotary_dim), correctly rounded, with factor 1.
- * Pure: no state, thread safe. Nothing is written on failure. attention_factor may be NULL. */
+/* inv_freq[j] in radians per position for j < pairs (pairs = rotary_dim / 2, rotary_dim even, 2 .. 65536), and
+ * *attention_factor, by the rule that `scaling` names; scaling NULL is ROPEROT_SCALING_DEFAULT. A parameter that is not
+ * finite or outside its range, a factor_count other than pairs, and a frequency that would not be finite are
+ * ROPEROT_ERROR_ARGUMENT. inv_freq may be scaling->factors. attention_factor may be NULL.
+ * Pure: no state, thread safe, independent of the caller's rounding mode. Nothing is written on failure. */
 ROPEROT_API int32_t roperot_frequencies(const roperot_scaling *scaling, int32_t rotary_dim, double base,
                                         double *inv_freq, int32_t pairs, double *attention_factor);
+
+/* Which position axis drives pair j. s = section; a section counts pairs, and all sections together are `pairs`, with
+ * the interleaved kinds reaching exactly s pairs each. Any other map: fill roperot_config.axis yourself. */
+typedef enum roperot_sections_kind {
+    /* One axis: every pair 0. count 0. */
+    ROPEROT_SECTIONS_NONE = 0,
+
+    /* The first s[0] pairs axis 0, the next s[1] axis 1, ...; count 1..4, sections may be 0. M-RoPE of Qwen2-VL
+     * (mrope_section [16, 24, 24]), ggml's MROPE, Hunyuan's XD-RoPE (four rows). */
+    ROPEROT_SECTIONS_CONTIGUOUS,
+
+    /* j % 3 == 1 and j < 3 s[1]: axis 1; j % 3 == 2 and j < 3 s[2]: axis 2; else axis 0. count 3. Qwen3-VL [24, 20, 20]. */
+    ROPEROT_SECTIONS_INTERLEAVED,
+
+    /* ggml's IMROPE: as INTERLEAVED, but axis 0 only where j % 3 == 0 and j < 3 s[0]; anything else is axis 3, which
+     * llama.cpp feeds with 0 for text. count 4, s[3] usually 0: with [24, 20, 20, 0] pairs 61 and 62 are axis 3. Only
+     * the sum is checked, because that is how such a section list is used. */
+    ROPEROT_SECTIONS_INTERLEAVED_GGML,
+
+    /* 2-D vision: as CONTIGUOUS, and frequency_index restarts at 0 in each section. count 2..4. ggml's VISION, Qwen2-VL's
+     * ViT (rows, then columns), Llama 4's vision tower (columns, rows; interleaved pairs). */
+    ROPEROT_SECTIONS_AXIAL,
+
+    /* Ernie-4.5-VL: s = h, w, t with h == w; the first h + w pairs alternate axis 1, axis 2; the last t are axis 0. count 3. */
+    ROPEROT_SECTIONS_ERNIE
+} roperot_sections_kind;
 
 typedef struct roperot_sections {
     uint32_t size;
     int32_t kind, count;
-    int32_t section[4];
+    int32_t section[4]; /* >= 0; those from count on must be 0 */
     int32_t reserved;
 } roperot_sections;
 
 /* axis[j] = the position axis (0..3) that drives pair j, and, if frequency_index is not NULL, which frequency pair j
- * uses (j itself, except where a scheme restarts its frequencies per section). Both arrays are `pairs` long.
+ * uses: inv_freq[j] = frequency[frequency_index[j]] (j itself, except where a kind restarts its frequencies per section).
+ * Both arrays are `pairs` long, 1 .. 32768. Sections that do not add up to `pairs` are ROPEROT_ERROR_ARGUMENT.
  * Pure, thread safe. Nothing is written on failure. */
 ROPEROT_API int32_t roperot_axis_map(const roperot_sections *sections, int32_t pairs, uint8_t *axis,
                                      int32_t *frequency_index);
@@ -292,7 +396,8 @@ ROPEROT_API int32_t roperot_apply(const roperot_plan *plan, const roperot_positi
 
 /* ---- initialisers and helpers ----------------------------------------------------------------------------------- */
 
-#define ROPEROT_SCALING_INIT { sizeof(roperot_scaling), 0 }
+#define ROPEROT_SCALING_INIT { sizeof(roperot_scaling), ROPEROT_SCALING_DEFAULT, 1.0, 0.0, 0, 0, 32.0, 1.0, 0.0, 0.0, 1.0, \
+                               1.0, 1.0, 1.0, 4.0, 0.625, 1.0, NULL, 0, 1 }
 #define ROPEROT_SECTIONS_INIT { sizeof(roperot_sections), 0, 0, { 0, 0, 0, 0 }, 0 }
 #define ROPEROT_POSITIONS_INIT { sizeof(roperot_positions), ROPEROT_POSITIONS_OFFSET, 0, 1, 0, NULL, 0, 0, 0, NULL, 0, 0 }
 #define ROPEROT_TABLE_INIT { sizeof(roperot_table), ROPEROT_F32, NULL, NULL, 0, 0, 1, ROPEROT_TABLE_HALF, 0 }

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT
+ * roperot_axis_map: section schemes as one array of axes; it must not know frequencies, positions or plans. */
+#include <stddef.h>
+
+#include "status.h"
+
+enum { MAX_PAIRS = 32768, MAX_AXES = 4 };
+
+/* Where pair j gets its position and its frequency from. */
+typedef struct source {
+    int32_t axis, frequency;
+} source;
+
+static source contiguous(const int32_t *section, int32_t j)
+{
+    source pair = { 0, j };
+    while (pair.frequency >= section[pair.axis]) pair.frequency -= section[pair.axis++];
+    return pair;
+}
+
+static source source_none(const int32_t *section, int32_t j)
+{
+    (void)section;
+    return (source){ 0, j };
+}
+
+static source source_contiguous(const int32_t *section, int32_t j)
+{
+    return (source){ contiguous(section, j).axis, j };
+}
+
+static source source_axial(const int32_t *section, int32_t j)
+{
+    return contiguous(section, j);
+}
+
+static source source_interleaved(const int32_t *section, int32_t j)
+{
+    const int32_t lane = j % 3;
+    return (source){ j < 3 * section[lane] ? lane : 0, j };
+}
+
+static source source_interleaved_ggml(const int32_t *section, int32_t j)
+{
+    const int32_t lane = j % 3;
+    return (source){ j < 3 * section[lane] ? lane : 3, j };
+}
+
+static source source_ernie(const int32_t *section, int32_t j)
+{
+    return (source){ j < section[0] + section[1] ? 1 + j % 2 : 0, j };
+}
+
+/* first, last: which counts the kind takes. owner: which section fills axis a, for kinds whose pairs are counted. */
+static const struct scheme {
+    const char *name;
+    int32_t first, last;
+    source (*find)(const int32_t *section, int32_t j);
+    int32_t counted, owner[MAX_AXES];
+} schemes[] = {
+    [ROPEROT_SECTIONS_NONE] = { "NONE", 0, 0, source_none, 0, { 0 } },
+    [ROPEROT_SECTIONS_CONTIGUOUS] = { "CONTIGUOUS", 1, 4, source_contiguous, 0, { 0 } },
+    [ROPEROT_SECTIONS_INTERLEAVED] = { "INTERLEAVED", 3, 3, source_interleaved, 1, { 0, 1, 2, 3 } },
+    [ROPEROT_SECTIONS_INTERLEAVED_GGML] = { "INTERLEAVED_GGML", 4, 4, source_interleaved_ggml, 0, { 0 } },
+    [ROPEROT_SECTIONS_AXIAL] = { "AXIAL", 2, 4, source_axial, 0, { 0 } },
+    [ROPEROT_SECTIONS_ERNIE] = { "ERNIE", 3, 3, source_ernie, 1, { 2, 0, 1, 3 } },
+};
+
+static int32_t check_sum(const roperot_sections *sections, const struct scheme *scheme, int32_t pairs)
+{
+    if (sections->count < scheme->first || sections->count > scheme->last)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "sections.count is %d; %s takes %d..%d", (int)sections->count,
+                            scheme->name, (int)scheme->first, (int)scheme->last);
+    int64_t sum = 0;
+    for (int32_t i = 0; i < MAX_AXES; i++) {
+        const int32_t s = sections->section[i];
+        if (s < 0)
+            return roperot_fail(ROPEROT_ERROR_ARGUMENT, "sections.section[%d] is %d; it must be >= 0", (int)i, (int)s);
+        if (s > 0 && i >= sections->count)
+            return roperot_fail(ROPEROT_ERROR_ARGUMENT, "sections.section[%d] is %d; from count = %d on it must be 0",
+                                (int)i, (int)s, (int)sections->count);
+        sum += s;
+    }
+    if (sections->count && sum != pairs)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "sections add up to %lld; they must add up to pairs = %d",
+                            (long long)sum, (int)pairs);
+    return ROPEROT_OK;
+}
+
+/* An interleaved list that does not reach its own counts is a mistake: 3 s[1] beyond `pairs` leaves axis 1 short. */
+static int32_t check_counts(const roperot_sections *sections, const struct scheme *scheme, int32_t pairs)
+{
+    int32_t reached[MAX_AXES] = { 0 };
+    for (int32_t j = 0; j < pairs; j++) reached[scheme->find(sections->section, j).axis]++;
+    for (int32_t a = 0; a < MAX_AXES; a++) {
+        const int32_t i = scheme->owner[a];
+        if (reached[a] != sections->section[i])
+            return roperot_fail(ROPEROT_ERROR_ARGUMENT, "sections.section[%d] is %d; %s gives that axis %d of %d pairs",
+                                (int)i, (int)sections->section[i], scheme->name, (int)reached[a], (int)pairs);
+    }
+    return ROPEROT_OK;
+}
+
+static int32_t check(const roperot_sections *sections, int32_t pairs, const uint8_t *axis)
+{
+    if (!sections) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "sections is NULL; it must point to a roperot_sections");
+    const int32_t status = roperot_check_size(sections, sizeof *sections, sizeof *sections, "sections");
+    if (status) return status;
+    if (sections->reserved)
+        return roperot_fail(ROPEROT_ERROR_VERSION, "sections.reserved is %d; it must be 0", (int)sections->reserved);
+    if (!axis) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "axis is NULL; it must hold `pairs` bytes");
+    if (pairs < 1 || pairs > MAX_PAIRS)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "pairs is %d; it must be in 1..%d", (int)pairs, (int)MAX_PAIRS);
+    if (sections->kind < 0 || (size_t)sections->kind >= sizeof schemes / sizeof *schemes)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "sections.kind is %d; it must be a roperot_sections_kind, 0..%d",
+                            (int)sections->kind, (int)(sizeof schemes / sizeof *schemes) - 1);
+    const struct scheme *const scheme = &schemes[sections->kind];
+    const int32_t sum = check_sum(sections, scheme, pairs);
+    return sum || !scheme->counted ? sum : check_counts(sections, scheme, pairs);
+}
+
+int32_t roperot_axis_map(const roperot_sections *sections, int32_t pairs, uint8_t *axis, int32_t *frequency_index)
+{
+    const int32_t status = check(sections, pairs, axis);
+    if (status) return status;
+    const struct scheme *const scheme = &schemes[sections->kind];
+    for (int32_t j = 0; j < pairs; j++) {
+        const source pair = scheme->find(sections->section, j);
+        axis[j] = (uint8_t)pair.axis;
+        if (frequency_index) frequency_index[j] = pair.frequency;
+    }
+    return ROPEROT_OK;
+}
