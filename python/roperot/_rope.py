@@ -1,0 +1,711 @@
+"""The Rope class: a plan of libroperot and the calls that use it; this module must not compute a rotation itself."""
+
+from __future__ import annotations
+
+import ctypes
+import operator
+import weakref
+from collections.abc import Mapping, Sequence
+from ctypes import POINTER, byref, c_double, c_uint8
+from typing import Any, Literal
+
+import numpy as np
+
+from roperot import _arrays as arrays
+from roperot import _library as c
+from roperot._scaling import Scaling, Sections
+
+Layout = Literal["bshd", "bhsd", "thd"]
+TableLayout = Literal["separate", "onnx", "full", "hf", "repeat", "gptj", "vllm", "ipex", "chatglm"]
+
+# Without argument types ctypes passes prepared references as they are, which halves the cost of a call. Only _Frame's
+# own objects are passed, so nothing is left to check.
+_apply: Any = c.lib["roperot_apply"]
+
+
+class _Frame:
+    """The C structs of one call in flight, kept and reused because building them costs more than rotating a token."""
+
+    __slots__ = ("dst", "dst_slots", "forward", "inverse", "positions", "positions_ref", "src", "src_slots")
+
+    def __init__(self) -> None:
+        src, dst = (c.TensorStruct * 2)(), (c.TensorStruct * 2)()
+        self.src_slots = (arrays.Slot(src[0]), arrays.Slot(src[1]))
+        self.dst_slots = (arrays.Slot(dst[0]), arrays.Slot(dst[1]))
+        self.positions = c.PositionsStruct(axes=1)
+        self.src, self.dst, self.positions_ref = byref(src), byref(dst), byref(self.positions)
+        self.forward = byref(c.OptionsStruct(token_end=c.TOKEN_END))
+        self.inverse = byref(c.OptionsStruct(token_end=c.TOKEN_END, flags=c.INVERSE))
+
+    def release(self) -> None:
+        """Let go of what a call had to hold."""
+        self.src_slots[0].keep = self.src_slots[1].keep = self.dst_slots[0].keep = None
+
+
+def _int64(value: Any, name: str) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer or an array of integers, not {type(value).__name__}") from None
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"{name} = {number} is beyond int64")
+    return number
+
+
+def _int32(value: Any, name: str) -> int:
+    number = _int64(value, name)
+    if not -(2**31) <= number < 2**31:
+        raise ValueError(f"{name} = {number} is beyond int32")
+    return number
+
+
+def _isa_number(isa: str | None) -> int:
+    return 0 if isa is None else c.enum(isa, c.isa_names(), "isa")
+
+
+def _is_scalar(positions: Any) -> bool:
+    return positions is None or isinstance(positions, int) or (hasattr(positions, "__index__") and _rank(positions) == 0)
+
+
+def _rank(x: Any) -> int:
+    return int(getattr(x, "ndim", 0))
+
+
+def _set_offset(struct: c.PositionsStruct, offset: int) -> None:
+    struct.kind, struct.axes, struct.offset, struct.ids, struct.cu_seqlens = c.OFFSET, 1, offset, None, None
+
+
+def _grid(array: np.ndarray[Any, Any], name: str, batch: int, tokens: int) -> tuple[int, tuple[int, int, int]]:
+    """Axes, and the strides of axis, batch and token in elements, of ids [seq], [batch, seq] or [axes, batch, seq]."""
+    if array.ndim not in (1, 2, 3):
+        raise ValueError(f"{name} has {array.ndim} axes; [seq], [batch, seq] and [axes, batch, seq] are understood")
+    view = array.reshape((1,) * (3 - array.ndim) + array.shape) if array.ndim < 3 else array
+    axes, rows, columns = view.shape
+    if columns != tokens or rows not in (1, batch):
+        raise ValueError(f"{name} has shape {array.shape}, which does not fit {batch} sequences of {tokens} tokens")
+    steps = [stride // array.itemsize for stride in view.strides]
+    return axes, (steps[0] if axes > 1 else 0, steps[1] if rows > 1 else 0, steps[2])
+
+
+def _set_ids(struct: c.PositionsStruct, array: np.ndarray[Any, Any], name: str, batch: int, tokens: int) -> None:
+    axes, steps = _grid(array, name, batch, tokens)
+    struct.kind, struct.type, struct.axes, struct.offset = c.IDS, arrays.type_code(array), axes, 0
+    struct.axis_stride, struct.batch_stride, struct.token_stride = steps
+    struct.ids, struct.cu_seqlens = arrays.address(array), None
+
+
+def _set_ragged(struct: c.PositionsStruct, positions: Any, cu_seqlens: Any, tokens: int) -> list[Any]:
+    ends = arrays.integers(cu_seqlens, "cu_seqlens")
+    if ends.ndim != 1 or len(ends) < 1 or (len(ends) == 1 and tokens):
+        raise ValueError("cu_seqlens must have the shape [sequences + 1]: 0, the end of each sequence, ..., all tokens")
+    ends = np.ascontiguousarray(ends)
+    struct.kind, struct.axes, struct.offset, struct.ids = c.RAGGED, 1, 0, None
+    struct.cu_seqlens, struct.cu_type, struct.sequences = arrays.address(ends), arrays.type_code(ends), len(ends) - 1
+    if _is_scalar(positions):
+        struct.offset = _int64(positions or 0, "positions")
+        return [ends]
+    starts = arrays.integers(positions, "positions")
+    if starts.shape != (len(ends) - 1,):
+        raise ValueError(f"with cu_seqlens, positions holds one start per sequence: {len(ends) - 1}, not {starts.shape}")
+    struct.ids, struct.type = arrays.address(starts), arrays.type_code(starts)
+    struct.batch_stride = starts.strides[0] // starts.itemsize
+    return [ends, starts]
+
+
+def _set_positions(
+    struct: c.PositionsStruct, positions: Any, coordinates: Any, cu_seqlens: Any, batch: int, tokens: int
+) -> Any:
+    """Fill the struct from what a caller may give; returns what must outlive the call."""
+    if coordinates is not None:
+        if positions is not None or cu_seqlens is not None:
+            raise ValueError("coordinates replace positions and cu_seqlens: give only one of them")
+        array = arrays.reals(coordinates, "coordinates")
+        _set_ids(struct, array, "coordinates", batch, tokens)
+        return array
+    if cu_seqlens is not None:
+        return _set_ragged(struct, positions, cu_seqlens, tokens)
+    if _is_scalar(positions):
+        _set_offset(struct, _int64(positions or 0, "positions"))
+        return None
+    array = arrays.integers(positions, "positions")
+    _set_ids(struct, array, "positions", batch, tokens)
+    return array
+
+
+class Rope:
+    """Rotary position embedding of one attention geometry: built once, shared by all layers and threads.
+
+    Pair j of a head, (x0, x1), at position p becomes
+
+        y0 = x0 cos(p w_j) - x1 sin(p w_j),   y1 = x0 sin(p w_j) + x1 cos(p w_j),   w_j = base ** (-2j / rotary_dim)
+
+    Parameters
+    ----------
+    head_dim : int
+        Channels of one head.
+    rotary_dim : int, optional
+        How many of them are rotated (even); all by default. The others pass through unchanged.
+    rotary_offset : int
+        The first rotated channel (even).
+    pairing : {"half", "interleaved"}
+        Pairs are (j, j + rotary_dim/2) (Llama in Hugging Face, NeoX) or (2j, 2j + 1) (GPT-J, Llama as Meta wrote it).
+    pairing_out : {"half", "interleaved"}, optional
+        The pairing of what ``apply`` writes; the same by default. DeepSeek-style models read "interleaved" and write
+        "half".
+    base : float
+        ``rope_theta``.
+    scaling : dict or Scaling, optional
+        How the frequencies are stretched: a Hugging Face ``rope_scaling`` dictionary or a ``Scaling``.
+    sections : dict, sequence of int or Sections, optional
+        Which position axis drives which pair (M-RoPE, vision); plain numbers are contiguous M-RoPE sections.
+    inv_freq : array of float, optional
+        The frequencies themselves, ``[rotary_dim / 2]`` radians per position; replaces ``base`` and ``scaling``.
+    attention_factor : float, optional
+        Multiplies cos and sin; by default what ``scaling`` says, or 1.
+    angles : {"exact", "f32"}
+        cos and sin of the exact product, or of the float32 product that PyTorch computes. "f32" needs
+        ``max_positions``.
+    cache : {"full", "factored"}, optional
+        One row per position, or small tables that reach every position below 2**31. The library chooses by default.
+    max_positions : int
+        Positions are valid in [0, max_positions); 0 means 2**31.
+    bounds : {"error", "identity", "clamp"}
+        What happens to a position outside: ValueError, the token is copied unrotated, or the nearest valid position.
+    isa : str, optional
+        One of ``roperot.isas()``; the fastest by default.
+
+    Raises
+    ------
+    ValueError, TypeError
+        With the library's sentence: the argument, its value, what is allowed.
+
+    Examples
+    --------
+    >>> import numpy as np, roperot
+    >>> rope = roperot.Rope(128, base=500000.0)
+    >>> q = np.ones((1, 32, 128), np.float32)
+    >>> k = np.ones((1, 8, 128), np.float32)
+    >>> rope.apply_(q, k, positions=17)
+    """
+
+    def __init__(
+        self,
+        head_dim: int,
+        *,
+        rotary_dim: int | None = None,
+        rotary_offset: int = 0,
+        pairing: Literal["half", "interleaved"] = "half",
+        pairing_out: Literal["half", "interleaved"] | None = None,
+        base: float = 10000.0,
+        scaling: Mapping[str, Any] | Scaling | None = None,
+        sections: Mapping[str, Any] | Sequence[int] | Sections | None = None,
+        inv_freq: Any = None,
+        attention_factor: float | None = None,
+        angles: Literal["exact", "f32"] = "exact",
+        cache: Literal["full", "factored"] | None = None,
+        max_positions: int = 0,
+        bounds: Literal["error", "identity", "clamp"] = "error",
+        isa: str | None = None,
+    ) -> None:
+        self._recipe: dict[str, Any] = {
+            name: value for name, value in locals().items() if name not in ("self", "__class__")
+        }
+        config = _geometry(head_dim, rotary_dim, rotary_offset, pairing, pairing_out, max_positions, bounds, isa)
+        config.base, config.attention_factor = float(base), 1.0 if attention_factor is None else float(attention_factor)
+        config.angles = c.enum(angles, c.ANGLES, "angles")
+        config.cache = c.enum(cache, {name: c.CACHES[name] for name in (None, "full", "factored")}, "cache")
+        _set_frequencies(config, scaling, sections, inv_freq, attention_factor)
+        self._create(config, None)
+
+    @classmethod
+    def from_tables(
+        cls,
+        head_dim: int,
+        cos: Any,
+        sin: Any = None,
+        *,
+        rotary_dim: int | None = None,
+        rotary_offset: int = 0,
+        pairing: Literal["half", "interleaved"] = "half",
+        pairing_out: Literal["half", "interleaved"] | None = None,
+        sections: Mapping[str, Any] | Sequence[int] | Sections | None = None,
+        attention_factor: float = 1.0,
+        full: Literal["halves", "repeat"] | None = None,
+        max_positions: int = 0,
+        bounds: Literal["error", "identity", "clamp"] = "error",
+        isa: str | None = None,
+    ) -> Rope:
+        """Borrow existing cos and sin arrays: float32 ones are used in place, so they must not change afterwards.
+
+        Parameters
+        ----------
+        head_dim, rotary_dim, rotary_offset, pairing, pairing_out, sections, max_positions, bounds, isa
+            As for ``Rope``.
+        cos, sin : array
+            ``[positions, rotary_dim / 2]``, or full width ``[positions, rotary_dim]``; float32, float16 or bfloat16.
+            Without ``sin``, ``cos`` is one cos||sin array ``[positions, rotary_dim]`` (vLLM, FlashInfer).
+        attention_factor : float
+            Multiplies the tables' values.
+        full : {"halves", "repeat"}, optional
+            How a full-width table repeats each value: c0..cn c0..cn (Hugging Face) or c0 c0 c1 c1 (GPT-J). By default
+            as the pairing suggests.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the tables do not fit each other or the geometry.
+        """
+        self = cls.__new__(cls)
+        self._recipe = {name: value for name, value in locals().items() if name not in ("cls", "self", "__class__")}
+        config = _geometry(head_dim, rotary_dim, rotary_offset, pairing, pairing_out, max_positions, bounds, isa)
+        config.base, config.attention_factor = 1.0, float(attention_factor)
+        config.cache = c.CACHES["borrowed"]
+        _set_frequencies(config, None, sections, None, attention_factor)
+        table, keep = _borrow(cos, sin, config.rotary_dim or config.head_dim, pairing, full)
+        config.table = ctypes.pointer(table)
+        self._create(config, [table, keep])
+        return self
+
+    @classmethod
+    def from_hf(
+        cls, config: Any, *, seq_len: int | None = None, layer_type: str | None = None, **overrides: Any
+    ) -> Rope:
+        """The rotary embedding of a Hugging Face model, as transformers itself computes it.
+
+        Parameters
+        ----------
+        config : dict, path or transformers configuration
+            The model's ``config.json``, read, to be read, or as an object.
+        seq_len : int, optional
+            The length that "dynamic" and "longrope" scaling are meant for; transformers' own start value by default.
+        layer_type : str, optional
+            Which of several rotary embeddings, for models that have one per layer type.
+        **overrides
+            Any keyword of ``Rope``, which then replaces what the configuration says.
+
+        Raises
+        ------
+        ValueError
+            For a rope_type or a field that is not understood; the sentence names it.
+        """
+        from roperot._hf import arguments
+
+        return cls(**(arguments(config, seq_len=seq_len, layer_type=layer_type) | overrides))
+
+    def _create(self, config: c.ConfigStruct, keep: Any) -> None:
+        plan = POINTER(c.PlanStruct)()
+        c.check(c.lib.roperot_plan_create(byref(config), byref(plan)))
+        self._keep = keep
+        self._plan = byref(plan.contents)
+        weakref.finalize(self, c.lib.roperot_plan_destroy, plan).atexit = False  # other threads may still rotate then
+        self._frames: list[_Frame] = [_Frame()]
+        info = c.PlanInfoStruct()
+        c.check(c.lib.roperot_plan_describe(self._plan, byref(info)))
+        self._info = info
+
+    # ---- rotating -----------------------------------------------------------------------------------------------------
+
+    def apply_(
+        self,
+        q: Any,
+        k: Any = None,
+        positions: Any = None,
+        *,
+        coordinates: Any = None,
+        inverse: bool = False,
+        layout: Layout = "bshd",
+        cu_seqlens: Any = None,
+    ) -> None:
+        """Rotate q, and k with it, in place.
+
+        Parameters
+        ----------
+        q, k : array
+            ``[seq, heads, head_dim]`` or ``[batch, seq, heads, head_dim]`` (see ``layout``); float32, float16 or
+            bfloat16; NumPy, PyTorch on the CPU, or ``__dlpack__``. Any strides, last axis contiguous. Their numbers
+            of heads and their dtypes may differ.
+        positions : int or array of int, optional
+            The first position (token t is at positions + t; None is 0), or ``[seq]``, ``[batch, seq]`` or
+            ``[axes, batch, seq]``.
+        coordinates : array of float, optional
+            Real positions instead, in the same shapes.
+        inverse : bool
+            Rotate backwards: the transpose, which is also the backward pass.
+        layout : {"bshd", "bhsd", "thd"}
+            The order of the axes: batch, seq, heads, dim; batch, heads, seq, dim; or tokens, heads, dim.
+        cu_seqlens : array of int, optional
+            ``[sequences + 1]`` ends of ragged sequences along the tokens of a batch of one; ``positions`` is then the
+            start of all (int) or of each (``[sequences]``) of them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Nothing has been written then.
+        """
+        try:
+            frame = self._frames.pop()  # atomic: a frame belongs to one call of one thread
+        except IndexError:
+            frame = _Frame()
+        try:
+            first, second = frame.src_slots
+            first.bind(q, layout, "q", True)
+            if k is not None:
+                second.bind(k, layout, "k", True)
+            struct = frame.positions
+            if coordinates is None and cu_seqlens is None and (positions is None or type(positions) is int):
+                offset = positions or 0
+                if not -(2**63) <= offset < 2**63:
+                    raise ValueError(f"positions = {offset} is beyond int64")
+                struct.kind, struct.axes, struct.offset = 0, 1, offset
+            else:
+                shape = first.struct.shape
+                keep = _set_positions(struct, positions, coordinates, cu_seqlens, shape[0], shape[1])
+            options = frame.inverse if inverse else frame.forward
+            status = _apply(self._plan, frame.positions_ref, frame.src, None, 1 if k is None else 2, options)
+            keep = None
+            if status:
+                raise c.failure(status)
+        finally:
+            frame.release()
+            self._frames.append(frame)
+
+    def apply(
+        self,
+        x: Any,
+        positions: Any = None,
+        *,
+        coordinates: Any = None,
+        inverse: bool = False,
+        out: Any = None,
+        layout: Layout = "bshd",
+        cu_seqlens: Any = None,
+    ) -> Any:
+        """Rotate x into a new array.
+
+        Parameters
+        ----------
+        x, positions, coordinates, inverse, layout, cu_seqlens
+            As for ``apply_``; x may be read-only.
+        out : array, optional
+            Where to write, shaped as x. Its dtype may differ from x's if one of the two is float32.
+
+        Returns
+        -------
+        array
+            ``out``, or a new contiguous array of x's kind, shape and dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Nothing has been written then.
+        """
+        try:
+            frame = self._frames.pop()
+        except IndexError:
+            frame = _Frame()
+        try:
+            source, target = frame.src_slots[0], frame.dst_slots[0]
+            source.bind(x, layout, "x", False)
+            if out is None:
+                out = arrays.empty_like(x, "x")
+            target.bind(out, layout, "out", True)
+            shape = source.struct.shape
+            if shape[:] != target.struct.shape[:]:
+                raise ValueError(f"out has the shape {tuple(out.shape)}, x has {tuple(x.shape)}")
+            keep = _set_positions(frame.positions, positions, coordinates, cu_seqlens, shape[0], shape[1])
+            options = frame.inverse if inverse else frame.forward
+            c.check(_apply(self._plan, frame.positions_ref, frame.src, frame.dst, 1, options))
+            del keep
+        finally:
+            frame.release()
+            self._frames.append(frame)
+        return out
+
+    def shift_(self, k: Any, delta: Any, *, layout: Layout = "bshd") -> None:
+        """Move an already rotated key cache by ``delta`` positions, in place.
+
+        The rotation by delta is pure: the attention factor is not applied again.
+
+        Parameters
+        ----------
+        k : array
+            As for ``apply_``.
+        delta : int or array of int
+            How far, negative for towards the start: for all tokens, or ``[seq]``, ``[batch, seq]`` or
+            ``[axes, batch, seq]``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Nothing has been written then.
+        """
+        slot = arrays.Slot(c.TensorStruct())
+        slot.bind(k, layout, "k", True)
+        batch, tokens = slot.struct.shape[0], slot.struct.shape[1]
+        positions = c.PositionsStruct()
+        array = arrays.integers(np.int64(_int64(delta, "delta")) if _is_scalar(delta) else delta, "delta")
+        # One number for all is an array whose strides are zero; OFFSET would mean delta + t.
+        shape = array.shape if array.ndim else (tokens,)
+        array = np.broadcast_to(array, shape)
+        _set_ids(positions, array, "delta", batch, tokens)
+        options = c.OptionsStruct(token_end=c.TOKEN_END, flags=c.PURE_ROTATION | c.SIGNED_POSITIONS)
+        c.check(_apply(self._plan, byref(positions), byref(slot.struct), None, 1, byref(options)))
+
+    # ---- looking ------------------------------------------------------------------------------------------------------
+
+    def cos_sin(
+        self, positions: Any, *, coordinates: Any = None, layout: TableLayout = "separate", dtype: Any = "float32"
+    ) -> Any:
+        """cos and sin (times the attention factor) of the given positions, as this plan uses them.
+
+        Parameters
+        ----------
+        positions : int or array of int
+            ``[...seq]``: ``[seq]``, ``[batch, seq]`` or ``[axes, batch, seq]``; an int is one position.
+        coordinates : array of float, optional
+            Real positions instead (then ``positions`` is None).
+        layout : str
+            "separate" or "onnx": cos and sin, each ``[..., rotary_dim / 2]``. "full" or "hf": each ``[...,
+            rotary_dim]``, halves repeated. "repeat" or "gptj": each ``[..., rotary_dim]``, every value twice.
+            "vllm": one array ``[..., rotary_dim]``, cos||sin. "ipex": sin||cos. "chatglm": one array
+            ``[..., rotary_dim / 2, 2]`` of (cos, sin).
+        dtype : str or dtype
+            "float32", "float16" or "bfloat16" (needs ml_dtypes).
+
+        Returns
+        -------
+        tuple of numpy.ndarray, or numpy.ndarray
+            Two arrays, or the one that the layout describes.
+        """
+        if coordinates is not None:
+            grid = arrays.reals(coordinates, "coordinates")
+        else:
+            grid = arrays.integers([_int64(positions, "positions")] if _is_scalar(positions) else positions, "positions")
+        lead = grid.shape[1:] if grid.ndim == 3 else grid.shape
+        batch, tokens = (1, *lead)[-2:] if lead else (1, 1)
+        struct = c.PositionsStruct()
+        _set_ids(struct, grid, "positions", batch, tokens)
+        result, table = _table_for(layout, arrays.numpy_dtype(arrays.dtype_code(dtype)), lead, self._info.pairs)
+        c.check(c.lib.roperot_cos_sin(self._plan, byref(struct), batch, tokens, byref(table)))
+        return result
+
+    @property
+    def inv_freq(self) -> np.ndarray[Any, Any] | None:
+        """The frequencies, float64 ``[rotary_dim / 2]`` in radians per position; None for borrowed tables."""
+        if not self._info.inv_freq:
+            return None
+        return np.ctypeslib.as_array(self._info.inv_freq, (self._info.pairs,)).copy()
+
+    @property
+    def attention_factor(self) -> float:
+        """What multiplies cos and sin."""
+        return float(self._info.attention_factor)
+
+    @property
+    def head_dim(self) -> int:
+        """Channels of one head."""
+        return int(self._info.head_dim)
+
+    @property
+    def rotary_dim(self) -> int:
+        """Rotated channels of one head."""
+        return int(self._info.rotary_dim)
+
+    def info(self) -> dict[str, Any]:
+        """What the plan resolved to: no default remains.
+
+        Returns
+        -------
+        dict
+            ``isa``, geometry, ``pairing``, ``angles``, ``cache``, ``cache_bytes``, ``bounds``, ``max_positions``,
+            ``attention_factor``, ``axis`` (per pair, or None) and ``kernels`` by dtype.
+        """
+        info = self._info
+        axis = [info.axis[j] for j in range(info.pairs)] if info.axis else None
+        numbers = ("head_dim", "rotary_dim", "rotary_offset", "pairs", "axes", "max_positions", "cache_bytes")
+        return {
+            "isa": c.text(c.lib.roperot_isa_name(info.isa)),
+            **{name: int(getattr(info, name)) for name in numbers},
+            "attention_factor": float(info.attention_factor),
+            "pairing": _name(c.PAIRINGS, info.pairing),
+            "pairing_out": _name(c.PAIRINGS, info.pairing_out),
+            "angles": _name(c.ANGLES, info.angles),
+            "cache": _name(c.CACHES, info.cache),
+            "bounds": _name(c.BOUNDS, info.bounds),
+            "axis": axis,
+            "kernels": {c.DTYPE_NAMES[i + 1]: c.text(info.kernel[i]) for i in range(3)},
+        }
+
+    def __repr__(self) -> str:
+        info = self.info()
+        parts = [str(info["head_dim"])]
+        if info["rotary_dim"] != info["head_dim"]:
+            parts.append(f"rotary_dim={info['rotary_dim']}")
+        if info["rotary_offset"]:
+            parts.append(f"rotary_offset={info['rotary_offset']}")
+        parts.append(f"pairing={info['pairing']!r}")
+        if info["pairing_out"] != info["pairing"]:
+            parts.append(f"pairing_out={info['pairing_out']!r}")
+        if self._info.inv_freq:
+            parts.append(f"inv_freq=[{self._info.inv_freq[0]:g} .. {self._info.inv_freq[info['pairs'] - 1]:.3g}]")
+        if info["attention_factor"] != 1.0:
+            parts.append(f"attention_factor={info['attention_factor']:.6g}")
+        if info["axes"] > 1:
+            parts.append(f"axes={info['axes']}")
+        if info["angles"] != "exact":
+            parts.append(f"angles={info['angles']!r}")
+        parts += [f"cache={info['cache']!r}", f"max_positions={info['max_positions']}", f"isa={info['isa']!r}"]
+        return f"Rope({', '.join(parts)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self._recipe)
+
+
+def _rebuild(cls: type[Rope], recipe: dict[str, Any]) -> Rope:
+    return cls.from_tables(**recipe) if "cos" in recipe else cls(**recipe)
+
+
+def _name(names: Mapping[Any, int], number: int) -> str:
+    return next(str(name) for name, value in names.items() if value == number and name is not None)
+
+
+# ---- building a config ------------------------------------------------------------------------------------------------
+
+
+def _geometry(
+    head_dim: Any,
+    rotary_dim: Any,
+    rotary_offset: Any,
+    pairing: Any,
+    pairing_out: Any,
+    max_positions: Any,
+    bounds: Any,
+    isa: str | None,
+) -> c.ConfigStruct:
+    return c.ConfigStruct(
+        head_dim=_int32(head_dim, "head_dim"),
+        rotary_dim=0 if rotary_dim is None else _rotary_dim(rotary_dim),
+        rotary_offset=_int32(rotary_offset, "rotary_offset"),
+        pairing=c.enum(pairing, c.PAIRINGS, "pairing"),
+        pairing_out=0 if pairing_out is None else c.enum(pairing_out, c.PAIRINGS, "pairing_out"),
+        axes=1,
+        max_positions=_int64(max_positions, "max_positions"),
+        bounds=c.enum(bounds, c.BOUNDS, "bounds"),
+        isa=_isa_number(isa),
+    )
+
+
+def _rotary_dim(value: Any) -> int:
+    number = _int32(value, "rotary_dim")
+    if number == 0:
+        raise ValueError("rotary_dim = 0 rotates nothing; it must be even and at least 2, or None for all of head_dim")
+    return number
+
+
+def _set_frequencies(
+    config: c.ConfigStruct, scaling: Any, sections: Any, inv_freq: Any, attention_factor: float | None
+) -> None:
+    """Fill inv_freq, attention_factor and axis of the config where the defaults do not do."""
+    pairs = (config.rotary_dim or config.head_dim) // 2
+    order: list[int] | None = None
+    if sections is not None:
+        axis, order, config.axes = Sections.of(sections).axis_map(pairs)
+        config.axis, config.pairs = (c_uint8 * pairs)(*axis), pairs
+    if config.cache == c.CACHES["borrowed"]:
+        return
+    if inv_freq is not None:
+        if scaling is not None:
+            raise ValueError("inv_freq replaces scaling: give only one of them")
+        frequencies = [float(value) for value in np.asarray(inv_freq, np.float64).reshape(-1)]
+        if len(frequencies) != pairs:
+            raise ValueError(f"inv_freq has {len(frequencies)} values, rotary_dim / 2 is {pairs}")
+        order = None
+    elif scaling is not None or order is not None:
+        chosen = None if scaling is None else Scaling.of(scaling)
+        # Where frequencies restart per section, the exponent's denominator is the channels of the longest section.
+        distinct = pairs if order is None else max(order) + 1
+        frequencies, factor = frequencies_of(chosen, 2 * distinct, config.base)
+        config.attention_factor = factor if attention_factor is None else attention_factor
+    else:
+        return
+    if order is not None:
+        frequencies = [frequencies[i] for i in order]
+    config.inv_freq, config.pairs = (c_double * pairs)(*frequencies), pairs
+
+
+def frequencies_of(scaling: Scaling | None, rotary_dim: int, base: float) -> tuple[list[float], float]:
+    """``roperot_frequencies``: the frequencies of a scaling rule and its attention factor."""
+    pairs = rotary_dim // 2
+    out, factor = (c_double * pairs)(), c_double()
+    struct = None if scaling is None else byref(scaling.struct())
+    c.check(c.lib.roperot_frequencies(struct, rotary_dim, base, out, pairs, byref(factor)))
+    return list(out), factor.value
+
+
+# ---- tables -----------------------------------------------------------------------------------------------------------
+
+_HALF, _FULL_HALVES, _FULL_REPEAT = 0, 1, 2
+_WIDTHS = {"separate": _HALF, "onnx": _HALF, "full": _FULL_HALVES, "hf": _FULL_HALVES}
+_WIDTHS |= {"repeat": _FULL_REPEAT, "gptj": _FULL_REPEAT}
+_PACKED = ("vllm", "ipex", "chatglm")
+
+
+def _table_for(
+    layout: str, dtype: np.dtype[Any], lead: tuple[int, ...], pairs: int
+) -> tuple[Any, c.TableStruct]:
+    """A new table in a layout of ``Rope.cos_sin``, and the struct that says where its values go."""
+    rows = int(np.prod(lead, dtype=np.int64))
+    table = c.TableStruct(dtype=arrays.numpy_code(dtype, "dtype"), rows=rows, element_stride=1)
+    size = dtype.itemsize
+    if layout in _WIDTHS:
+        table.width = _WIDTHS[layout]
+        width = pairs * (1 if table.width == _HALF else 2)
+        cos, sin = np.empty((*lead, width), dtype), np.empty((*lead, width), dtype)
+        table.cos, table.sin, table.row_stride = arrays.address(cos), arrays.address(sin), width
+        return (cos, sin), table
+    if layout not in _PACKED:
+        raise ValueError(f"layout must be one of {', '.join(map(repr, (*_WIDTHS, *_PACKED)))}, not {layout!r}")
+    out = np.empty((*lead, pairs, 2) if layout == "chatglm" else (*lead, 2 * pairs), dtype)
+    first, step = arrays.address(out), size if layout == "chatglm" else pairs * size
+    cos_at, sin_at = (first + step, first) if layout == "ipex" else (first, first + step)
+    table.cos, table.sin, table.row_stride = cos_at, sin_at, 2 * pairs
+    table.element_stride = 2 if layout == "chatglm" else 1
+    return out, table
+
+
+def _borrow(cos: Any, sin: Any, rotary_dim: int, pairing: str, full: str | None) -> tuple[c.TableStruct, Any]:
+    """The table struct of a caller's arrays, and what must live as long as the plan."""
+    cos_raw = _table_raw(cos, "cos")
+    pairs, width = rotary_dim // 2, cos_raw.shape[1]
+    if sin is None:
+        if width != rotary_dim:
+            raise ValueError(f"a cos||sin table has rotary_dim = {rotary_dim} columns, cos has {width}; pass rotary_dim")
+        step = pairs * cos_raw.strides[1] * (4 if cos_raw.code == c.F32 else 2)
+        sin_raw = cos_raw._replace(pointer=cos_raw.pointer + step)
+        kind = _HALF
+    else:
+        sin_raw = _table_raw(sin, "sin")
+        if (sin_raw.shape, sin_raw.code) != (cos_raw.shape, cos_raw.code):
+            raise ValueError(f"cos {cos_raw.shape} and sin {sin_raw.shape} must have one shape and one dtype")
+        if sin_raw.strides != cos_raw.strides:
+            raise ValueError("cos and sin must have the same strides; copy them with numpy.ascontiguousarray")
+        if width not in (pairs, rotary_dim):
+            raise ValueError(f"cos has {width} columns; rotary_dim = {rotary_dim} allows {pairs} or {rotary_dim}")
+        kind = _HALF if width == pairs else _full_kind(full, pairing)
+    table = c.TableStruct(dtype=cos_raw.code, cos=cos_raw.pointer, sin=sin_raw.pointer, rows=cos_raw.shape[0])
+    table.row_stride, table.element_stride, table.width = cos_raw.strides[0], cos_raw.strides[1], kind
+    return table, (cos_raw.keep, sin_raw.keep)
+
+
+def _table_raw(x: Any, name: str) -> arrays.Raw:
+    view = arrays.raw(x, name)
+    if len(view.shape) != 2:
+        raise ValueError(f"{name} has {len(view.shape)} axes, a table has two: [positions, width]")
+    return view
+
+
+def _full_kind(full: str | None, pairing: str) -> int:
+    if full is None:
+        full = "halves" if pairing == "half" else "repeat"
+    return c.enum(full, {"halves": _FULL_HALVES, "repeat": _FULL_REPEAT}, "full")
+

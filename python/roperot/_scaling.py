@@ -1,0 +1,257 @@
+"""Scaling rules and section lists as Python values that fill the library's structs; no formula may be written here."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from ctypes import byref, c_double, c_int32, c_uint8
+from dataclasses import dataclass, fields
+from typing import Any
+
+from roperot import _library as c
+
+KINDS = {
+    "default": 0,
+    "linear": 1,
+    "ntk": 2,
+    "ntk_fixed": 3,
+    "ntk_mixed": 4,
+    "dynamic": 5,
+    "yarn": 6,
+    "yarn_ggml": 7,
+    "llama3": 8,
+    "longrope": 9,
+    "proportional": 10,
+    "factors": 11,
+    "raw": 12,
+    "periods": 13,
+}
+_ALIASES = {"su": "longrope", "mrope": "default"}
+
+# Fields of a Hugging Face dictionary -> fields of Scaling.
+_FIELDS = {
+    "factor": "factor",
+    "attention_factor": "attention_factor",
+    "original_max_position_embeddings": "original_length",
+    "max_position_embeddings": "original_length",
+    "seq_len": "length",
+    "extrapolation_factor": "ext_factor",
+    "alpha": "factor",
+}
+_ALLOWED = {
+    "default": (),
+    "linear": ("factor",),
+    "ntk": ("factor", "alpha"),
+    "ntk_fixed": ("factor",),
+    "ntk_mixed": ("factor", "mixed_b"),
+    "dynamic": ("factor", "original_max_position_embeddings", "max_position_embeddings", "original_length", "length", "seq_len"),
+    "yarn": (
+        "factor",
+        "original_max_position_embeddings",
+        "original_length",
+        "beta_fast",
+        "beta_slow",
+        "mscale",
+        "mscale_all_dim",
+        "truncate",
+        "extrapolation_factor",
+        "ext_factor",
+        "attn_factor",
+    ),
+    "yarn_ggml": (
+        "original_max_position_embeddings",
+        "original_length",
+        "beta_fast",
+        "beta_slow",
+        "ext_factor",
+        "attn_factor",
+        "freq_scale",
+        "factors",
+    ),
+    "llama3": (
+        "factor",
+        "original_max_position_embeddings",
+        "original_length",
+        "low_freq_factor",
+        "high_freq_factor",
+    ),
+    "longrope": (
+        "factor",
+        "original_max_position_embeddings",
+        "original_length",
+        "factors",
+        "short_factor",
+        "long_factor",
+        "seq_len",
+        "length",
+    ),
+    "proportional": ("factor", "partial_rotary_factor"),
+    "factors": ("factor", "factors"),
+    "raw": ("factors",),
+    "periods": ("factors",),
+}
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """One rule that turns ``base`` into frequencies and an attention factor: ``roperot_scaling``.
+
+    Members that a kind does not mention are not read; docs/schemes.md has every formula with its source.
+
+    Attributes
+    ----------
+    kind : str
+        "default", "linear", "ntk", "ntk_fixed", "ntk_mixed", "dynamic", "yarn" (as in transformers), "yarn_ggml",
+        "llama3", "longrope", "proportional", "factors", "raw" or "periods".
+    factor : float
+        How many times longer the context becomes.
+    attention_factor : float
+        Multiplies cos and sin; 0 is what the kind defines.
+    original_length, length : int
+        The length of pretraining, and for "dynamic" the present one, in positions.
+    factors : tuple of float
+        One value per pair: longrope's chosen factors, ggml's freq_factors, the frequencies ("raw") or the periods.
+    """
+
+    kind: str = "default"
+    factor: float = 1.0
+    attention_factor: float = 0.0
+    original_length: int = 0
+    length: int = 0
+    beta_fast: float = 32.0
+    beta_slow: float = 1.0
+    mscale: float = 0.0
+    mscale_all_dim: float = 0.0
+    ext_factor: float = 1.0
+    attn_factor: float = 1.0
+    freq_scale: float = 1.0
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+    mixed_b: float = 0.625
+    partial_rotary_factor: float = 1.0
+    factors: tuple[float, ...] = ()
+    truncate: bool = True
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any] | Scaling) -> Scaling:
+        """A Scaling, or the Scaling that a dictionary in Hugging Face's spelling describes.
+
+        Parameters
+        ----------
+        value : dict or Scaling
+            ``{"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}`` and the like. For
+            "longrope", ``seq_len`` chooses between ``short_factor`` (the default) and ``long_factor``.
+
+        Raises
+        ------
+        ValueError
+            For an unknown rope_type, and for a field that its rule does not have.
+        """
+        if isinstance(value, Scaling):
+            return value
+        if not isinstance(value, Mapping):
+            raise TypeError(f"scaling must be a dictionary or a roperot.Scaling, not {type(value).__name__}")
+        given = dict(value)
+        name = given.pop("rope_type", None) or given.get("type") or "default"
+        given.pop("type", None)
+        kind = _ALIASES.get(name, name)
+        if kind not in KINDS:
+            raise ValueError(f"rope_type {name!r} is unknown; known are {', '.join([*KINDS, *_ALIASES])}")
+        given = {field: entry for field, entry in given.items() if entry is not None}
+        allowed = (*_ALLOWED[kind], "attention_factor")
+        for field in given:
+            if field not in allowed:
+                raise ValueError(f"rope_type {name!r} has no field {field!r}; it has {', '.join(allowed)}{_hint(field)}")
+        if kind == "longrope":
+            given["factors"] = _longrope_factors(given)
+        if "factors" in given:
+            given["factors"] = tuple(float(entry) for entry in given["factors"])
+        return cls(kind=kind, **{_FIELDS.get(field, field): entry for field, entry in given.items()})
+
+    def struct(self) -> c.ScalingStruct:
+        """The C struct; it owns its array of factors."""
+        members: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        members["kind"] = c.enum(self.kind, KINDS, "kind")
+        members["truncate"] = int(self.truncate)
+        factors = members.pop("factors")
+        if factors:
+            members["factors"] = ctypes.cast((c_double * len(factors))(*factors), ctypes.POINTER(c_double))
+            members["factor_count"] = len(factors)
+        return c.ScalingStruct(**members)
+
+
+def _hint(field: str) -> str:
+    other = {"rope_theta": "base=", "mrope_section": "sections=", "partial_rotary_factor": "rotary_dim="}.get(field)
+    return f"; pass it as {other} or use Rope.from_hf" if other else ""
+
+
+def _longrope_factors(given: dict[str, Any]) -> Any:
+    """Takes the fields that only choose out of ``given`` and returns the chosen array."""
+    short, long = given.pop("short_factor", None), given.pop("long_factor", None)
+    length = given.pop("seq_len", None) or given.pop("length", None) or 0
+    if "factors" in given:
+        return given["factors"]
+    if short is None or long is None:
+        raise ValueError("rope_type 'longrope' needs short_factor and long_factor, or factors: the chosen one of them")
+    original = given.get("original_max_position_embeddings", given.get("original_length", 0))
+    return long if length > original else short
+
+
+SECTION_KINDS = {"contiguous": 1, "interleaved": 2, "interleaved_ggml": 3, "axial": 4, "ernie": 5}
+
+
+@dataclass(frozen=True)
+class Sections:
+    """Which position axis drives which pair: ``roperot_sections``, or a raw map.
+
+    Attributes
+    ----------
+    section : tuple of int
+        How many pairs each axis drives; all together rotary_dim / 2.
+    kind : {"contiguous", "interleaved", "interleaved_ggml", "axial", "ernie"}
+        Qwen2-VL, Qwen3-VL, ggml's IMROPE, 2-D vision (frequencies restart per section), Ernie-4.5-VL.
+    axis : tuple of int
+        A raw map instead, one axis (0..3) per pair.
+    """
+
+    section: tuple[int, ...] = ()
+    kind: str = "contiguous"
+    axis: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any] | Sequence[int] | Sections) -> Sections:
+        """A Sections, plain numbers (contiguous), ``{"section": [...], "kind": ...}`` or ``{"axis": [...]}``."""
+        if isinstance(value, Sections):
+            return value
+        if isinstance(value, Mapping):
+            unknown = set(value) - {"section", "kind", "axis"}
+            if unknown:
+                raise ValueError(f"sections has no field {sorted(unknown)[0]!r}; it has section, kind, axis")
+            return cls(
+                tuple(value.get("section", ())), value.get("kind", "contiguous"), tuple(value.get("axis", ()))
+            )
+        return cls(tuple(value))
+
+    def axis_map(self, pairs: int) -> tuple[list[int], list[int], int]:
+        """The axis and the frequency index of every pair, and how many axes there are.
+
+        Raises
+        ------
+        ValueError
+            If the sections do not add up to ``pairs``.
+        """
+        if self.axis:
+            if len(self.axis) != pairs or not all(0 <= a < 4 for a in self.axis):
+                raise ValueError(f"sections.axis must hold {pairs} axes between 0 and 3, one per pair")
+            return list(self.axis), list(range(pairs)), max(self.axis) + 1
+        count = len(self.section)
+        if not 1 <= count <= 4:
+            raise ValueError(f"sections must be 1 to 4 numbers, not {count}")
+        struct = c.SectionsStruct(kind=c.enum(self.kind, SECTION_KINDS, "kind"), count=count)
+        for i, pairs_of_axis in enumerate(self.section):
+            if not 0 <= int(pairs_of_axis) < 2**31:
+                raise ValueError(f"sections[{i}] = {pairs_of_axis} must be between 0 and rotary_dim / 2")
+            struct.section[i] = int(pairs_of_axis)
+        axis, index = (c_uint8 * pairs)(), (c_int32 * pairs)()
+        c.check(c.lib.roperot_axis_map(byref(struct), pairs, axis, index))
+        return list(axis), list(index), count
