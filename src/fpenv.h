@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The default floating-point environment, entered and left around code whose bits must not depend on the caller; it must
- * not know what runs inside. */
+ * The default floating-point environment, entered and left around code whose bits must not depend on the caller; it
+ * must not know what runs inside. */
 #ifndef ROPEROT_FPENV_H
 #define ROPEROT_FPENV_H
 

@@ -13,8 +13,8 @@
  * and w = w0 - w0 d + w0 d^2, rounded once. The power is taken in double-double by repeated squaring: about n 2^-103
  * relative error in 1 + e, so about 2^-103 in d; with |d| < 2^-49 and n <= 2^16 the neglected terms are below 2^-114.
  * base^(-m/n) is never halfway between two doubles: base and the halfway point are dyadic, and a dyadic w with dyadic
- * w^-n is a power of two, hence itself a double.
- * What remains is a w within 2^-100 of halfway: bases a few ULP from 1 have some, no base that a model uses is known to.
+ * w^-n is a power of two, hence itself a double. What remains is a w within 2^-100 of halfway: bases a few ULP from 1
+ * have some, no base that a model uses is known to.
  *
  * Nothing overflows because base = f 2^k with f in [1/2, 1), and the powers of two are carried as integers.
  */

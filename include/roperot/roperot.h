@@ -114,9 +114,9 @@ ROPEROT_API int32_t roperot_isa_best(void);
 
 /* ---- frequencies and axis maps: pure functions on plain arrays -------------------------------------------------- */
 
-/* Symbols: d = rotary_dim in channels, j = pair (0 <= j < d/2), b = base, w0_j = b^(-2j/d) in radians per position (the f64
- * nearest to it), f = factor, L0 = original_length and L = length in positions, A = the attention factor, which
- * multiplies cos and sin. Unless a kind says otherwise A = 1. Whatever the kind, a non-zero scaling.attention_factor wins.
+/* Symbols: d = rotary_dim in channels, j = pair (0 <= j < d/2), b = base, w0_j = b^(-2j/d) in radians per position (the
+ * f64 nearest to it), f = factor, L0 = original_length and L = length in positions, A = the attention factor, which
+ * multiplies cos and sin: 1 unless a kind says otherwise, and for every kind attention_factor where that is not 0.
  * Every kind is evaluated in f64 by one written sequence of operations, the same bits on every machine (with SLEEF).
  * Formulas with their sources, and the call for each model family: docs/schemes.md. */
 typedef enum roperot_scaling_kind {
@@ -126,13 +126,13 @@ typedef enum roperot_scaling_kind {
     /* w0_j / f. Position interpolation, arXiv 2306.15595; rope_type "linear". f = 1 / ggml's freq_scale. */
     ROPEROT_SCALING_LINEAR,
 
-    /* b' = b f^(d/(d-2)), w_j = b'^(-2j/d). "NTK-aware" (bloc97); Hunyuan's `alpha`, lucidrains' theta_rescale_factor. */
+    /* b' = b f^(d/(d-2)), w_j = b'^(-2j/d). "NTK-aware" (bloc97); Hunyuan's alpha, lucidrains' theta_rescale_factor. */
     ROPEROT_SCALING_NTK,
 
     /* w_j = (b f)^(-2j/d) / f^(2/d). Su's "NTK-RoPE-fixed"; vLLM's rope_type "ntk" without mixed_b. */
     ROPEROT_SCALING_NTK_FIXED,
 
-    /* w_j = w0_j exp(-a (j+1)^mixed_b), a = ln f / (d/2)^mixed_b. Su's "NTK-RoPE-mixed"; vLLM's "ntk" with mixed_b (0.625). */
+    /* w_j = w0_j exp(-a (j+1)^mixed_b), a = ln f / (d/2)^mixed_b. Su's "NTK-RoPE-mixed"; vLLM's "ntk" with mixed_b. */
     ROPEROT_SCALING_NTK_MIXED,
 
     /* b' = b (f max(L, L0)/L0 - (f - 1))^(d/(d-2)), w_j = b'^(-2j/d). transformers' rope_type "dynamic" with L0 =
@@ -144,21 +144,21 @@ typedef enum roperot_scaling_kind {
      *     low = max(low, 0), high = min(high, d - 1); if equal, high += 0.001
      *     e_j = (1 - clip((j - low) / (high - low), 0, 1)) ext_factor, w_j = w0_j/f (1 - e_j) + w0_j e_j
      *     A = g(mscale) / g(mscale_all_dim) if neither is 0, else g(1);  g(m) = 0.1 m ln f + 1, and 1 where f <= 1;
-     *     times attn_factor. ext_factor and attn_factor (1 in transformers) are vLLM's extrapolation_factor, attn_factor. */
+     *     times attn_factor. ext_factor (vLLM's extrapolation_factor) and attn_factor (vLLM's) are 1 in transformers. */
     ROPEROT_SCALING_YARN,
 
     /* What ggml_rope_ext computes, in f64, with u_j = w0_j / factors[j] (factors NULL: 1), s = freq_scale, low and high
      * always floored and ceiled, clamped to [0, d - 1]:
      *     e_j = (1 - clip((j - low) / max(0.001, high - low), 0, 1)) ext_factor, w_j = s u_j (1 - e_j) + u_j e_j
-     *     A = attn_factor (1 + 0.1 ln(1/s)) if ext_factor != 0, else attn_factor. factor, mscale, truncate: not used. */
+     *     A = attn_factor (1 + 0.1 ln(1/s)) if ext_factor != 0, else attn_factor, and then L0 is not read. */
     ROPEROT_SCALING_YARN_GGML,
 
     /* l = 2 pi / w0_j; l < L0/high_freq_factor: w0_j; l > L0/low_freq_factor: w0_j/f; between them, with t =
      * (L0/l - low_freq_factor) / (high_freq_factor - low_freq_factor): (1 - t) w0_j/f + t w0_j. rope_type "llama3". */
     ROPEROT_SCALING_LLAMA3,
 
-    /* w0_j / factors[j]: pass long_factor or short_factor, the choice is the caller's. A = sqrt(1 + ln f / ln L0), and 1
-     * where f <= 1; f = max_position_embeddings / L0 unless the config says factor. arXiv 2402.13753; "longrope", "su". */
+    /* w0_j / factors[j]: pass long_factor or short_factor, the choice is the caller's. A = sqrt(1 + ln f / ln L0), 1
+     * where f <= 1; f = max_position_embeddings / L0 unless the config says factor. arXiv 2402.13753; "longrope". */
     ROPEROT_SCALING_LONGROPE,
 
     /* w0_j / f for the first floor(partial_rotary_factor d / 2) pairs, 0 for the others: rotary_dim is the whole head
@@ -168,10 +168,10 @@ typedef enum roperot_scaling_kind {
     /* w0_j / (f factors[j]). ggml's freq_factors (rope_freqs.weight), f = 1 / freq_scale. */
     ROPEROT_SCALING_FACTORS,
 
-    /* factors[j] itself, in radians per position: |w| <= 65536; 0 and negative are fine. base is not used. */
+    /* factors[j] itself, in radians per position, any finite number (a plan takes |w| <= 65536). base is not read. */
     ROPEROT_SCALING_RAW,
 
-    /* 1 / factors[j]: positions per radian (MLX's `freqs`); not 0, infinity means no rotation. base is not used. */
+    /* 1 / factors[j]: positions per radian (MLX's freqs); not 0, infinity means no rotation. base is not read. */
     ROPEROT_SCALING_PERIODS
 } roperot_scaling_kind;
 
@@ -180,7 +180,7 @@ typedef struct roperot_scaling {
     int32_t kind;                    /* a roperot_scaling_kind; members that a kind does not mention are not read */
     double factor;                   /* f > 0, 1 */
     double attention_factor;         /* A > 0; 0: as the kind defines it */
-    int64_t original_length;         /* L0 >= 1; no default */
+    int64_t original_length;         /* L0 >= 1 (longrope: 2); no default */
     int64_t length;                  /* L >= 1: dynamic NTK; no default */
     double beta_fast, beta_slow;     /* > 0: rotations within L0 where the ramp starts and ends; 32, 1 */
     double mscale, mscale_all_dim;   /* >= 0; 0: not given */
@@ -212,7 +212,8 @@ typedef enum roperot_sections_kind {
      * (mrope_section [16, 24, 24]), ggml's MROPE, Hunyuan's XD-RoPE (four rows). */
     ROPEROT_SECTIONS_CONTIGUOUS,
 
-    /* j % 3 == 1 and j < 3 s[1]: axis 1; j % 3 == 2 and j < 3 s[2]: axis 2; else axis 0. count 3. Qwen3-VL [24, 20, 20]. */
+    /* j % 3 == 1 and j < 3 s[1]: axis 1; j % 3 == 2 and j < 3 s[2]: axis 2; else axis 0. count 3. Qwen3-VL, [24, 20,
+     * 20]. */
     ROPEROT_SECTIONS_INTERLEAVED,
 
     /* ggml's IMROPE: as INTERLEAVED, but axis 0 only where j % 3 == 0 and j < 3 s[0]; anything else is axis 3, which
@@ -220,11 +221,12 @@ typedef enum roperot_sections_kind {
      * the sum is checked, because that is how such a section list is used. */
     ROPEROT_SECTIONS_INTERLEAVED_GGML,
 
-    /* 2-D vision: as CONTIGUOUS, and frequency_index restarts at 0 in each section. count 2..4. ggml's VISION, Qwen2-VL's
-     * ViT (rows, then columns), Llama 4's vision tower (columns, rows; interleaved pairs). */
+    /* 2-D vision: as CONTIGUOUS, and frequency_index restarts at 0 in each section. count 2..4. ggml's VISION,
+     * Qwen2-VL's ViT (rows, then columns), Llama 4's vision tower (columns, rows; interleaved pairs). */
     ROPEROT_SECTIONS_AXIAL,
 
-    /* Ernie-4.5-VL: s = h, w, t with h == w; the first h + w pairs alternate axis 1, axis 2; the last t are axis 0. count 3. */
+    /* Ernie-4.5-VL: s = h, w, t with h == w; the first h + w pairs alternate axis 1 and 2, the last t are axis 0.
+     * count 3. */
     ROPEROT_SECTIONS_ERNIE
 } roperot_sections_kind;
 
@@ -236,7 +238,7 @@ typedef struct roperot_sections {
 } roperot_sections;
 
 /* axis[j] = the position axis (0..3) that drives pair j, and, if frequency_index is not NULL, which frequency pair j
- * uses: inv_freq[j] = frequency[frequency_index[j]] (j itself, except where a kind restarts its frequencies per section).
+ * uses: inv_freq[j] = frequency[frequency_index[j]] (j itself, except where a kind restarts them per section).
  * Both arrays are `pairs` long, 1 .. 32768. Sections that do not add up to `pairs` are ROPEROT_ERROR_ARGUMENT.
  * Pure, thread safe. Nothing is written on failure. */
 ROPEROT_API int32_t roperot_axis_map(const roperot_sections *sections, int32_t pairs, uint8_t *axis,
