@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT
+ * The alternating stopwatch; it must not know what it times.
+ */
+#include "measure.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { ROUNDS_MOST = 1 << 15, ROUNDS_LEAST = 11, CALLS_PER_REFRESH = 1 << 16 };
+static const double chunk_ns = 100e3, trial_ns = 20e3;
+
+static double chunk[BENCH_SIDES][ROUNDS_MOST]; /* ns per call; the first rounds only, should there be more */
+
+double bench_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return 1e9 * (double)now.tv_sec + (double)now.tv_nsec;
+}
+
+static double time_of(const bench_side *side, int64_t calls)
+{
+    const double start = bench_now();
+    side->run(side->self, calls);
+    return bench_now() - start;
+}
+
+/* How many calls make a chunk. The first call only warms caches and pages. */
+static int64_t calls_per_chunk(const bench_side *side)
+{
+    time_of(side, 1);
+    int64_t calls = 1;
+    double ns = time_of(side, calls);
+    for (; ns < trial_ns; ns = time_of(side, calls)) calls *= 2;
+    const double per_chunk = chunk_ns * (double)calls / ns;
+    return per_chunk < 1 ? 1 : (int64_t)per_chunk;
+}
+
+static void record(const bench_side *side, int index, int64_t calls, int64_t round)
+{
+    const double ns = time_of(side, calls) / (double)calls;
+    if (round < ROUNDS_MOST) chunk[index][round] = ns;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double bench_median(double *values, int64_t count)
+{
+    qsort(values, (size_t)count, sizeof *values, ascending);
+    return 0.5 * (values[(count - 1) / 2] + values[count / 2]);
+}
+
+static void summarise(int count, int64_t rounds, bench_times *times)
+{
+    const int64_t kept = rounds < ROUNDS_MOST ? rounds : ROUNDS_MOST;
+    times->rounds = kept;
+    for (int i = 0; i < count; ++i) {
+        times->median[i] = bench_median(chunk[i], kept);
+        times->least[i] = chunk[i][0];
+    }
+    times->spread = (chunk[0][3 * kept / 4] - chunk[0][kept / 4]) / times->median[0];
+}
+
+static int64_t calls_in_chunks(const bench_side *sides, int count, int64_t calls[BENCH_SIDES])
+{
+    for (int i = 0; i < count; ++i) calls[i] = calls_per_chunk(&sides[i]);
+    return calls[0];
+}
+
+void bench_measure(shim_state *state, const bench_side *sides, int count, void (*refresh)(void *self), void *self,
+                   bench_times *times)
+{
+    int64_t calls[BENCH_SIDES], since_refresh = 0, round = 0;
+    const int64_t batch = calls_in_chunks(sides, count, calls);
+    for (; shim_keep_running(state, batch); ++round) {
+        record(&sides[0], 0, batch, round);
+        shim_pause(state);
+        for (int i = 1; i < count; ++i) record(&sides[i], i, calls[i], round);
+        since_refresh += batch;
+        if (refresh != NULL && since_refresh >= CALLS_PER_REFRESH) {
+            refresh(self);
+            since_refresh = 0;
+        }
+        shim_resume(state);
+    }
+    for (; round < ROUNDS_LEAST; ++round)
+        for (int i = 0; i < count; ++i) record(&sides[i], i, calls[i], round);
+    summarise(count, round, times);
+}
+
+void bench_measure_again(const bench_side *sides, int count, bench_times *times)
+{
+    int64_t calls[BENCH_SIDES];
+    calls_in_chunks(sides, count, calls);
+    for (int64_t round = 0; round < times->rounds; ++round)
+        for (int i = 0; i < count; ++i) record(&sides[i], i, calls[i], round);
+    summarise(count, times->rounds, times);
+}
+
+void bench_report(shim_state *state, const bench_times *times, double bytes)
+{
+    if (bytes > 0) shim_counter(state, "GB/s", bytes / times->median[0]);
+    shim_counter(state, "ns", times->median[0]);
+    shim_counter(state, "ns_min", times->least[0]);
+    shim_counter(state, "rounds", (double)times->rounds);
+    shim_counter(state, "spread", times->spread);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ * Times several pieces of work against each other in short alternating chunks; it must not know what the work is.
+ *
+ * The clock is clock_gettime(CLOCK_MONOTONIC), some 25 ns a reading. A chunk is as many calls as fit in 100 us (one call,
+ * if that takes longer), so that the readings vanish and whatever disturbs the machine meets every side alike.
+ */
+#ifndef BENCH_MEASURE_H
+#define BENCH_MEASURE_H
+
+#include <stdint.h>
+
+#include "shim.h"
+
+enum { BENCH_SIDES = 3 };
+
+typedef struct bench_side {
+    void (*run)(void *self, int64_t calls); /* does the work so many times in a row */
+    void *self;
+} bench_side;
+
+typedef struct bench_times {
+    int64_t rounds;
+    double median[BENCH_SIDES], least[BENCH_SIDES]; /* ns per call, over the chunks */
+    double spread; /* of the first side: distance of its quartiles over its median */
+} bench_times;
+
+double bench_now(void); /* ns */
+
+/* One chunk of every side in turn until Google Benchmark has enough of the first side, which alone goes into its own
+ * time column; never fewer than 11 rounds. `refresh` (may be NULL) is called with `self`, untimed, after many calls. */
+void bench_measure(shim_state *state, const bench_side *sides, int count, void (*refresh)(void *self), void *self,
+                   bench_times *times);
+
+/* The same once more, for as many rounds as before, when those are void. */
+void bench_measure_again(const bench_side *sides, int count, bench_times *times);
+
+/* Medians of plain arrays; sorts them. */
+double bench_median(double *values, int64_t count);
+
+/* GB/s and the other counters that every benchmark carries. bytes: read plus written by one call; 0: no GB/s. */
+void bench_report(shim_state *state, const bench_times *times, double bytes);
+
+#endif
