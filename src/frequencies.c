@@ -156,8 +156,8 @@ static int32_t fill(const roperot_rule_kind *kind, const roperot_rule *rule, dou
     for (int32_t j = 0; j < pairs; j++) {
         const double w = kind->frequency(rule, j);
         if (!isfinite(w))
-            return roperot_fail(ROPEROT_ERROR_ARGUMENT, "base is %g; %s would give pair %d the frequency %g, which must "
-                                "be finite", rule->base, kind->name, (int)j, w);
+            return roperot_fail(ROPEROT_ERROR_ARGUMENT, "base is %g; %s would give pair %d the frequency %g, which "
+                                "must be finite", rule->base, kind->name, (int)j, w);
     }
     for (int32_t j = 0; j < pairs; j++) inv_freq[j] = kind->frequency(rule, j);
     return ROPEROT_OK;

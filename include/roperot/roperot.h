@@ -144,7 +144,7 @@ typedef enum roperot_scaling_kind {
      *     low = max(low, 0), high = min(high, d - 1); if equal, high += 0.001
      *     e_j = (1 - clip((j - low) / (high - low), 0, 1)) ext_factor, w_j = w0_j/f (1 - e_j) + w0_j e_j
      *     A = g(mscale) / g(mscale_all_dim) if neither is 0, else g(1);  g(m) = 0.1 m ln f + 1, and 1 where f <= 1;
-     *     times attn_factor. ext_factor (vLLM's extrapolation_factor) and attn_factor (vLLM's) are 1 in transformers. */
+     *     times attn_factor. ext_factor is vLLM's extrapolation_factor; it and attn_factor are 1 in transformers. */
     ROPEROT_SCALING_YARN,
 
     /* What ggml_rope_ext computes, in f64, with u_j = w0_j / factors[j] (factors NULL: 1), s = freq_scale, low and high
