@@ -63,12 +63,10 @@ bench_duo *bench_duo_open(const char **why)
         *why = "needs two CPUs, and this process may use one";
         return NULL;
     }
-    const size_t bytes = (sizeof(bench_duo) + 63) / 64 * 64;
-    bench_duo *const duo = aligned_alloc(64, bytes);
-    *why = "the second thread could not be started";
-    if (duo == NULL) return NULL;
-    *duo = (bench_duo){ .before = usable };
-    if (pthread_create(&duo->other, NULL, follow, duo) != 0) {
+    bench_duo *const duo = aligned_alloc(64, (sizeof(bench_duo) + 63) / 64 * 64);
+    if (duo != NULL) *duo = (bench_duo){ .before = usable };
+    if (duo == NULL || pthread_create(&duo->other, NULL, follow, duo) != 0) {
+        *why = "the second thread could not be started";
         free(duo);
         return NULL;
     }

@@ -3,6 +3,11 @@
 #ifndef BENCH_GROUPS_H
 #define BENCH_GROUPS_H
 
-void bench_register_rotate(void);    /* rotate/... */
+void bench_register_rotate(void);    /* rotate/<dtype>/<pairing>/<isa>/<shape> */
+void bench_register_growth(void);    /* growth/<dtype>/<pairing>/<isa>/<what>-<how many> */
+void bench_register_naive(void);     /* naive/f32/<pairing>/native/<shape> */
+void bench_register_caches(void);    /* cache/<kind>/<positions>/<warm|cold> */
+void bench_register_build(void);     /* build/full/<isa>, startup/dlopen-plan */
+void bench_register_reference(void); /* reference/<loop>/<isa>/<size>/<threads> */
 
 #endif

@@ -48,5 +48,10 @@ int main(int argc, char **argv)
     shim_context("counters", "GB/s: tensor bytes read + written; sweep_ratio, copy_ratio: the loop's median time over "
                              "roperot's; full_ratio: FACTORED's over FULL's; ns: median per call");
     bench_register_rotate();
+    bench_register_growth();
+    bench_register_naive();
+    bench_register_caches();
+    bench_register_build();
+    bench_register_reference();
     return shim_main(argc, argv, min_time);
 }

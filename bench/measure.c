@@ -42,6 +42,21 @@ static void record(const bench_side *side, int index, int64_t calls, int64_t rou
     if (round < ROUNDS_MOST) chunk[index][round] = ns;
 }
 
+/* The sides after the first, which take turns in going first: what ran just before leaves the caches its own way. */
+static void record_others(const bench_side *sides, int count, const int64_t *calls, int64_t round)
+{
+    for (int i = 1; i < count; ++i) {
+        const int side = round % 2 == 0 ? i : count - i;
+        record(&sides[side], side, calls[side], round);
+    }
+}
+
+static void record_all(const bench_side *sides, int count, const int64_t *calls, int64_t round)
+{
+    record(&sides[0], 0, calls[0], round);
+    record_others(sides, count, calls, round);
+}
+
 static int ascending(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -79,7 +94,7 @@ void bench_measure(shim_state *state, const bench_side *sides, int count, void (
     for (; shim_keep_running(state, batch); ++round) {
         record(&sides[0], 0, batch, round);
         shim_pause(state);
-        for (int i = 1; i < count; ++i) record(&sides[i], i, calls[i], round);
+        record_others(sides, count, calls, round);
         since_refresh += batch;
         if (refresh != NULL && since_refresh >= CALLS_PER_REFRESH) {
             refresh(self);
@@ -87,8 +102,7 @@ void bench_measure(shim_state *state, const bench_side *sides, int count, void (
         }
         shim_resume(state);
     }
-    for (; round < ROUNDS_LEAST; ++round)
-        for (int i = 0; i < count; ++i) record(&sides[i], i, calls[i], round);
+    for (; round < ROUNDS_LEAST; ++round) record_all(sides, count, calls, round);
     summarise(count, round, times);
 }
 
@@ -96,8 +110,7 @@ void bench_measure_again(const bench_side *sides, int count, bench_times *times)
 {
     int64_t calls[BENCH_SIDES];
     calls_in_chunks(sides, count, calls);
-    for (int64_t round = 0; round < times->rounds; ++round)
-        for (int i = 0; i < count; ++i) record(&sides[i], i, calls[i], round);
+    for (int64_t round = 0; round < times->rounds; ++round) record_all(sides, count, calls, round);
     summarise(count, times->rounds, times);
 }
 

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT
+ * The benchmarks build/full/<isa> and startup/dlopen-plan: what it costs to get a plan; it must not know a rotation.
+ */
+#include <roperot/roperot.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "groups.h"
+#include "kernels.h"
+#include "measure.h"
+#include "rotation.h"
+#include "sweeps.h"
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
+extern char **environ;
+
+/* 32768 positions of 64 pairs: 16 MiB, which the allocator can keep. */
+enum { POSITIONS = 32768, DIM = 128, ANGLES = 1024, FAULTS_ALLOWED = 64, FRESH_BUILDS = 5, STARTS = 15, NAME = 64 };
+static const double pairs_built = (double)POSITIONS * (DIM / 2);
+
+typedef struct build_case {
+    char name[NAME];
+    int32_t isa;
+} build_case;
+
+typedef struct build_side {
+    bench_choice choice;
+    const char *failure;
+} build_side;
+
+typedef struct sincos_side {
+    const bench_sweeps *sweeps;
+    double angle[ANGLES], sines[ANGLES], cosines[ANGLES];
+} sincos_side;
+
+/* ---- the two sides ---------------------------------------------------------------------------------------------------- */
+
+static void run_build(void *self, int64_t calls)
+{
+    build_side *const side = self;
+    for (int64_t i = 0; i < calls; ++i) {
+        roperot_plan *plan;
+        const char *const why = bench_plan_create(&plan, DIM, &side->choice);
+        if (why != NULL) side->failure = why;
+        roperot_plan_destroy(plan);
+    }
+}
+
+static void run_sincos(void *self, int64_t calls)
+{
+    sincos_side *const s = self;
+    for (int64_t i = 0; i < calls; ++i) s->sweeps->sincos(s->angle, s->sines, s->cosines, ANGLES);
+}
+
+/* Angles as the library's own recipe would reduce them: within one turn, where sincos is at its fastest. */
+static void set_angles(sincos_side *side)
+{
+    for (int i = 0; i < ANGLES; ++i) side->angle[i] = -3.1 + 6.2 * i / ANGLES;
+}
+
+/* ---- pages: kept by the allocator, or fresh from the system -------------------------------------------------------------- */
+
+#ifdef __GLIBC__
+static void keep_freed_pages(void)
+{
+    mallopt(M_MMAP_MAX, 0);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+}
+
+static void return_freed_pages(void)
+{
+    mallopt(M_MMAP_MAX, 65536);
+    mallopt(M_MMAP_THRESHOLD, 128 << 10);
+    mallopt(M_TRIM_THRESHOLD, 128 << 10);
+    malloc_trim(0);
+}
+#else
+static void keep_freed_pages(void)
+{
+}
+static void return_freed_pages(void)
+{
+}
+#endif
+
+static long page_faults(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_minflt;
+}
+
+/* ns per pair when every page must be touched for the first time. */
+static double fresh_build(build_side *side)
+{
+    double ns[FRESH_BUILDS];
+    return_freed_pages();
+    for (int i = 0; i < FRESH_BUILDS; ++i) {
+        const double start = bench_now();
+        run_build(side, 1);
+        ns[i] = (bench_now() - start) / pairs_built;
+    }
+    return bench_median(ns, FRESH_BUILDS);
+}
+
+/* ---- build/full/<isa> ------------------------------------------------------------------------------------------------- */
+
+static void measure_build(shim_state *state, build_side *build, sincos_side *sincos)
+{
+    const double fresh = fresh_build(build);
+    const bench_side sides[2] = { { run_build, build }, { run_sincos, sincos } };
+    bench_times times;
+    keep_freed_pages();
+    run_build(build, 2);
+    const long faults = page_faults();
+    run_build(build, 1);
+    const long new_faults = page_faults() - faults;
+    bench_measure(state, sides, 2, NULL, NULL, &times);
+    return_freed_pages();
+    if (build->failure != NULL || new_faults > FAULTS_ALLOWED) {
+        shim_skip(state, build->failure != NULL ? build->failure : "the pages were not present; the run is void");
+        return;
+    }
+    bench_report(state, &times, 0);
+    shim_counter(state, "ns_per_pair", times.median[0] / pairs_built);
+    shim_counter(state, "ns_per_sincos", times.median[1] / ANGLES);
+    shim_counter(state, "sincos_ratio", times.median[0] / pairs_built / (times.median[1] / ANGLES));
+    shim_counter(state, "first_touch_ns_per_pair", fresh);
+}
+
+static void run_build_case(shim_state *state, const void *argument)
+{
+    const build_case *const c = argument;
+    static sincos_side sincos;
+    build_side build = { .choice = { .dtype = ROPEROT_F32, .pairing = ROPEROT_PAIR_HALF, .isa = c->isa,
+                                     .cache = ROPEROT_CACHE_FULL, .max_positions = POSITIONS } };
+    const char *const isa = roperot_isa_name(c->isa);
+    sincos.sweeps = bench_sweeps_for(isa);
+    set_angles(&sincos);
+    if (!roperot_isa_usable(c->isa)) shim_skip(state, roperot_isa_reason(c->isa));
+    else if (sincos.sweeps == NULL || sincos.sweeps->sincos == NULL) shim_skip(state, "no SLEEF sincos for this build");
+    else measure_build(state, &build, &sincos);
+}
+
+static void register_build(int32_t isa)
+{
+    static build_case cases[6];
+    static size_t used;
+    build_case *const c = &cases[used++];
+    c->isa = isa;
+    snprintf(c->name, sizeof c->name, "build/full/%s", roperot_isa_name(isa));
+    shim_register(c->name, run_build_case, c);
+}
+
+/* ---- startup/dlopen-plan ------------------------------------------------------------------------------------------------ */
+
+/* The helper is beside this program, the library one level up, both as the build leaves them. */
+static int beside_program(char *path, size_t size, const char *relative)
+{
+    const ssize_t length = readlink("/proc/self/exe", path, size - 1);
+    if (length <= 0) return 0;
+    path[length] = '\0';
+    char *const slash = strrchr(path, '/');
+    if (slash == NULL || (size_t)(slash + 1 - path) + strlen(relative) >= size) return 0;
+    memcpy(slash + 1, relative, strlen(relative) + 1);
+    return access(path, R_OK) == 0;
+}
+
+/* Runs the helper in a process of its own and reads the ns that it prints; < 0: it failed. */
+static double start_once(char *helper, char *library)
+{
+    char *const arguments[] = { helper, library, NULL };
+    posix_spawn_file_actions_t actions;
+    int ends[2], status = 1;
+    pid_t child;
+    double ns = -1;
+    if (pipe(ends) != 0) return -1;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    const int failed = posix_spawn(&child, helper, &actions, NULL, arguments, environ);
+    close(ends[1]);
+    FILE *const output = fdopen(ends[0], "r");
+    if (!failed && (output == NULL || fscanf(output, "%lf", &ns) != 1)) ns = -1;
+    if (!failed) waitpid(child, &status, 0);
+    if (output != NULL) fclose(output);
+    posix_spawn_file_actions_destroy(&actions);
+    return status == 0 ? ns : -1;
+}
+
+static void run_startup(shim_state *state, const void *argument)
+{
+    char helper[4096], library[4096];
+    double ns[STARTS];
+    (void)argument;
+    if (!beside_program(helper, sizeof helper, "roperot-bench-startup") ||
+        !beside_program(library, sizeof library, "../libroperot.so")) {
+        shim_skip(state, "libroperot.so or the helper is not where the build puts it");
+        return;
+    }
+    for (int i = 0; i < STARTS; ++i) {
+        ns[i] = start_once(helper, library);
+        if (ns[i] >= 0) continue;
+        shim_skip(state, "the helper could not load the library and create a plan");
+        return;
+    }
+    while (shim_keep_running(state, 1)) start_once(helper, library);
+    shim_counter(state, "ns", bench_median(ns, STARTS));
+    shim_counter(state, "ns_min", ns[0]);
+}
+
+void bench_register_build(void)
+{
+#define REGISTER(isa, ISA) if (ROPEROT_HAVE_##ISA) register_build(ROPEROT_ISA_##ISA);
+    ROPEROT_ISA_LIST(REGISTER)
+#undef REGISTER
+    shim_register("startup/dlopen-plan", run_startup, NULL);
+}
