@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT
+ * The coefficient kernels of one ISA: factor tables, their products, angles on the fly, blending of rows; it must not
+ * know any ISA. Parameters: ISA, and the vocabulary's list of f64 steps (COEFFICIENTS_COUNT, _0, _1), then always q1. */
+
+#if COEFFICIENTS_COUNT > 0
+#define STEP COEFFICIENTS_0
+#include "coefficient_step.inc.h"
+#undef STEP
+#endif
+#if COEFFICIENTS_COUNT > 1
+#define STEP COEFFICIENTS_1
+#include "coefficient_step.inc.h"
+#undef STEP
+#endif
+#define STEP q1
+#include "coefficient_step.inc.h"
+#undef STEP
+
+/* Runs `verb` with each step of the list as often as it fits; `j` is its last argument and result. */
+#if COEFFICIENTS_COUNT > 1
+#define EACH_STEP(verb, ...)                                                                                           \
+    CAT3(q1, _, verb)(__VA_ARGS__,                                                                                     \
+                      CAT3(COEFFICIENTS_1, _, verb)(__VA_ARGS__, CAT3(COEFFICIENTS_0, _, verb)(__VA_ARGS__, 0)))
+#elif COEFFICIENTS_COUNT > 0
+#define EACH_STEP(verb, ...) CAT3(q1, _, verb)(__VA_ARGS__, CAT3(COEFFICIENTS_0, _, verb)(__VA_ARGS__, 0))
+#else
+#define EACH_STEP(verb, ...) CAT3(q1, _, verb)(__VA_ARGS__, 0)
+#endif
+
+static void CAT(factors_f64_, ISA)(double *table, const double *inv_freq, ptrdiff_t pairs, int shift, int64_t begin,
+                                   int64_t end)
+{
+    const double scale = (double)((int64_t)1 << shift);
+    for (int64_t i = begin; i < end; i++) {
+        double *const row = table + i * 2 * pairs;
+        if (i == 0)
+            for (ptrdiff_t j = 0; j < pairs; j++) row[j] = 1.0, row[pairs + j] = 0.0;
+        else
+            EACH_STEP(factors, row, inv_freq, pairs, scale, (double)i);
+    }
+}
+
+static void CAT(combine_f64_, ISA)(float *cos, float *sin, const double *const f[3], ptrdiff_t stride, ptrdiff_t pairs,
+                                   double scale)
+{
+    if (f[2]) {
+        const double *const g[3] = { f[2], f[1] ? f[1] : f[0], f[0] };
+        if (f[1]) EACH_STEP(combine, 3, cos, sin, g, stride, pairs, scale);
+        else EACH_STEP(combine, 2, cos, sin, g, stride, pairs, scale);
+    } else if (f[1]) {
+        const double *const g[3] = { f[1], f[0], NULL };
+        EACH_STEP(combine, 2, cos, sin, g, stride, pairs, scale);
+    } else {
+        EACH_STEP(combine, 1, cos, sin, f, stride, pairs, scale);
+    }
+}
+
+static void CAT(angles_f64_, ISA)(float *cos, float *sin, double x, const double *inv_freq, ptrdiff_t pairs, double scale)
+{
+    EACH_STEP(angles, cos, sin, x, inv_freq, pairs, scale);
+}
+
+static void CAT(angles_f32_, ISA)(float *cos, float *sin, float p32, const double *inv_freq, ptrdiff_t pairs, float scale)
+{
+    double theta[64];
+    for (ptrdiff_t first = 0; first < pairs; first += 64) {
+        const ptrdiff_t n = pairs - first < 64 ? pairs - first : 64;
+        for (ptrdiff_t j = 0; j < n; j++) theta[j] = (double)(p32 * (float)inv_freq[first + j]);
+        EACH_STEP(sincos_f32, cos + first, sin + first, theta, n);
+        for (ptrdiff_t j = first; j < first + n; j++) cos[j] *= scale, sin[j] *= scale;
+    }
+}
+
+static void CAT(blend_f32_, ISA)(float *out, const float *const *row, const uint32_t *masks, int axes,
+                                 ptrdiff_t mask_stride, ptrdiff_t pairs)
+{
+    for (ptrdiff_t j = 0; j < pairs; j++) {
+        uint32_t bits = 0;
+        for (int a = 0; a < axes; a++) bits |= bits_of_float(row[a][j]) & masks[a * mask_stride + j];
+        out[j] = float_of_bits(bits);
+    }
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ * What every kernel file shares: element types, token pasting and the numerics guard; it must not know any ISA. */
+#ifndef ROPEROT_SIMD_COMMON_H
+#define ROPEROT_SIMD_COMMON_H
+
+#include <float.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "config.h"
+#include "kernels.h"
+#include <roperot/roperot.h>
+
+#ifdef __FAST_MATH__
+#error "roperot promises the same bits everywhere: do not compile it with -ffast-math"
+#endif
+_Static_assert(FLT_EVAL_METHOD == 0, "float arithmetic must be done in float (on x86: -msse2 -mfpmath=sse)");
+
+/* Elements in memory. The 16-bit types are bit patterns: they exist at load and store only. */
+typedef float f32_t;
+typedef uint16_t f16_t;
+typedef uint16_t bf16_t;
+
+#define CAT_(a, b) a##b
+#define CAT(a, b) CAT_(a, b)
+#define CAT3_(a, b, c) a##b##c
+#define CAT3(a, b, c) CAT3_(a, b, c)
+#define CAT6_(a, b, c, d, e, f) a##b##c##d##e##f
+#define CAT6(a, b, c, d, e, f) CAT6_(a, b, c, d, e, f)
+
+#define INLINE static inline __attribute__((always_inline, unused))
+
+/* A read ahead in address order. The address may lie outside the view: a prefetch touches no architectural state. */
+INLINE void prefetch_read(const void *p, int bytes)
+{
+    __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)(intptr_t)bytes), 0, 3);
+}
+
+/* Half-split and interleaved as numbers, so that a body can ask which of the two a token is. */
+#define PAIRING_half 1
+#define PAIRING_interleaved 2
+
+#endif

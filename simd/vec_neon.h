@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT
+ * The vocabulary for NEON (AArch64): four lanes, pairs split and joined by ld2 and st2; it knows no RoPE. */
+#ifndef ROPEROT_VEC_NEON_H
+#define ROPEROT_VEC_NEON_H
+
+#include <arm_neon.h>
+
+#include "vec_scalar.h"
+
+INLINE void stream_end(void) {}
+
+/* ---- bf16: rounding in integers ------------------------------------------------------------------------------------------ */
+
+INLINE uint16x4_t round_bf16x4(float32x4_t x)
+{
+    const uint32x4_t bits = vreinterpretq_u32_f32(x), odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    const uint32x4_t rounded = vaddq_u32(vaddq_u32(bits, vdupq_n_u32(0x7fff)), odd);
+    const uint32x4_t quiet = vorrq_u32(bits, vdupq_n_u32(0x400000));
+    return vshrn_n_u32(vbslq_u32(vceqq_f32(x, x), rounded, quiet), 16);
+}
+
+INLINE float32x4_t widen_bf16x4(uint16x4_t x) { return vreinterpretq_f32_u32(vshll_n_u16(x, 16)); }
+INLINE float32x4_t widen_f16x4(uint16x4_t x) { return vcvt_f32_f16(vreinterpret_f16_u16(x)); }
+INLINE uint16x4_t round_f16x4(float32x4_t x) { return vreinterpret_u16_f16(vcvt_f16_f32(x)); }
+
+/* ---- x4 -------------------------------------------------------------------------------------------------------------------- */
+
+typedef float32x4_t x4_t;
+#define x4_LANEWISE 0
+INLINE ptrdiff_t x4_pairs(void) { return 4; }
+INLINE x4_t x4_mul(x4_t a, x4_t b) { return vmulq_f32(a, b); }
+INLINE x4_t x4_add(x4_t a, x4_t b) { return vaddq_f32(a, b); }
+INLINE x4_t x4_sub(x4_t a, x4_t b) { return vsubq_f32(a, b); }
+INLINE x4_t x4_load_f32(const f32_t *p) { return vld1q_f32(p); }
+INLINE void x4_store_f32(f32_t *p, x4_t x) { vst1q_f32(p, x); }
+INLINE void x4_stream_f32(f32_t *p, x4_t x) { vst1q_f32(p, x); }
+
+INLINE void x4_load2_f32(const f32_t *p, x4_t *x0, x4_t *x1)
+{
+    const float32x4x2_t both = vld2q_f32(p);
+    *x0 = both.val[0];
+    *x1 = both.val[1];
+}
+
+INLINE void x4_store2_f32(f32_t *p, x4_t y0, x4_t y1)
+{
+    const float32x4x2_t both = { { y0, y1 } };
+    vst2q_f32(p, both);
+}
+
+INLINE void x4_stream2_f32(f32_t *p, x4_t y0, x4_t y1) { x4_store2_f32(p, y0, y1); }
+
+#define X4_16BIT(dtype)                                                                                                \
+    INLINE x4_t x4_load_##dtype(const dtype##_t *p) { return widen_##dtype##x4(vld1_u16(p)); }                         \
+    INLINE void x4_store_##dtype(dtype##_t *p, x4_t x) { vst1_u16(p, round_##dtype##x4(x)); }                          \
+    INLINE void x4_stream_##dtype(dtype##_t *p, x4_t x) { x4_store_##dtype(p, x); }                                    \
+    INLINE void x4_load2_##dtype(const dtype##_t *p, x4_t *x0, x4_t *x1)                                               \
+    {                                                                                                                  \
+        const uint16x4x2_t both = vld2_u16(p);                                                                         \
+        *x0 = widen_##dtype##x4(both.val[0]);                                                                          \
+        *x1 = widen_##dtype##x4(both.val[1]);                                                                          \
+    }                                                                                                                  \
+    INLINE void x4_store2_##dtype(dtype##_t *p, x4_t y0, x4_t y1)                                                      \
+    {                                                                                                                  \
+        const uint16x4x2_t both = { { round_##dtype##x4(y0), round_##dtype##x4(y1) } };                                \
+        vst2_u16(p, both);                                                                                             \
+    }                                                                                                                  \
+    INLINE void x4_stream2_##dtype(dtype##_t *p, x4_t y0, x4_t y1) { x4_store2_##dtype(p, y0, y1); }
+X4_16BIT(f16)
+X4_16BIT(bf16)
+#undef X4_16BIT
+
+/* ---- q2: two f64 ------------------------------------------------------------------------------------------------------------ */
+
+typedef float64x2_t q2_t;
+INLINE ptrdiff_t q2_pairs(void) { return 2; }
+INLINE q2_t q2_load(const double *p) { return vld1q_f64(p); }
+INLINE void q2_store(double *p, q2_t x) { vst1q_f64(p, x); }
+INLINE void q2_store_f32(float *p, q2_t x) { vst1_f32(p, vcvt_f32_f64(x)); }
+INLINE q2_t q2_set1(double x) { return vdupq_n_f64(x); }
+INLINE q2_t q2_add(q2_t a, q2_t b) { return vaddq_f64(a, b); }
+INLINE q2_t q2_sub(q2_t a, q2_t b) { return vsubq_f64(a, b); }
+INLINE q2_t q2_mul(q2_t a, q2_t b) { return vmulq_f64(a, b); }
+
+INLINE void q2_sincos(q2_t x, q2_t *s, q2_t *c)
+{
+#if ROPEROT_HAVE_SLEEF
+    const Sleef_float64x2_t_2 both = Sleef_cinz_sincosd2_u10advsimdnofma(x);
+    *s = both.x;
+    *c = both.y;
+#else
+    double lane[2], sine[2], cosine[2];
+    q2_store(lane, x);
+    for (int i = 0; i < 2; i++) q1_sincos(lane[i], &sine[i], &cosine[i]);
+    *s = q2_load(sine);
+    *c = q2_load(cosine);
+#endif
+}
+
+#endif

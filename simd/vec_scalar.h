@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT
+ * The vocabulary on one lane in plain C: the reference for every other vec_*.h and their last tail; it knows no RoPE. */
+#ifndef ROPEROT_VEC_SCALAR_H
+#define ROPEROT_VEC_SCALAR_H
+
+#include "common.h"
+
+#if ROPEROT_HAVE_SLEEF
+#include <sleef.h>
+#else
+#include <math.h>
+#endif
+
+/* ---- conversions: exact widening, one rounding to nearest even, denormals kept, NaN stays NaN ---------------------- */
+
+INLINE float float_of_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+INLINE uint32_t bits_of_float(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+INLINE float widen_bf16(bf16_t x)
+{
+    return float_of_bits((uint32_t)x << 16);
+}
+
+INLINE bf16_t round_bf16(float x)
+{
+    const uint32_t bits = bits_of_float(x);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return (bf16_t)((bits >> 16) | 0x40u);
+    return (bf16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+/* A binary16 moved into the exponent field of a binary32 is too small by 2^112; multiplying restores normals and
+ * denormals alike, exactly. The integers do it without a multiply that a caller in DAZ mode would flush. */
+INLINE float widen_f16(f16_t x)
+{
+    const uint32_t sign = (uint32_t)(x & 0x8000u) << 16, exponent = (x >> 10) & 31u;
+    uint32_t fraction = x & 0x3ffu;
+    if (exponent == 31u) return float_of_bits(sign | 0x7f800000u | fraction << 13);
+    if (exponent) return float_of_bits(sign | (exponent + 112u) << 23 | fraction << 13);
+    if (!fraction) return float_of_bits(sign);
+    uint32_t shifted = 113u;
+    for (; !(fraction & 0x400u); fraction <<= 1) shifted--;
+    return float_of_bits(sign | shifted << 23 | (fraction & 0x3ffu) << 13);
+}
+
+INLINE f16_t round_f16(float x)
+{
+    const uint32_t bits = bits_of_float(x), magnitude = bits & 0x7fffffffu;
+    const uint32_t sign = (bits >> 16) & 0x8000u;
+    if (magnitude > 0x7f800000u) return (f16_t)(sign | 0x7e00u);
+    if (magnitude >= 0x477ff000u) return (f16_t)(sign | 0x7c00u); /* 65520 and above round to infinity */
+    if (magnitude >= 0x38800000u)                                 /* normal: drop 13 bits, to nearest even */
+        return (f16_t)(sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u)) >> 13));
+    if (magnitude < 0x33000000u) return (f16_t)sign;              /* below half the least denormal, 2^-25 */
+    const uint32_t drop = 126u - (magnitude >> 23);               /* 14 .. 24 bits of the 24-bit significand go */
+    const uint32_t significand = (magnitude & 0x7fffffu) | 0x800000u;
+    const uint32_t kept = significand >> drop, rest = significand & ((1u << drop) - 1u), half = 1u << (drop - 1u);
+    return (f16_t)(sign | (kept + (rest > half || (rest == half && (kept & 1u)))));
+}
+
+/* ---- x1: one pair ---------------------------------------------------------------------------------------------------- */
+
+typedef float x1_t;
+#define x1_LANEWISE 0
+INLINE ptrdiff_t x1_pairs(void) { return 1; }
+INLINE x1_t x1_load_f32(const f32_t *p) { return *p; }
+INLINE x1_t x1_load_f16(const f16_t *p) { return widen_f16(*p); }
+INLINE x1_t x1_load_bf16(const bf16_t *p) { return widen_bf16(*p); }
+INLINE void x1_store_f32(f32_t *p, x1_t x) { *p = x; }
+INLINE void x1_store_f16(f16_t *p, x1_t x) { *p = round_f16(x); }
+INLINE void x1_store_bf16(bf16_t *p, x1_t x) { *p = round_bf16(x); }
+INLINE x1_t x1_mul(x1_t a, x1_t b) { return a * b; }
+INLINE x1_t x1_add(x1_t a, x1_t b) { return a + b; }
+INLINE x1_t x1_sub(x1_t a, x1_t b) { return a - b; }
+
+#define X1_PAIR(dtype)                                                                                                 \
+    INLINE void x1_load2_##dtype(const dtype##_t *p, x1_t *x0, x1_t *x1)                                               \
+    {                                                                                                                  \
+        *x0 = x1_load_##dtype(p);                                                                                      \
+        *x1 = x1_load_##dtype(p + 1);                                                                                  \
+    }                                                                                                                  \
+    INLINE void x1_store2_##dtype(dtype##_t *p, x1_t y0, x1_t y1)                                                      \
+    {                                                                                                                  \
+        x1_store_##dtype(p, y0);                                                                                       \
+        x1_store_##dtype(p + 1, y1);                                                                                   \
+    }                                                                                                                  \
+    INLINE void x1_stream_##dtype(dtype##_t *p, x1_t x) { x1_store_##dtype(p, x); }                                    \
+    INLINE void x1_stream2_##dtype(dtype##_t *p, x1_t y0, x1_t y1) { x1_store2_##dtype(p, y0, y1); }
+X1_PAIR(f32)
+X1_PAIR(f16)
+X1_PAIR(bf16)
+#undef X1_PAIR
+
+
+/* ---- q1: one f64 ------------------------------------------------------------------------------------------------------ */
+
+typedef double q1_t;
+INLINE ptrdiff_t q1_pairs(void) { return 1; }
+INLINE q1_t q1_load(const double *p) { return *p; }
+INLINE void q1_store(double *p, q1_t x) { *p = x; }
+INLINE void q1_store_f32(float *p, q1_t x) { *p = (float)x; }
+INLINE q1_t q1_set1(double x) { return x; }
+INLINE q1_t q1_add(q1_t a, q1_t b) { return a + b; }
+INLINE q1_t q1_sub(q1_t a, q1_t b) { return a - b; }
+INLINE q1_t q1_mul(q1_t a, q1_t b) { return a * b; }
+
+/* Without SLEEF every ISA takes libm lane by lane, so that at least one machine agrees with itself. */
+INLINE void q1_sincos(q1_t x, q1_t *s, q1_t *c)
+{
+#if ROPEROT_HAVE_SLEEF
+    const Sleef_double_2 both = Sleef_cinz_sincosd1_u10purec(x);
+    *s = both.x;
+    *c = both.y;
+#else
+    *s = sin(x);
+    *c = cos(x);
+#endif
+}
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ * Building and freeing the cos/sin caches of a plan; it must not know tensors or positions. */
+#ifndef ROPEROT_CACHE_H
+#define ROPEROT_CACHE_H
+
+#include "plan.h"
+
+/* Resolves config->cache and max_positions into the plan and builds the cache, under the default floating-point
+ * environment. The plan's geometry, frequencies and kernels are set. On failure the plan can be freed. */
+int32_t roperot_cache_build(roperot_plan *plan, const roperot_config *config);
+void roperot_cache_free(roperot_plan *plan);
+
+/* The shape of a caller's table: columns of one row, and elements from pair to pair. */
+typedef struct roperot_table_shape {
+    int64_t columns, pair_stride;
+} roperot_table_shape;
+roperot_table_shape roperot_table_shape_of(const roperot_table *table, int32_t pairs);
+
+/* Everything about a table that does not depend on who reads or writes it. `rows` rows are needed. */
+int32_t roperot_table_check(const roperot_table *table, int32_t pairs, int64_t rows, const char *name);
+
+/* Bytes of an element, 0 for an unknown dtype. */
+int32_t roperot_dtype_size(int32_t dtype);
+
+/* a * b and a + b of non-negative numbers; INT64_MAX if that is less. */
+int64_t roperot_saturating_mul(int64_t a, int64_t b);
+int64_t roperot_saturating_add(int64_t a, int64_t b);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT
+ * Reading and checking positions; it must not know tensors, caches or kernels. */
+#include "positions.h"
+
+#include <math.h>
+
+#include "cache.h"
+#include "status.h"
+
+static const double coordinate_limit = 2147483648.0;
+
+/* ---- reading ------------------------------------------------------------------------------------------------------------ */
+
+static int64_t integer_at(const void *ids, int32_t type, int64_t i)
+{
+    return type == ROPEROT_POSITIONS_I32 ? ((const int32_t *)ids)[i] : ((const int64_t *)ids)[i];
+}
+
+static int64_t saturating_sum(int64_t a, int64_t b)
+{
+    if (b >= 0) return a > INT64_MAX - b ? INT64_MAX : a + b;
+    return a < INT64_MIN - b ? INT64_MIN : a + b;
+}
+
+/* The sequence s with cu[s] <= t < cu[s + 1]. */
+static int64_t sequence_of(const roperot_positions *p, int64_t t)
+{
+    int64_t low = 0, high = p->sequences;
+    while (high - low > 1) {
+        const int64_t middle = low + (high - low) / 2;
+        if (integer_at(p->cu_seqlens, p->cu_type, middle) <= t) low = middle;
+        else high = middle;
+    }
+    return low;
+}
+
+/* Where the id of a token lies on axis 0, and how far the token is behind it. Row and sequence ids are packed unless
+ * batch_stride says otherwise. */
+static int64_t id_index(const roperot_positions *p, int64_t b, int64_t t, int64_t *behind)
+{
+    const int64_t step = p->batch_stride ? p->batch_stride : 1;
+    *behind = 0;
+    if (p->kind == ROPEROT_POSITIONS_IDS) return b * p->batch_stride + t * p->token_stride;
+    *behind = t;
+    if (p->kind == ROPEROT_POSITIONS_STARTS) return b * step;
+    const int64_t s = sequence_of(p, t);
+    *behind = t - integer_at(p->cu_seqlens, p->cu_type, s);
+    return s * step;
+}
+
+void roperot_position_read(const roperot_positions *p, int32_t axes, int64_t b, int64_t t, int64_t *position)
+{
+    const int32_t given = p->axes > 1 ? p->axes : 1;
+    if (p->kind == ROPEROT_POSITIONS_OFFSET) {
+        position[0] = saturating_sum(p->offset, t);
+    } else {
+        int64_t behind;
+        const int64_t at = id_index(p, b, t, &behind);
+        for (int32_t a = 0; a < given; a++) {
+            const int64_t id = p->ids ? integer_at(p->ids, p->type, at + a * p->axis_stride) : 0;
+            position[a] = saturating_sum(saturating_sum(id, behind), p->offset);
+        }
+    }
+    for (int32_t a = p->kind == ROPEROT_POSITIONS_OFFSET ? 1 : given; a < axes; a++) position[a] = position[0];
+}
+
+void roperot_coordinate_read(const roperot_positions *p, int32_t axes, int64_t b, int64_t t, double *coordinate)
+{
+    const int32_t given = p->axes > 1 ? p->axes : 1;
+    const int64_t at = b * p->batch_stride + t * p->token_stride;
+    for (int32_t a = 0; a < axes; a++) {
+        const int64_t i = at + (a < given ? a : 0) * p->axis_stride;
+        const double x = p->type == ROPEROT_POSITIONS_F32 ? (double)((const float *)p->ids)[i] : ((const double *)p->ids)[i];
+        coordinate[a] = x + (double)p->offset;
+    }
+}
+
+int roperot_position_bound(const roperot_plan *plan, uint32_t flags, int32_t axes, int64_t *position)
+{
+    const int64_t last = plan->max_positions - 1, first = flags & ROPEROT_SIGNED_POSITIONS ? -last : 0;
+    for (int32_t a = 0; a < axes; a++) {
+        if (position[a] >= first && position[a] <= last) continue;
+        if (plan->bounds == ROPEROT_BOUNDS_IDENTITY) return 0;
+        position[a] = position[a] < first ? first : last;
+    }
+    return 1;
+}
+
+/* ---- checking ------------------------------------------------------------------------------------------------------------ */
+
+static int32_t bad(const char *field, long long value, const char *allowed)
+{
+    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.%s is %lld; it must be %s", field, value, allowed);
+}
+
+static int32_t check_fields(const roperot_plan *plan, const roperot_positions *p)
+{
+    if (p->kind < ROPEROT_POSITIONS_OFFSET || p->kind > ROPEROT_POSITIONS_RAGGED)
+        return bad("kind", p->kind, "0 (offset), 1 (ids), 2 (starts) or 3 (ragged)");
+    if (p->axes < 0 || (p->axes > 1 && p->axes != plan->axes))
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.axes is %d; it must be 1 or the plan's, %d", p->axes, plan->axes);
+    if (p->kind == ROPEROT_POSITIONS_OFFSET) return ROPEROT_OK;
+    if (!p->ids) return p->kind == ROPEROT_POSITIONS_IDS ? roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.ids is NULL") : ROPEROT_OK;
+    if (p->type < ROPEROT_POSITIONS_I32 || p->type > ROPEROT_POSITIONS_F64)
+        return bad("type", p->type, "1 (int32), 2 (int64), 3 (float) or 4 (double)");
+    if (p->type < ROPEROT_POSITIONS_F32) return ROPEROT_OK;
+    if (p->kind != ROPEROT_POSITIONS_IDS) return bad("type", p->type, "1 (int32) or 2 (int64) unless kind is ids");
+    if (!plan->inv_freq) return bad("type", p->type, "1 (int32) or 2 (int64): a borrowed table has no frequencies for coordinates");
+    return ROPEROT_OK;
+}
+
+/* Strides from strangers: the farthest element must be addressable. */
+static int32_t check_reach(const roperot_positions *p, int64_t batch, int64_t tokens)
+{
+    const int64_t counts[3] = { p->axes > 1 ? p->axes : 1, p->kind == ROPEROT_POSITIONS_RAGGED ? p->sequences : batch,
+                                p->kind == ROPEROT_POSITIONS_IDS ? tokens : 1 };
+    const int64_t strides[3] = { p->axis_stride, p->batch_stride, p->token_stride };
+    int64_t reach = 0;
+    for (int i = 0; i < 3; i++) {
+        const int64_t stride = strides[i] == INT64_MIN ? INT64_MAX : strides[i] < 0 ? -strides[i] : strides[i];
+        if (counts[i] > 1) reach = roperot_saturating_add(reach, roperot_saturating_mul(stride, counts[i] - 1));
+    }
+    if (reach < PTRDIFF_MAX / 8) return ROPEROT_OK;
+    return roperot_fail(ROPEROT_ERROR_SHAPE, "positions: strides %lld, %lld, %lld overflow for %lld tokens in %lld rows",
+                        (long long)p->axis_stride, (long long)p->batch_stride, (long long)p->token_stride,
+                        (long long)tokens, (long long)batch);
+}
+
+static int32_t check_ragged(const roperot_positions *p, int64_t batch, int64_t tokens)
+{
+    if (batch != 1) return roperot_fail(ROPEROT_ERROR_SHAPE, "batch is %lld; ragged positions need batch 1", (long long)batch);
+    if (!p->cu_seqlens) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.cu_seqlens is NULL; ragged positions need it");
+    if (p->cu_type != ROPEROT_POSITIONS_I32 && p->cu_type != ROPEROT_POSITIONS_I64)
+        return bad("cu_type", p->cu_type, "1 (int32) or 2 (int64)");
+    if (p->sequences < 1) return bad("sequences", p->sequences, "at least 1");
+    int64_t before = 0;
+    for (int64_t s = 0; s <= p->sequences; s++) {
+        const int64_t end = integer_at(p->cu_seqlens, p->cu_type, s);
+        if (s == 0 && end != 0) return bad("cu_seqlens[0]", end, "0");
+        if (end < before)
+            return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.cu_seqlens[%lld] is %lld, below %lld before it", (long long)s,
+                                (long long)end, (long long)before);
+        before = end;
+    }
+    if (before != tokens)
+        return roperot_fail(ROPEROT_ERROR_SHAPE, "positions.cu_seqlens ends at %lld; there are %lld tokens", (long long)before,
+                            (long long)tokens);
+    return ROPEROT_OK;
+}
+
+static int32_t outside(const roperot_plan *plan, uint32_t flags, int64_t position, int64_t b, int64_t t, int32_t axis)
+{
+    return roperot_fail(ROPEROT_ERROR_POSITION, "the position of token %lld of batch row %lld (axis %d) is %lld; it must be in %s%lld, %lld)",
+                        (long long)t, (long long)b, axis, (long long)position,
+                        flags & ROPEROT_SIGNED_POSITIONS ? "(-" : "[", flags & ROPEROT_SIGNED_POSITIONS ? (long long)plan->max_positions : 0LL,
+                        (long long)plan->max_positions);
+}
+
+static int32_t check_integers(const roperot_plan *plan, const roperot_positions *p, uint32_t flags, int64_t tokens,
+                              int64_t begin, int64_t end)
+{
+    const int64_t last = plan->max_positions - 1, first = flags & ROPEROT_SIGNED_POSITIONS ? -last : 0;
+    for (int64_t i = begin; i < end; i++) {
+        int64_t position[ROPEROT_MOST_AXES];
+        const int64_t b = i / tokens, t = i % tokens;
+        roperot_position_read(p, plan->axes, b, t, position);
+        for (int32_t a = 0; a < plan->axes; a++)
+            if (position[a] < first || position[a] > last) return outside(plan, flags, position[a], b, t, a);
+    }
+    return ROPEROT_OK;
+}
+
+static int32_t check_coordinates(const roperot_plan *plan, const roperot_positions *p, int64_t tokens, int64_t begin, int64_t end)
+{
+    for (int64_t i = begin; i < end; i++) {
+        double x[ROPEROT_MOST_AXES];
+        roperot_coordinate_read(p, plan->axes, i / tokens, i % tokens, x);
+        for (int32_t a = 0; a < plan->axes; a++)
+            if (!(fabs(x[a]) < coordinate_limit))
+                return roperot_fail(ROPEROT_ERROR_POSITION, "the coordinate of token %lld of batch row %lld (axis %d) is %g; it must be "
+                                    "finite and within 2^31 of 0", (long long)(i % tokens), (long long)(i / tokens), a, x[a]);
+    }
+    return ROPEROT_OK;
+}
+
+/* One position range for all rows: its ends say everything. */
+static int32_t check_offset(const roperot_plan *plan, const roperot_positions *p, uint32_t flags, int64_t tokens,
+                            int64_t begin, int64_t end)
+{
+    const int64_t last = plan->max_positions - 1, first = flags & ROPEROT_SIGNED_POSITIONS ? -last : 0;
+    int64_t t0 = begin, t1 = end - 1;
+    if (end > tokens) { /* more than the first row: any t may occur */
+        const int one_row = begin / tokens == (end - 1) / tokens;
+        t0 = one_row ? begin % tokens : 0;
+        t1 = one_row ? (end - 1) % tokens : tokens - 1;
+    }
+    const int64_t low = saturating_sum(p->offset, t0), high = saturating_sum(p->offset, t1);
+    if (low < first) return outside(plan, flags, low, begin / tokens, t0, 0);
+    if (high > last) return outside(plan, flags, high, (end - 1) / tokens, t1, 0);
+    return ROPEROT_OK;
+}
+
+int32_t roperot_positions_check(const roperot_plan *plan, const roperot_positions *p, uint32_t flags, int64_t batch,
+                                int64_t tokens, int64_t begin, int64_t end)
+{
+    int32_t status = check_fields(plan, p);
+    if (status) return status;
+    if (p->kind == ROPEROT_POSITIONS_OFFSET)
+        return plan->bounds == ROPEROT_BOUNDS_ERROR ? check_offset(plan, p, flags, tokens, begin, end) : ROPEROT_OK;
+    status = check_reach(p, batch, tokens);
+    if (!status && p->kind == ROPEROT_POSITIONS_RAGGED) status = check_ragged(p, batch, tokens);
+    if (status) return status;
+    if (roperot_positions_are_real(p)) return check_coordinates(plan, p, tokens, begin, end);
+    return plan->bounds == ROPEROT_BOUNDS_ERROR ? check_integers(plan, p, flags, tokens, begin, end) : ROPEROT_OK;
+}

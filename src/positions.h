@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ * Reading and checking positions; it must not know tensors, caches or kernels. */
+#ifndef ROPEROT_POSITIONS_H
+#define ROPEROT_POSITIONS_H
+
+#include "plan.h"
+
+enum { ROPEROT_MOST_AXES = 4 };
+
+/* Everything about positions of tokens [begin, end) (index b * tokens + t), before anything is written. */
+int32_t roperot_positions_check(const roperot_plan *plan, const roperot_positions *positions, uint32_t flags,
+                                int64_t batch, int64_t tokens, int64_t begin, int64_t end);
+
+static inline int roperot_positions_are_real(const roperot_positions *positions)
+{
+    return positions->kind == ROPEROT_POSITIONS_IDS &&
+           (positions->type == ROPEROT_POSITIONS_F32 || positions->type == ROPEROT_POSITIONS_F64);
+}
+
+/* The integer position of token t of row b on each of the plan's axes, with the offset; saturated, not yet bounded. */
+void roperot_position_read(const roperot_positions *positions, int32_t axes, int64_t b, int64_t t, int64_t *position);
+
+/* The same for real coordinates. */
+void roperot_coordinate_read(const roperot_positions *positions, int32_t axes, int64_t b, int64_t t, double *coordinate);
+
+/* CLAMP moves positions into the plan's bounds; 1 if the token is rotated, 0 if it is left alone (IDENTITY). */
+int roperot_position_bound(const roperot_plan *plan, uint32_t flags, int32_t axes, int64_t *position);
+
+#endif

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT
+ * From positions to coefficient rows: looked up, combined, blended or computed; it must not know tensors. */
+#include "rows.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "positions.h"
+
+/* The same rows without the attention factor come from factors where no pure table is kept. */
+static int takes_factors(const roperot_plan *plan, uint32_t flags)
+{
+    if (plan->cache == ROPEROT_CACHE_FACTORED) return 1;
+    return flags & ROPEROT_PURE_ROTATION && !plan->pure.cos;
+}
+
+void roperot_row_source_init(roperot_row_source *source, const roperot_plan *plan, const roperot_positions *positions,
+                             uint32_t flags)
+{
+    source->plan = plan;
+    source->positions = positions;
+    source->flags = flags;
+    source->computed = plan->axes > 1 || flags & (ROPEROT_INVERSE | ROPEROT_SIGNED_POSITIONS) ||
+                       takes_factors(plan, flags) || roperot_positions_are_real(positions);
+    source->block_pairs = plan->pairs;
+    source->tile_tokens = ROPEROT_TILE_TOKENS;
+    if (!source->computed) return;
+    /* One row, and, to blend from, one more per axis. */
+    const int32_t extra = plan->axes > 1 ? plan->axes : 0, most = ROPEROT_SCRATCH_FLOATS / (2 * (1 + extra)) / 16 * 16;
+    if (source->block_pairs > most) source->block_pairs = most;
+    const int32_t fit = ROPEROT_SCRATCH_FLOATS / (2 * source->block_pairs) - extra;
+    if (source->tile_tokens > fit) source->tile_tokens = fit;
+}
+
+static void negate(float *sin, int32_t n)
+{
+    for (int32_t j = 0; j < n; j++) sin[j] = -sin[j];
+}
+
+static void combine(const roperot_plan *plan, int64_t p, int32_t first, int32_t n, double scale, float *cos, float *sin)
+{
+    const int64_t high = p >> ROPEROT_LEVEL0_BITS, top = high >> ROPEROT_LEVEL_BITS, width = 2 * (int64_t)plan->pairs;
+    const double *const f[3] = {
+        plan->level[0] + (p & ((1 << ROPEROT_LEVEL0_BITS) - 1)) * width + first,
+        high & ((1 << ROPEROT_LEVEL_BITS) - 1) ? plan->level[1] + (high & ((1 << ROPEROT_LEVEL_BITS) - 1)) * width + first : NULL,
+        top ? plan->level[2] + top * width + first : NULL,
+    };
+    plan->kernels->combine(cos, sin, f, plan->pairs, n, scale);
+}
+
+/* The row of position p on one axis. Odd sin: p < 0 is |p| with the sign turned. */
+static void integer_row(const roperot_row_source *source, int64_t p, int32_t first, int32_t n, float *space, roperot_row *row)
+{
+    const roperot_plan *const plan = source->plan;
+    const int pure = (source->flags & ROPEROT_PURE_ROTATION) != 0;
+    const int turn = (p < 0) != ((source->flags & ROPEROT_INVERSE) != 0);
+    const int64_t at = p < 0 ? -p : p;
+    row->cos = space;
+    row->sin = space + n;
+    if (takes_factors(plan, source->flags)) {
+        combine(plan, at, first, n, pure ? 1.0 : plan->attention_factor, space, space + n);
+    } else {
+        const roperot_row_table *const table = pure ? &plan->pure : &plan->rows;
+        row->cos = table->cos + at * table->stride + first;
+        row->sin = table->sin + at * table->stride + first;
+        if (!turn) return;
+        memcpy(space + n, row->sin, (size_t)n * sizeof *space);
+        row->sin = space + n;
+    }
+    if (turn) negate(space + n, n);
+}
+
+static void real_row(const roperot_row_source *source, double x, int32_t first, int32_t n, float *space, roperot_row *row)
+{
+    const roperot_plan *const plan = source->plan;
+    const double factor = source->flags & ROPEROT_PURE_ROTATION ? 1.0 : plan->attention_factor;
+    const double *const inv_freq = plan->inv_freq + first;
+    if (plan->angles == ROPEROT_ANGLES_F32)
+        plan->kernels->angles_f32(space, space + n, (float)fabs(x), inv_freq, n, (float)factor);
+    else
+        plan->kernels->angles(space, space + n, fabs(x), inv_freq, n, factor);
+    if ((x < 0) != ((source->flags & ROPEROT_INVERSE) != 0)) negate(space + n, n);
+    row->cos = space;
+    row->sin = space + n;
+}
+
+/* One position or coordinate per axis. */
+typedef union place {
+    int64_t p[ROPEROT_MOST_AXES];
+    double x[ROPEROT_MOST_AXES];
+} place;
+
+static void row_of_axis(const roperot_row_source *source, int real, const place *at, int32_t a, int32_t first, int32_t n,
+                        float *space, roperot_row *row)
+{
+    if (real) real_row(source, at->x[a], first, n, space, row);
+    else integer_row(source, at->p[a], first, n, space, row);
+}
+
+static int same_everywhere(int real, const place *at, int32_t axes)
+{
+    for (int32_t a = 1; a < axes; a++)
+        if (real ? at->x[a] != at->x[0] : at->p[a] != at->p[0]) return 0;
+    return 1;
+}
+
+/* Each pair from the row of its axis. */
+static void blended_row(const roperot_row_source *source, int real, const place *at, int32_t first, int32_t n,
+                        float *workspace, float *space, roperot_row *row)
+{
+    const roperot_plan *const plan = source->plan;
+    const float *cos[ROPEROT_MOST_AXES], *sin[ROPEROT_MOST_AXES];
+    for (int32_t a = 0; a < plan->axes; a++) {
+        roperot_row one;
+        row_of_axis(source, real, at, a, first, n, workspace + a * 2 * n, &one);
+        cos[a] = one.cos;
+        sin[a] = one.sin;
+    }
+    plan->kernels->blend(space, cos, plan->masks + first, plan->axes, plan->pairs, n);
+    plan->kernels->blend(space + n, sin, plan->masks + first, plan->axes, plan->pairs, n);
+    row->cos = space;
+    row->sin = space + n;
+}
+
+void roperot_rows_make(const roperot_row_source *source, int64_t b, int64_t t, int across, int count, int32_t first, int32_t n,
+                       float *scratch, roperot_row *rows)
+{
+    const roperot_plan *const plan = source->plan;
+    const int real = roperot_positions_are_real(source->positions);
+    float *const workspace = scratch + ROPEROT_SCRATCH_FLOATS - (plan->axes > 1 ? plan->axes * 2 * n : 0);
+    for (int i = 0; i < count; i++) {
+        place at;
+        const int64_t row_b = across ? b + i : b, row_t = across ? t : t + i;
+        rows[i].cos = rows[i].sin = NULL;
+        if (real) {
+            roperot_coordinate_read(source->positions, plan->axes, row_b, row_t, at.x);
+        } else {
+            roperot_position_read(source->positions, plan->axes, row_b, row_t, at.p);
+            if (plan->bounds != ROPEROT_BOUNDS_ERROR && !roperot_position_bound(plan, source->flags, plan->axes, at.p)) continue;
+        }
+        float *const space = scratch + (source->computed ? i * 2 * n : 0);
+        if (plan->axes == 1 || same_everywhere(real, &at, plan->axes)) row_of_axis(source, real, &at, 0, first, n, space, &rows[i]);
+        else blended_row(source, real, &at, first, n, workspace, space, &rows[i]);
+    }
+}

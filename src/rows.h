@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ * From positions to coefficient rows: looked up, combined, blended or computed; it must not know tensors. */
+#ifndef ROPEROT_ROWS_H
+#define ROPEROT_ROWS_H
+
+#include "kernels.h"
+#include "plan.h"
+
+enum { ROPEROT_TILE_TOKENS = 32, ROPEROT_SCRATCH_FLOATS = 2048 };
+
+typedef struct roperot_row_source {
+    const roperot_plan *plan;
+    const roperot_positions *positions;
+    uint32_t flags;
+    int32_t computed;      /* rows need scratch; else they are pointers into a table */
+    int32_t tile_tokens;   /* rows that fit at once */
+    int32_t block_pairs;   /* pairs of a row that fit at once */
+} roperot_row_source;
+
+void roperot_row_source_init(roperot_row_source *source, const roperot_plan *plan, const roperot_positions *positions,
+                             uint32_t flags);
+
+/* Pairs [first, first + n) of the rows of `count` tokens: token i is at b + i (rows across the batch) if `across`, else at
+ * t + i. scratch holds ROPEROT_SCRATCH_FLOATS. A row with cos NULL leaves its token alone (IDENTITY). */
+void roperot_rows_make(const roperot_row_source *source, int64_t b, int64_t t, int across, int count, int32_t first, int32_t n,
+                       float *scratch, roperot_row *rows);
+
+#endif
