@@ -159,8 +159,8 @@ static double llama3(const roperot_rule *rule, int32_t j)
 {
     const roperot_scaling *const s = rule->scaling;
     const double w = plain(rule, j), wavelength = two_pi / w;
-    if (wavelength < rule->high) return w;
     if (wavelength > rule->low) return w / s->factor;
+    if (wavelength < rule->high || rule->low == rule->high) return w; /* Llama 4 Scout: no band between the two */
     const double turns = (double)s->original_length / wavelength;
     const double t = (turns - s->low_freq_factor) / (s->high_freq_factor - s->low_freq_factor);
     return (1.0 - t) * w / s->factor + t * w;

@@ -186,7 +186,7 @@ typedef struct roperot_scaling {
     double mscale, mscale_all_dim;   /* >= 0; 0: not given */
     double ext_factor, attn_factor;  /* finite, 1; attn_factor > 0 */
     double freq_scale;               /* s > 0, 1: ggml's name for 1/f */
-    double low_freq_factor, high_freq_factor; /* 0 < low < high; 1, 4 */
+    double low_freq_factor, high_freq_factor; /* 0 < low <= high; 1, 4 */
     double mixed_b;                  /* > 0, 0.625 */
     double partial_rotary_factor;    /* in (0, 1], 1 */
     const double *factors;           /* factor_count values, finite and > 0 unless the kind says otherwise */
