@@ -36,8 +36,8 @@ static void equals_reference(const void *arg)
 
 /* |y - exact| for y = RN(RN(x0 c) - RN(x1 s)), u = 2^-24: each product errs by at most u |product| (or half the least
  * denormal, 2^-150), the sum by u (|x0 c| + |x1 s|)(1 + u), and a sum of f32 that is denormal is exact. Together
- * at most 2 u (1 + u) (|x0 c| + |x1 s|) + 2^-149. Rounding to the destination adds half of its ULP. The textbook in double is
- * 2^-52 off at most; the factor 1.0001 covers that and the u^2 term. */
+ * at most 2 u (1 + u) (|x0 c| + |x1 s|) + 2^-149. Rounding to the destination adds half of its ULP. The textbook in
+ * double is 2^-52 off at most; the factor 1.0001 covers that and the u^2 term. */
 static double bound(int dst, double a, double b, double exact)
 {
     const double f32 = 1.0001 * 0x1p-23 * (fabs(a) + fabs(b)) + 0x1p-149;
