@@ -49,7 +49,7 @@ static int print_kernels(const char *label, int32_t pairing, int32_t pairing_out
     if (roperot_plan_create(&config, &plan) != ROPEROT_OK) return 1;
     const int32_t status = roperot_plan_describe(plan, &info);
     if (status == ROPEROT_OK) {
-        printf("%-28s %-12s %-12s %s\n", label, info.kernel[0], info.kernel[1], info.kernel[2]);
+        printf("%-28s %-30s %-30s %s\n", label, info.kernel[0], info.kernel[1], info.kernel[2]);
     }
     roperot_plan_destroy(plan);
     return status != ROPEROT_OK;
@@ -58,7 +58,7 @@ static int print_kernels(const char *label, int32_t pairing, int32_t pairing_out
 static int print_table(void)
 {
     static const char *const name[] = { "", "half", "interleaved" };
-    printf("\n%-28s %-12s %-12s %s\n", "operation", "f32", "f16", "bf16");
+    printf("\n%-28s %-30s %-30s %s\n", "operation", "f32", "f16", "bf16");
     for (int32_t in = ROPEROT_PAIR_HALF; in <= ROPEROT_PAIR_INTERLEAVED; in++) {
         for (int32_t out = ROPEROT_PAIR_HALF; out <= ROPEROT_PAIR_INTERLEAVED; out++) {
             char label[64];

@@ -1,4 +1,4 @@
-"""Read NumPy arrays, PyTorch tensors and DLPack exporters as raw views; this module must not know plans or positions."""
+"""Read NumPy arrays, PyTorch tensors and DLPack exporters as raw views; this module must not know plans."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 
 from roperot import _library as c
 
-_NUMPY_CODES = {np.dtype(np.float32): c.F32, np.dtype(np.float16): c.F16}
-_INTEGER_CODES = {np.dtype(np.int32): c.I32, np.dtype(np.int64): c.I64}
-_REAL_CODES = {np.dtype(np.float32): c.REAL32, np.dtype(np.float64): c.REAL64}
-LAYOUTS = ("bshd", "bhsd", "thd")
+_NUMPY_CODES: dict[np.dtype[Any], int] = {np.dtype(np.float32): c.F32, np.dtype(np.float16): c.F16}
+_INTEGER_CODES: dict[np.dtype[Any], int] = {np.dtype(np.int32): c.I32, np.dtype(np.int64): c.I64}
+_REAL_CODES: dict[np.dtype[Any], int] = {np.dtype(np.float32): c.REAL32, np.dtype(np.float64): c.REAL64}
+_LAYOUTS = {"bshd": "[batch,] seq, heads, dim", "bhsd": "[batch,] heads, seq, dim", "thd": "tokens, heads, dim"}
 
 
 class Raw(NamedTuple):
@@ -87,7 +87,7 @@ def _raw_dlpack(x: Any, name: str) -> Raw:
     return Raw((tensor.data or 0) + tensor.byte_offset, code, shape, strides, readonly, capsule)
 
 
-# ---- NumPy ------------------------------------------------------------------------------------------------------------
+# ---- NumPy
 
 
 def numpy_code(dtype: np.dtype[Any], name: str) -> int:
@@ -110,7 +110,8 @@ def numpy_dtype(code: int) -> np.dtype[Any]:
         import ml_dtypes
     except ImportError:
         raise TypeError("a bfloat16 NumPy array needs the ml_dtypes package: pip install ml_dtypes") from None
-    return np.dtype(ml_dtypes.bfloat16)
+    bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    return bfloat16
 
 
 def dtype_code(dtype: Any) -> int:
@@ -133,7 +134,7 @@ def _raw_numpy(x: np.ndarray[Any, Any], name: str) -> Raw:
     return Raw(pointer, code, x.shape, strides, readonly, x)
 
 
-# ---- PyTorch ----------------------------------------------------------------------------------------------------------
+# ---- PyTorch
 
 
 def torch_type() -> Any:
@@ -202,11 +203,11 @@ def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(strides)
 
 
-# ---- tensors of a call ----------------------------------------------------------------------------------------------
+# ---- tensors of a call
 
 
 def _to_bshd(values: tuple[int, ...], layout: str, missing: int) -> tuple[int, ...]:
-    """Shape or strides of ``layout`` as [batch, token, head, dim]; three axes lack the batch, which gets ``missing``."""
+    """Shape or strides of ``layout`` as [batch, token, head, dim]; three axes lack the batch, that gets ``missing``."""
     if len(values) == 3:
         values = (missing, *values)
     return (values[0], values[2], values[1], values[3]) if layout == "bhsd" else values
@@ -228,12 +229,7 @@ class Slot:
     def bind(self, x: Any, layout: str, name: str, write: bool) -> None:
         """Point the struct at ``x``. Raises as ``raw`` does, and for ranks, strides and read-only arrays."""
         if type(x) is np.ndarray:
-            if (
-                self.dtype is x.dtype
-                and x.shape == self.shape
-                and x.strides == self.strides
-                and layout == self.layout
-            ):
+            if self.dtype is x.dtype and x.shape == self.shape and x.strides == self.strides and layout == self.layout:
                 self.struct.data, readonly = x.__array_interface__["data"]
                 if write and readonly:
                     raise ValueError(f"{name} is read-only; pass a writable copy (x.copy())")
@@ -247,13 +243,12 @@ class Slot:
     def _describe(self, x: Any, layout: str, name: str, write: bool) -> None:
         self.dtype = None  # until this has succeeded the struct matches nothing
         view = raw(x, name)
-        if layout not in LAYOUTS:
+        if layout not in _LAYOUTS:
             raise ValueError(f"layout must be one of 'bshd', 'bhsd', 'thd', not {layout!r}")
         ranks = (3,) if layout == "thd" else (3, 4)
         if len(view.shape) not in ranks:
-            wanted = {"bshd": "[batch,] seq, heads, dim", "bhsd": "[batch,] heads, seq, dim", "thd": "tokens, heads, dim"}
             raise ValueError(
-                f"{name} has {len(view.shape)} axes, layout {layout!r} means {wanted[layout]}: reshape it, "
+                f"{name} has {len(view.shape)} axes, layout {layout!r} means {_LAYOUTS[layout]}: reshape it, "
                 "for example x.reshape(seq, heads, head_dim)"
             )
         if write and view.readonly:
@@ -284,7 +279,7 @@ def empty_like(x: Any, name: str) -> Any:
     return np.empty(view.shape, numpy_dtype(view.code))
 
 
-# ---- positions --------------------------------------------------------------------------------------------------------
+# ---- positions
 
 
 def integers(x: Any, name: str) -> np.ndarray[Any, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from roperot import _arrays as arrays
 from roperot import _library as c
+from roperot import _tables as tables
 from roperot._scaling import Scaling, Sections
 
 Layout = Literal["bshd", "bhsd", "thd"]
@@ -64,7 +65,9 @@ def _isa_number(isa: str | None) -> int:
 
 
 def _is_scalar(positions: Any) -> bool:
-    return positions is None or isinstance(positions, int) or (hasattr(positions, "__index__") and _rank(positions) == 0)
+    return (
+        positions is None or isinstance(positions, int) or (hasattr(positions, "__index__") and _rank(positions) == 0)
+    )
 
 
 def _rank(x: Any) -> int:
@@ -106,7 +109,9 @@ def _set_ragged(struct: c.PositionsStruct, positions: Any, cu_seqlens: Any, toke
         return [ends]
     starts = arrays.integers(positions, "positions")
     if starts.shape != (len(ends) - 1,):
-        raise ValueError(f"with cu_seqlens, positions holds one start per sequence: {len(ends) - 1}, not {starts.shape}")
+        raise ValueError(
+            f"with cu_seqlens, positions holds one start per sequence: {len(ends) - 1}, not {starts.shape}"
+        )
     struct.ids, struct.type = arrays.address(starts), arrays.type_code(starts)
     struct.batch_stride = starts.strides[0] // starts.itemsize
     return [ends, starts]
@@ -207,9 +212,7 @@ class Rope:
         bounds: Literal["error", "identity", "clamp"] = "error",
         isa: str | None = None,
     ) -> None:
-        self._recipe: dict[str, Any] = {
-            name: value for name, value in locals().items() if name not in ("self", "__class__")
-        }
+        self._recipe = _without(locals(), "self", "__class__")
         config = _geometry(head_dim, rotary_dim, rotary_offset, pairing, pairing_out, max_positions, bounds, isa)
         config.base, config.attention_factor = float(base), 1.0 if attention_factor is None else float(attention_factor)
         config.angles = c.enum(angles, c.ANGLES, "angles")
@@ -256,12 +259,12 @@ class Rope:
             If the tables do not fit each other or the geometry.
         """
         self = cls.__new__(cls)
-        self._recipe = {name: value for name, value in locals().items() if name not in ("cls", "self", "__class__")}
+        self._recipe = _without(locals(), "cls", "self", "__class__")
         config = _geometry(head_dim, rotary_dim, rotary_offset, pairing, pairing_out, max_positions, bounds, isa)
         config.base, config.attention_factor = 1.0, float(attention_factor)
         config.cache = c.CACHES["borrowed"]
         _set_frequencies(config, None, sections, None, attention_factor)
-        table, keep = _borrow(cos, sin, config.rotary_dim or config.head_dim, pairing, full)
+        table, keep = tables.borrow(cos, sin, config.rotary_dim or config.head_dim, pairing, full)
         config.table = ctypes.pointer(table)
         self._create(config, [table, keep])
         return self
@@ -303,7 +306,7 @@ class Rope:
         c.check(c.lib.roperot_plan_describe(self._plan, byref(info)))
         self._info = info
 
-    # ---- rotating -----------------------------------------------------------------------------------------------------
+    # ---- rotating
 
     def apply_(
         self,
@@ -352,6 +355,7 @@ class Rope:
             if k is not None:
                 second.bind(k, layout, "k", True)
             struct = frame.positions
+            keep = None
             if coordinates is None and cu_seqlens is None and (positions is None or type(positions) is int):
                 offset = positions or 0
                 if not -(2**63) <= offset < 2**63:
@@ -362,7 +366,7 @@ class Rope:
                 keep = _set_positions(struct, positions, coordinates, cu_seqlens, shape[0], shape[1])
             options = frame.inverse if inverse else frame.forward
             status = _apply(self._plan, frame.positions_ref, frame.src, None, 1 if k is None else 2, options)
-            keep = None
+            del keep
             if status:
                 raise c.failure(status)
         finally:
@@ -451,7 +455,7 @@ class Rope:
         options = c.OptionsStruct(token_end=c.TOKEN_END, flags=c.PURE_ROTATION | c.SIGNED_POSITIONS)
         c.check(_apply(self._plan, byref(positions), byref(slot.struct), None, 1, byref(options)))
 
-    # ---- looking ------------------------------------------------------------------------------------------------------
+    # ---- looking
 
     def cos_sin(
         self, positions: Any, *, coordinates: Any = None, layout: TableLayout = "separate", dtype: Any = "float32"
@@ -480,12 +484,13 @@ class Rope:
         if coordinates is not None:
             grid = arrays.reals(coordinates, "coordinates")
         else:
-            grid = arrays.integers([_int64(positions, "positions")] if _is_scalar(positions) else positions, "positions")
+            ids = [_int64(positions, "positions")] if _is_scalar(positions) else positions
+            grid = arrays.integers(ids, "positions")
         lead = grid.shape[1:] if grid.ndim == 3 else grid.shape
         batch, tokens = (1, *lead)[-2:] if lead else (1, 1)
         struct = c.PositionsStruct()
         _set_ids(struct, grid, "positions", batch, tokens)
-        result, table = _table_for(layout, arrays.numpy_dtype(arrays.dtype_code(dtype)), lead, self._info.pairs)
+        result, table = tables.table_for(layout, arrays.numpy_dtype(arrays.dtype_code(dtype)), lead, self._info.pairs)
         c.check(c.lib.roperot_cos_sin(self._plan, byref(struct), batch, tokens, byref(table)))
         return result
 
@@ -561,6 +566,10 @@ class Rope:
         return _rebuild, (type(self), self._recipe)
 
 
+def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
 def _rebuild(cls: type[Rope], recipe: dict[str, Any]) -> Rope:
     return cls.from_tables(**recipe) if "cos" in recipe else cls(**recipe)
 
@@ -569,7 +578,7 @@ def _name(names: Mapping[Any, int], number: int) -> str:
     return next(str(name) for name, value in names.items() if value == number and name is not None)
 
 
-# ---- building a config ------------------------------------------------------------------------------------------------
+# ---- building a config
 
 
 def _geometry(
@@ -640,72 +649,3 @@ def frequencies_of(scaling: Scaling | None, rotary_dim: int, base: float) -> tup
     struct = None if scaling is None else byref(scaling.struct())
     c.check(c.lib.roperot_frequencies(struct, rotary_dim, base, out, pairs, byref(factor)))
     return list(out), factor.value
-
-
-# ---- tables -----------------------------------------------------------------------------------------------------------
-
-_HALF, _FULL_HALVES, _FULL_REPEAT = 0, 1, 2
-_WIDTHS = {"separate": _HALF, "onnx": _HALF, "full": _FULL_HALVES, "hf": _FULL_HALVES}
-_WIDTHS |= {"repeat": _FULL_REPEAT, "gptj": _FULL_REPEAT}
-_PACKED = ("vllm", "ipex", "chatglm")
-
-
-def _table_for(
-    layout: str, dtype: np.dtype[Any], lead: tuple[int, ...], pairs: int
-) -> tuple[Any, c.TableStruct]:
-    """A new table in a layout of ``Rope.cos_sin``, and the struct that says where its values go."""
-    rows = int(np.prod(lead, dtype=np.int64))
-    table = c.TableStruct(dtype=arrays.numpy_code(dtype, "dtype"), rows=rows, element_stride=1)
-    size = dtype.itemsize
-    if layout in _WIDTHS:
-        table.width = _WIDTHS[layout]
-        width = pairs * (1 if table.width == _HALF else 2)
-        cos, sin = np.empty((*lead, width), dtype), np.empty((*lead, width), dtype)
-        table.cos, table.sin, table.row_stride = arrays.address(cos), arrays.address(sin), width
-        return (cos, sin), table
-    if layout not in _PACKED:
-        raise ValueError(f"layout must be one of {', '.join(map(repr, (*_WIDTHS, *_PACKED)))}, not {layout!r}")
-    out = np.empty((*lead, pairs, 2) if layout == "chatglm" else (*lead, 2 * pairs), dtype)
-    first, step = arrays.address(out), size if layout == "chatglm" else pairs * size
-    cos_at, sin_at = (first + step, first) if layout == "ipex" else (first, first + step)
-    table.cos, table.sin, table.row_stride = cos_at, sin_at, 2 * pairs
-    table.element_stride = 2 if layout == "chatglm" else 1
-    return out, table
-
-
-def _borrow(cos: Any, sin: Any, rotary_dim: int, pairing: str, full: str | None) -> tuple[c.TableStruct, Any]:
-    """The table struct of a caller's arrays, and what must live as long as the plan."""
-    cos_raw = _table_raw(cos, "cos")
-    pairs, width = rotary_dim // 2, cos_raw.shape[1]
-    if sin is None:
-        if width != rotary_dim:
-            raise ValueError(f"a cos||sin table has rotary_dim = {rotary_dim} columns, cos has {width}; pass rotary_dim")
-        step = pairs * cos_raw.strides[1] * (4 if cos_raw.code == c.F32 else 2)
-        sin_raw = cos_raw._replace(pointer=cos_raw.pointer + step)
-        kind = _HALF
-    else:
-        sin_raw = _table_raw(sin, "sin")
-        if (sin_raw.shape, sin_raw.code) != (cos_raw.shape, cos_raw.code):
-            raise ValueError(f"cos {cos_raw.shape} and sin {sin_raw.shape} must have one shape and one dtype")
-        if sin_raw.strides != cos_raw.strides:
-            raise ValueError("cos and sin must have the same strides; copy them with numpy.ascontiguousarray")
-        if width not in (pairs, rotary_dim):
-            raise ValueError(f"cos has {width} columns; rotary_dim = {rotary_dim} allows {pairs} or {rotary_dim}")
-        kind = _HALF if width == pairs else _full_kind(full, pairing)
-    table = c.TableStruct(dtype=cos_raw.code, cos=cos_raw.pointer, sin=sin_raw.pointer, rows=cos_raw.shape[0])
-    table.row_stride, table.element_stride, table.width = cos_raw.strides[0], cos_raw.strides[1], kind
-    return table, (cos_raw.keep, sin_raw.keep)
-
-
-def _table_raw(x: Any, name: str) -> arrays.Raw:
-    view = arrays.raw(x, name)
-    if len(view.shape) != 2:
-        raise ValueError(f"{name} has {len(view.shape)} axes, a table has two: [positions, width]")
-    return view
-
-
-def _full_kind(full: str | None, pairing: str) -> int:
-    if full is None:
-        full = "halves" if pairing == "half" else "repeat"
-    return c.enum(full, {"halves": _FULL_HALVES, "repeat": _FULL_REPEAT}, "full")
-

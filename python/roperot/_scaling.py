@@ -44,7 +44,7 @@ _ALLOWED = {
     "ntk": ("factor", "alpha"),
     "ntk_fixed": ("factor",),
     "ntk_mixed": ("factor", "mixed_b"),
-    "dynamic": ("factor", "original_max_position_embeddings", "max_position_embeddings", "original_length", "length", "seq_len"),
+    "dynamic": ("factor", "max_position_embeddings", "original_length", "length", "seq_len"),
     "yarn": (
         "factor",
         "original_max_position_embeddings",
@@ -161,7 +161,8 @@ class Scaling:
         allowed = (*_ALLOWED[kind], "attention_factor")
         for field in given:
             if field not in allowed:
-                raise ValueError(f"rope_type {name!r} has no field {field!r}; it has {', '.join(allowed)}{_hint(field)}")
+                known = ", ".join(allowed)
+                raise ValueError(f"rope_type {name!r} has no field {field!r}; it has {known}{_hint(field)}")
         if kind == "longrope":
             given["factors"] = _longrope_factors(given)
         if "factors" in given:
@@ -227,9 +228,7 @@ class Sections:
             unknown = set(value) - {"section", "kind", "axis"}
             if unknown:
                 raise ValueError(f"sections has no field {sorted(unknown)[0]!r}; it has section, kind, axis")
-            return cls(
-                tuple(value.get("section", ())), value.get("kind", "contiguous"), tuple(value.get("axis", ()))
-            )
+            return cls(tuple(value.get("section", ())), value.get("kind", "contiguous"), tuple(value.get("axis", ())))
         return cls(tuple(value))
 
     def axis_map(self, pairs: int) -> tuple[list[int], list[int], int]:

@@ -1,0 +1,169 @@
+"""The command line ``python -m roperot``: files in, files out; everything it does is a call of the package."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import roperot
+from roperot import _arrays as arrays
+from roperot._rope import Rope
+from roperot._tables import LAYOUTS
+
+
+def _positions(text: str) -> Any:
+    """``17:`` counts up from 17, ``0,5,7`` are the tokens' own, ``ids.npy`` is an array of them."""
+    if text.endswith(".npy"):
+        return np.load(text)
+    try:
+        first, colon, last = text.partition(":")
+        if colon:
+            start = int(first or 0)
+            return start if not last else np.arange(start, int(last))
+        return np.array([int(entry) for entry in text.split(",")])
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of START:, START:STOP, N,N,... and FILE.npy") from None
+
+
+def _geometry(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("which rotary embedding (a configuration, or its parts)")
+    group.add_argument("--config", metavar="FILE", help="a Hugging Face config.json, or the folder it is in")
+    group.add_argument("--layer-type", metavar="NAME", help="for models that rotate by layer type: full_attention, ...")
+    group.add_argument("--seq-len", type=int, metavar="N", help="the length that dynamic and longrope scaling are for")
+    group.add_argument("--head-dim", type=int, metavar="N", help="channels of a head, instead of --config")
+    group.add_argument("--rotary-dim", type=int, metavar="N", help="how many of them are rotated (default: all)")
+    group.add_argument("--pairing", choices=("half", "interleaved"), help="pairs (j, j+n) or (2j, 2j+1)")
+    group.add_argument("--base", type=float, metavar="X", help="rope_theta (default: 10000)")
+    group.add_argument("--angles", choices=("exact", "f32"), help="f32: the angles that PyTorch computes")
+    group.add_argument("--isa", help="an instruction set of `python -m roperot info` (default: the fastest)")
+
+
+def _rope(options: argparse.Namespace, head_dim: int | None, max_positions: int) -> Rope:
+    names = ("rotary_dim", "pairing", "base", "angles", "isa")
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if options.angles == "f32":
+        given["max_positions"] = max_positions
+    if options.config:
+        if options.head_dim is not None:
+            given["head_dim"] = options.head_dim
+        return Rope.from_hf(options.config, seq_len=options.seq_len, layer_type=options.layer_type, **given)
+    chosen = options.head_dim or head_dim
+    if chosen is None:
+        raise ValueError("which head? give --config FILE or --head-dim N")
+    return Rope(chosen, **given)
+
+
+def _info(options: argparse.Namespace) -> None:
+    found = roperot.info()
+    print(f"roperot  {found['version']} ({found['library']})")
+    print(f"build    {found['build']}")
+    for name, reason in found["isas"].items():
+        print(f"{name:<8} {reason}{'   <- the default' if name == found['best_isa'] else ''}")
+    if options.config:
+        rope = _rope(options, None, 1 << 20)
+        print(rope)
+        for name, value in rope.info().items():
+            print(f"  {name:<17} {value}")
+
+
+def _load(path: str) -> np.ndarray[Any, Any]:
+    array: np.ndarray[Any, Any] = np.load(path)
+    if array.dtype.kind == "V" and array.dtype.itemsize == 2:  # what NumPy writes for bfloat16
+        array = array.view(arrays.numpy_dtype(arrays.dtype_code("bfloat16")))
+    return array
+
+
+def _rotate(options: argparse.Namespace) -> None:
+    x = _load(options.file)
+    source = Path(options.file)
+    out = Path(options.out) if options.out else source.with_name(f"{source.stem}_rotated.npy")
+    positions = options.positions
+    last = int(np.max(positions)) + 1 if np.ndim(positions) else int(positions or 0) + max(x.shape, default=1)
+    rope = _rope(options, x.shape[-1] if x.ndim else None, last)
+    y = rope.apply(x, positions, inverse=options.inverse, layout=options.layout)
+    np.save(out, y)
+    print(f"{rope}\n{source}: {x.dtype} {list(x.shape)} -> {out}")
+
+
+def _tables(options: argparse.Namespace) -> None:
+    rope = _rope(options, None, options.max)
+    table = rope.cos_sin(np.arange(options.max), layout=options.layout, dtype=options.dtype)
+    if isinstance(table, tuple):
+        out = Path(options.out or "cos_sin.npz")
+        if out.suffix != ".npz":
+            raise ValueError(f"layout {options.layout!r} has two arrays: name an .npz file, which holds cos and sin")
+        np.savez(out, cos=table[0], sin=table[1])
+        shape = [list(part.shape) for part in table]
+    else:
+        out = Path(options.out or "cos_sin.npy")
+        np.save(out, table)
+        shape = list(table.shape)
+    print(f"{rope}\n{options.layout} {options.dtype} {shape} -> {out}")
+    if arrays.dtype_code(options.dtype) == 3:
+        print("NumPy files know no bfloat16: read it as numpy.load(...).view(ml_dtypes.bfloat16)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m roperot",
+        description="Rotary position embedding (RoPE) on this CPU: rotate arrays, make cos/sin tables, look around.",
+        epilog="Each command has its own help: python -m roperot rotate --help",
+    )
+    parser.add_argument("--version", action="version", version=f"roperot {roperot.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    info = commands.add_parser("info", help="what the library can do here, and what a model's config.json means")
+    _geometry(info)
+    info.set_defaults(run=_info)
+
+    rotate = commands.add_parser(
+        "rotate",
+        help="rotate an array of a .npy file",
+        description="Rotates queries or keys: [seq, heads, head_dim] or [batch, seq, heads, head_dim]; float32, "
+        "float16 or bfloat16.",
+        epilog="example: python -m roperot rotate q.npy --config config.json --positions 0: --out q_rot.npy",
+    )
+    rotate.add_argument("file", metavar="FILE.npy", help="the array")
+    rotate.add_argument(
+        "--positions", type=_positions, metavar="P", default=0, help="START: (default 0:), N,N,... or FILE.npy"
+    )
+    rotate.add_argument("--out", metavar="FILE.npy", help="where the result goes (default: FILE_rotated.npy)")
+    rotate.add_argument("--inverse", action="store_true", help="rotate back")
+    rotate.add_argument("--layout", choices=("bshd", "bhsd", "thd"), default="bshd", help="order of the axes")
+    _geometry(rotate)
+    rotate.set_defaults(run=_rotate)
+
+    tables = commands.add_parser(
+        "tables",
+        help="write the cos and sin of positions 0 .. N-1",
+        description="Writes the cos and sin that other runtimes read.",
+        epilog="example: python -m roperot tables --config config.json --max 131072 --layout vllm --dtype bf16 "
+        "--out cos_sin.npy",
+    )
+    tables.add_argument("--max", type=int, required=True, metavar="N", help="how many positions")
+    tables.add_argument("--layout", choices=LAYOUTS, default="separate", help="how the values are laid out")
+    tables.add_argument("--dtype", choices=("f32", "f16", "bf16"), default="f32", help="element type")
+    tables.add_argument("--out", metavar="FILE", help="cos_sin.npy, or .npz for layouts of two arrays")
+    _geometry(tables)
+    tables.set_defaults(run=_tables)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 if it worked, 1 with a sentence on stderr if not."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, TypeError, OSError, MemoryError) as error:
+        print(f"roperot: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,265 @@
+"""Read Hugging Face configurations into arguments of Rope; frequencies are the library's, no formula is written here.
+
+What is written here is which field of which model family means what, checked against transformers 5.23.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from roperot._scaling import KINDS, Scaling, Sections
+
+# Pairs (2j, 2j + 1), read and written.
+_INTERLEAVED = {
+    "codegen", "cohere", "cohere2", "cohere2_moe", "deepseek_v2", "deepseek_v4", "ernie4_5", "ernie4_5_moe",
+    "ernie4_5_vl_moe", "glm", "glm4", "glm4v", "glm_ocr", "gptj", "helium", "llama4", "moonshine",
+    "moonshine_streaming", "openai_privacy_filter",
+}  # fmt: skip
+
+# Pairs (2j, 2j + 1) read, (j, j + n) written, unless the configuration says "rope_interleave": false.
+_DEINTERLEAVED = {
+    "axk1", "axk2", "bailing_hybrid", "deepseek_v3", "deepseek_v32", "glm4_moe_lite", "glm_moe_dsa", "kimi_k2",
+    "longcat_flash", "mistral4", "mistral_large4", "youtu",
+}  # fmt: skip
+
+# Families without rotary embeddings: asking for theirs is a mistake, not the default.
+_WITHOUT = {
+    "bart", "bert", "bloom", "deberta-v2", "distilbert", "electra", "gpt2", "gpt_bigcode", "gpt_neo", "marian",
+    "mpt", "mt5", "opt", "biogpt", "pegasus", "roberta", "t5", "vit", "whisper", "xlm-roberta", "xglm",
+}  # fmt: skip
+
+# What transformers' classes assume where config.json is silent.
+_THETA = {
+    "apertus": 12e6, "bitnet": 5e5, "blt": 5e5, "cohere": 5e5, "csm": 5e5, "cwm": 1e6, "emu3": 1e6,
+    "ernie4_5": 5e5, "ernie4_5_moe": 5e5, "ernie4_5_vl_moe": 5e5, "flex_olmo": 5e5, "fuyu": 25000.0,
+    "gpt_oss": 150000.0, "gte": 160000.0, "helium": 1e5, "hy_v3": 11158840.0, "lfm2": 1e6, "lfm2_moe": 1e6,
+    "llama4": 5e5, "longcat_flash": 1e7,
+    "minimax": 1e6, "minimax_m2": 5e6, "mixtral": 1e6, "mllama": 5e5, "nomic_bert": 1000.0, "olmo3": 5e5,
+    "openai_privacy_filter": 150000.0, "paddleocr_vl": 5e5, "phimoe": 1e6, "qwen2_5_omni": 1e6, "qwen2_5_vl": 1e6,
+    "qwen2_vl": 1e6, "qwen3_omni_moe": 1e6, "qwen3_vl": 5e5, "qwen3_vl_moe": 5e5, "smollm3": 2e6, "solar_open": 1e6,
+}  # fmt: skip
+_PARTIAL = {
+    "bamba": 0.5, "fuyu": 0.5, "glm": 0.5, "glm4": 0.5, "glm4_moe": 0.5, "glm4v_moe": 0.5, "gpt_neox": 0.25,
+    "moonshine": 0.9, "nemotron": 0.5, "persimmon": 0.5, "phi": 0.5, "qwen3_5": 0.25, "qwen3_5_moe": 0.25,
+    "qwen3_next": 0.25, "recurrent_gemma": 0.5, "stablelm": 0.25,
+}  # fmt: skip
+_PARAMETERS: dict[str, dict[str, Any]] = {
+    "gpt_oss": {
+        "rope_type": "yarn",
+        "factor": 32.0,
+        "beta_fast": 32.0,
+        "beta_slow": 1.0,
+        "truncate": False,
+        "original_max_position_embeddings": 4096,
+    }
+}
+
+# M-RoPE: how the sections are laid out, and the sections where config.json is silent.
+_INTERLEAVED_SECTIONS = {"cosmos3_edge", "qwen3_5", "qwen3_5_moe", "qwen3_omni_moe", "qwen3_vl", "qwen3_vl_moe"}
+_SECTIONS = {
+    "cosmos3_edge": (24, 20, 20), "ernie4_5_vl_moe": (22, 22, 20), "glm4v": (8, 12, 12), "glm4v_moe": (8, 12, 12),
+    "glm_image": (8, 12, 12), "glm_ocr": (8, 12, 12), "paddleocr_vl": (16, 24, 24), "qwen2_5_omni": (16, 24, 24),
+    "qwen2_5_vl": (16, 24, 24), "qwen2_vl": (16, 24, 24), "qwen3_5": (11, 11, 10), "qwen3_5_moe": (11, 11, 10),
+    "qwen3_omni_moe": (24, 20, 20), "qwen3_vl": (24, 20, 20), "qwen3_vl_moe": (24, 20, 20),
+}  # fmt: skip
+
+# Families with one rotary embedding per layer type: (theta's old field, theta's default) of each.
+_LAYERS = {
+    "gemma3": {"full_attention": ("rope_theta", 1e6), "sliding_attention": ("rope_local_base_freq", 10000.0)},
+    "gemma3n": {"full_attention": ("rope_theta", 1e6), "sliding_attention": ("rope_local_base_freq", 10000.0)},
+    "modernbert": {
+        "full_attention": ("global_rope_theta", 160000.0),
+        "sliding_attention": ("local_rope_theta", 10000.0),
+    },
+}
+_LAYERS["modernbert-decoder"] = _LAYERS["modernbert"]
+
+_TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
+_HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
+_HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
+
+
+def load(config: Any) -> dict[str, Any]:
+    """A configuration as a dictionary: a mapping, a path to config.json or to its folder, or a transformers object."""
+    if isinstance(config, Mapping):
+        return dict(config)
+    if isinstance(config, (str, os.PathLike)):
+        path = Path(config)
+        path = path / "config.json" if path.is_dir() else path
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict):
+            raise ValueError(f"{path} is not a configuration: its JSON is no object")
+        return data
+    if hasattr(config, "to_dict"):
+        return dict(config.to_dict())
+    raise TypeError(f"config must be a dictionary, a path or a transformers config, not {type(config).__name__}")
+
+
+def text_of(config: dict[str, Any]) -> dict[str, Any]:
+    """The language model's part of a multimodal configuration, or the configuration itself."""
+    if "thinker_config" in config:
+        return text_of(config["thinker_config"])
+    for name in _TEXT_CONFIGS:
+        if isinstance(config.get(name), Mapping):
+            return {"model_type": config.get("model_type", ""), **config[name]}
+    return config
+
+
+def _family(text: Mapping[str, Any]) -> str:
+    return str(text.get("model_type", "")).removesuffix("_text")
+
+
+def _first(text: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    return next((text[name] for name in names if text.get(name) is not None), None)
+
+
+def _parameters(text: Mapping[str, Any], family: str, layer_type: str | None) -> dict[str, Any]:
+    """The rope parameters of one layer type, rope_theta filled in, whatever the spelling."""
+    given = text.get("rope_parameters") or text.get("rope_scaling") or _PARAMETERS.get(family) or {}
+    if not isinstance(given, Mapping):
+        raise ValueError(f"rope_parameters must be an object, not {given!r}")
+    known = text.get("layer_types") or ()
+    if layer_type is not None and known and layer_type not in known:
+        raise ValueError(f"layer_type {layer_type!r} is none of this model's: {', '.join(sorted(set(known)))}")
+    nested = {name: entry for name, entry in given.items() if entry is None or isinstance(entry, Mapping)}
+    if nested and "rope_type" not in given and "type" not in given:
+        return dict(_of_layer(nested, layer_type))
+    parameters = dict(given)
+    if family in _LAYERS and "rope_theta" not in parameters:
+        field, default = _of_layer(_LAYERS[family], layer_type)
+        if layer_type == "sliding_attention" and family.startswith("gemma3"):
+            parameters = {}  # gemma3's scaling belongs to the full layers
+        parameters["rope_theta"] = text.get(field) or default
+    return parameters
+
+
+def _of_layer(layers: Mapping[str, Any], layer_type: str | None) -> Any:
+    if layer_type is None:
+        distinct = [entry for i, entry in enumerate(layers.values()) if entry not in list(layers.values())[:i]]
+        if len(distinct) == 1 and distinct[0] is not None:
+            return distinct[0]
+        raise ValueError(f"this model rotates by layer type: pass layer_type, one of {', '.join(map(repr, layers))}")
+    if layers.get(layer_type) is None:
+        raise ValueError(f"there is no rotary embedding for layer_type {layer_type!r}; known are {', '.join(layers)}")
+    return layers[layer_type]
+
+
+def _head_dim(text: Mapping[str, Any], family: str, layer_type: str | None) -> int:
+    if text.get("qk_rope_head_dim"):
+        return int(text["qk_rope_head_dim"])  # multi-head latent attention rotates a tensor of its own
+    if layer_type == "full_attention" and text.get("global_head_dim"):
+        return int(text["global_head_dim"])  # Gemma 4
+    if text.get("head_dim"):
+        return int(text["head_dim"])
+    hidden, heads = _first(text, _HIDDEN), _first(text, _HEADS)
+    if hidden is None or heads is None:
+        raise ValueError("the configuration has neither head_dim nor hidden_size and num_attention_heads")
+    return int(hidden) // int(heads)
+
+
+def _rotary_dim(text: Mapping[str, Any], parameters: Mapping[str, Any], family: str, head_dim: int) -> int:
+    if text.get("qk_rope_head_dim"):
+        return head_dim
+    factor = _first(parameters, ("partial_rotary_factor",))
+    if factor is None:
+        factor = _first(text, ("partial_rotary_factor", "rotary_pct"))
+    if factor is None:
+        if text.get("rotary_dim"):
+            return int(text["rotary_dim"])
+        factor = _PARTIAL.get(family, 1.0)
+    dim = int(head_dim * float(factor))
+    if dim < 2 or dim % 2:
+        raise ValueError(
+            f"partial_rotary_factor {factor} of head_dim {head_dim} leaves {dim} channels, not an even number"
+        )
+    return dim
+
+
+_KEYS = {
+    "linear": ("factor",),
+    "dynamic": ("factor",),
+    "yarn": ("factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "attention_factor"),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
+    "longrope": ("factor", "attention_factor", "short_factor", "long_factor"),
+    "proportional": ("factor", "partial_rotary_factor"),
+}
+
+
+def _scaling(
+    text: Mapping[str, Any], parameters: Mapping[str, Any], family: str, seq_len: int | None
+) -> dict[str, Any] | Scaling | None:
+    name = parameters.get("rope_type") or parameters.get("type") or "default"
+    kind = {"mrope": "default", "su": "longrope"}.get(name, name)
+    if kind == "default":
+        return None
+    if kind == "dynamic" and parameters.get("alpha"):
+        return Scaling("ntk", factor=float(parameters["alpha"]))  # Hunyuan's meaning of "dynamic"
+    if kind == "yarn" and family == "phi3":
+        kind = "longrope"
+    if kind not in _KEYS:
+        known = ", ".join(["default", *_KEYS, "mrope", "su"])
+        hint = "; roperot.Scaling has it by other means" if kind in KINDS else ""
+        raise ValueError(f"rope_type {name!r} is unknown; known in configurations are {known}{hint}")
+    scaling = {key: parameters[key] for key in _KEYS[kind] if parameters.get(key)}
+    longest = text.get("max_position_embeddings")
+    name_of_original = "original_max_position_embeddings"
+    original = text.get(name_of_original) or parameters.get(name_of_original) or longest
+    if kind == "dynamic":
+        scaling |= {"original_length": longest, "length": max(seq_len or 0, longest or 0)}
+    elif kind in ("yarn", "llama3", "longrope"):
+        scaling["original_length"] = original
+    if kind in ("yarn", "longrope") and "factor" not in scaling and longest and original:
+        scaling["factor"] = longest / original
+    if kind == "yarn" and parameters.get("truncate") is not None:
+        scaling["truncate"] = bool(parameters["truncate"])
+    if kind == "longrope":
+        _choose_long(scaling, parameters, family, seq_len or 0)
+    return {"rope_type": kind, **scaling}
+
+
+def _choose_long(scaling: dict[str, Any], parameters: Mapping[str, Any], family: str, seq_len: int) -> None:
+    """PhiMoE keeps the short frequencies and lets the length choose the attention factor; the others the reverse."""
+    if family != "phimoe":
+        scaling["seq_len"] = seq_len
+        return
+    long = seq_len > scaling["original_length"]
+    scaling["attention_factor"] = parameters["long_mscale" if long else "short_mscale"]
+
+
+def _sections(text: Mapping[str, Any], parameters: Mapping[str, Any], family: str) -> Sections | None:
+    section = parameters.get("mrope_section") or _SECTIONS.get(family)
+    if not section:
+        return None
+    if family == "hunyuan_vl":
+        raise ValueError("hunyuan_vl drives the two channels of a pair by different axes, which is not a rotation")
+    interleaved = family in _INTERLEAVED_SECTIONS or parameters.get("mrope_interleaved")
+    kind = "ernie" if family == "ernie4_5_vl_moe" else "interleaved" if interleaved else "contiguous"
+    return Sections(tuple(int(pairs) for pairs in section), kind)
+
+
+def arguments(config: Any, *, seq_len: int | None = None, layer_type: str | None = None) -> dict[str, Any]:
+    """The arguments of ``Rope`` that a Hugging Face configuration stands for; see ``Rope.from_hf``."""
+    text = text_of(load(config))
+    family = _family(text)
+    if family in _WITHOUT or text.get("alibi"):
+        raise ValueError(f"{family or 'this model'} has no rotary position embedding")
+    parameters = _parameters(text, family, layer_type)
+    head_dim = _head_dim(text, family, layer_type)
+    theta = _first(parameters, ("rope_theta",)) or _first(text, ("rope_theta", "rotary_emb_base"))
+    found: dict[str, Any] = {"head_dim": head_dim, "base": float(theta or _THETA.get(family, 10000.0))}
+    scaling = _scaling(text, parameters, family, seq_len)
+    # "proportional" spreads its partial factor over the whole head; everywhere else it cuts the head.
+    proportional = isinstance(scaling, Mapping) and scaling["rope_type"] == "proportional"
+    if not proportional:
+        rotary_dim = _rotary_dim(text, parameters, family, head_dim)
+        found["rotary_dim"] = None if rotary_dim == head_dim else rotary_dim
+    found |= {"scaling": scaling, "sections": _sections(text, parameters, family)}
+    if family in _INTERLEAVED:
+        found["pairing"] = "interleaved"
+    elif text.get("rope_interleave", family in _DEINTERLEAVED):
+        found |= {"pairing": "interleaved", "pairing_out": "half"}
+    return {name: value for name, value in found.items() if value is not None}

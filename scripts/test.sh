@@ -1,0 +1,123 @@
+#!/bin/sh
+# Runs every test that this machine can run; with --all also other CPUs, compilers, sanitizers and the Python package.
+#
+#   sh scripts/test.sh          native tests, a few minutes
+#   sh scripts/test.sh --all    what CI runs: adds qemu (x86 CPUs, aarch64), clang, ASan + UBSan, libm, PyTorch
+#
+# Missing Debian packages are installed (it says which); everything else stays inside the checkout: the release build
+# in build/, other configurations in build-*/.
+set -eu
+name=test.sh
+root=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/common.sh
+. "$root/scripts/common.sh"
+
+all=no
+case "$#,${1-}" in
+    0,) ;;
+    1,--all) all=yes ;;
+    *)
+        sed -n '2,8s/^# \{0,1\}//p' "$0"
+        [ "${1-}" = --help ] && exit 0
+        exit 2
+        ;;
+esac
+
+cd "$root"
+started=$(date +%s)
+
+# run_tests <build directory> <what it shows> <meson test arguments...>
+run_tests() {
+    directory=$1 what=$2
+    shift 2
+    say "testing $what ($directory/)"
+    meson test -C "$directory" --no-rebuild --print-errorlogs --num-processes "$(nproc)" "$@" ||
+        die "$what: tests failed; $directory/meson-logs/testlog.txt has all output"
+}
+
+native() {
+    want_native
+    want python3-pytest python_with pytest,numpy
+    want python3-hypothesis python_with hypothesis,numpy
+    [ "$all" = yes ] && want_all
+    install_missing
+    if [ "$all" = yes ]; then build_release -Dwerror=true; else build_release; fi
+    run_tests build "the release build" --no-suite emul
+    if [ "$all" = yes ]; then run_tests build "other x86 CPUs under qemu" --suite emul; fi
+}
+
+is_x86() { [ "$(uname -m)" = x86_64 ]; }
+
+want_all() {
+    want clang compiles_for clang
+    want qemu-user have qemu-x86_64
+    want python3-venv python_with ensurepip
+    is_x86 || return 0
+    if ! have aarch64-linux-gnu-gcc || ! [ -e /usr/lib/aarch64-linux-gnu/pkgconfig/cmocka.pc ] ||
+        ! [ -e /usr/lib/aarch64-linux-gnu/pkgconfig/sleef.pc ] || ! [ -e /usr/lib/aarch64-linux-gnu/pkgconfig/mpfr.pc ]; then
+        if ! dpkg --print-foreign-architectures | grep -qx arm64; then
+            say "adding the arm64 architecture to dpkg, for the cross build's libraries"
+            as_root dpkg --add-architecture arm64
+        fi
+        missing="$missing gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross"
+        missing="$missing libsleef-dev:arm64 libcmocka-dev:arm64 libmpfr-dev:arm64"
+    fi
+}
+
+# build_and_test <build directory> <what it shows> <meson options...>
+build_and_test() {
+    directory=$1 what=$2
+    shift 2
+    say "building $what in $directory/"
+    configure "$directory" -Dtests=enabled -Dbench=disabled "$@"
+    compile "$directory"
+    run_tests "$directory" "$what" --no-suite emul --no-suite python
+}
+
+other_builds() {
+    (CC=clang CXX=clang++ && export CC CXX && build_and_test build-clang "clang" -Dwerror=true) || exit 1
+    # UBSan only prints by default, and a printed error fails nothing.
+    build_and_test build-asan "gcc with ASan and UBSan" -Dbuildtype=debugoptimized \
+        -Db_sanitize=address,undefined -Dc_args=-fno-sanitize-recover=all
+    build_and_test build-libm "libm instead of SLEEF" -Dsleef=disabled -Dwerror=true
+    if is_x86; then
+        build_and_test build-aarch64 "aarch64 under qemu" --cross-file cross/aarch64.ini
+    else
+        say "SKIP aarch64 under qemu: cross/aarch64.ini is for x86-64 machines"
+    fi
+}
+
+# PyPI's torch is the CUDA build, gigabytes that no test here uses; the CPU build is named torch+cpu.
+install_torch() {
+    wanted=$(sed -n 's/^torch==//p' python/requirements-torch.txt)
+    "$venv/bin/pip" install -q "torch==$wanted+cpu" 2>/dev/null ||
+        "$venv/bin/pip" install -q --index-url https://download.pytorch.org/whl/cpu "torch==$wanted" ||
+        die "pip could not install the CPU build of torch $wanted"
+}
+
+python_package() {
+    venv=$root/build-venv
+    say "installing the pinned versions of python/requirements-*.txt into build-venv/"
+    "$(python_with ensurepip)" -m venv "$venv" || die "python3 -m venv failed"
+    install_torch
+    "$venv/bin/pip" install -q -r python/requirements-test.txt -r python/requirements-torch.txt ||
+        die "pip could not install the requirements"
+    say "checking types and style of the Python package"
+    "$venv/bin/mypy" || die "mypy found errors"
+    "$venv/bin/ruff" check || die "ruff found errors"
+    "$venv/bin/ruff" format --check || die "ruff would format differently"
+    say "testing the Python package in the checkout"
+    PYTHONPATH=python ROPEROT_LIBRARY=build/libroperot.so "$venv/bin/python" -m pytest -q python/tests ||
+        die "the tests of the Python package failed"
+    say "testing the installed wheel"
+    "$venv/bin/pip" install -q --force-reinstall --no-deps . || die "pip install . failed"
+    (cd / && env -u ROPEROT_LIBRARY "$venv/bin/python" -m roperot info) || die "the installed package does not run"
+    "$venv/bin/pip" uninstall -q -y roperot
+}
+
+native
+if [ "$all" = yes ]; then
+    other_builds
+    python_package
+fi
+say "all passed in $(($(date +%s) - started)) s"
