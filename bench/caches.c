@@ -84,11 +84,11 @@ static const char *build(const cache_case *c, const bench_choice *factored)
     bench_choice choice = *factored;
     roperot_plan *plan = NULL;
     bench_rotation other;
-    const double start = bench_now();
+    const double start = bench_cpu_now();
     choice.cache = kind_values[c->kind];
     const char *why =
         choice.cache == ROPEROT_CACHE_BORROWED ? borrow(&plan, c, factored) : bench_plan_create(&plan, DIM, &choice);
-    prepared.build_ns = bench_now() - start;
+    prepared.build_ns = bench_cpu_now() - start;
     if (why == NULL) why = bench_rotation_with_plan(&other, &prepared.rotation, plan);
     if (why != NULL) {
         roperot_plan_destroy(plan);
@@ -136,7 +136,7 @@ static void run_case(shim_state *state, const void *argument)
 {
     const char *why = prepare(argument);
     if (why == NULL) {
-        const bench_side side = { run_decode, &prepared.rotation };
+        const bench_side side = { run_decode, &prepared.rotation, 0 };
         bench_times times;
         bench_measure(state, &side, 1, bench_rotation_refill, &prepared.rotation, &times);
         bench_report(state, &times, 2.0 * (double)prepared.rotation.bytes);

@@ -6,23 +6,29 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { ROUNDS_MOST = 1 << 15, ROUNDS_LEAST = 11, CALLS_PER_REFRESH = 1 << 16 };
+enum { ROUNDS_MOST = 1 << 15, ROUNDS_LEAST = 15, CALLS_PER_REFRESH = 1 << 16 };
 static const double chunk_ns = 100e3, trial_ns = 20e3;
 
 static double chunk[BENCH_SIDES][ROUNDS_MOST]; /* ns per call; the first rounds only, should there be more */
 
-double bench_now(void)
+static double read_clock(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return 1e9 * (double)now.tv_sec + (double)now.tv_nsec;
+}
+
+double bench_cpu_now(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
 static double time_of(const bench_side *side, int64_t calls)
 {
-    const double start = bench_now();
+    const clockid_t clock = side->threaded ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID;
+    const double start = read_clock(clock);
     side->run(side->self, calls);
-    return bench_now() - start;
+    return read_clock(clock) - start;
 }
 
 /* How many calls make a chunk. The first call only warms caches and pages. */
@@ -76,8 +82,8 @@ static void summarise(int count, int64_t rounds, bench_times *times)
     for (int i = 0; i < count; ++i) {
         times->median[i] = bench_median(chunk[i], kept);
         times->least[i] = chunk[i][0];
+        times->spread[i] = (chunk[i][3 * kept / 4] - chunk[i][kept / 4]) / times->median[i];
     }
-    times->spread = (chunk[0][3 * kept / 4] - chunk[0][kept / 4]) / times->median[0];
 }
 
 static int64_t calls_in_chunks(const bench_side *sides, int count, int64_t calls[BENCH_SIDES])
@@ -120,5 +126,5 @@ void bench_report(shim_state *state, const bench_times *times, double bytes)
     shim_counter(state, "ns", times->median[0]);
     shim_counter(state, "ns_min", times->least[0]);
     shim_counter(state, "rounds", (double)times->rounds);
-    shim_counter(state, "spread", times->spread);
+    shim_counter(state, "spread", times->spread[0]);
 }

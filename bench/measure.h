@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Times several pieces of work against each other in short alternating chunks; it must not know what the work is.
  *
- * The clock is clock_gettime(CLOCK_MONOTONIC), some 25 ns a reading. A chunk is as many calls as fit in 100 us (one call,
- * if that takes longer), so that the readings vanish and whatever disturbs the machine meets every side alike.
+ * The clock is the CPU time of this thread (CLOCK_THREAD_CPUTIME_ID, some 200 ns a reading), so that another process on
+ * this CPU costs nothing but its traces in the caches; work that other threads share in is timed by CLOCK_MONOTONIC.
+ * A chunk is as many calls as fit in 100 us (one call, if that takes longer): the readings vanish, and whatever slows the
+ * machine meets every side alike.
  */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H
@@ -16,18 +18,19 @@ enum { BENCH_SIDES = 3 };
 typedef struct bench_side {
     void (*run)(void *self, int64_t calls); /* does the work so many times in a row */
     void *self;
+    int threaded; /* other threads take part */
 } bench_side;
 
 typedef struct bench_times {
     int64_t rounds;
     double median[BENCH_SIDES], least[BENCH_SIDES]; /* ns per call, over the chunks */
-    double spread; /* of the first side: distance of its quartiles over its median */
+    double spread[BENCH_SIDES]; /* distance of the quartiles over the median */
 } bench_times;
 
-double bench_now(void); /* ns */
+double bench_cpu_now(void); /* ns that this thread has run */
 
 /* One chunk of every side in turn until Google Benchmark has enough of the first side, which alone goes into its own
- * time column; never fewer than 11 rounds. `refresh` (may be NULL) is called with `self`, untimed, after many calls. */
+ * time column; never fewer than 15 rounds. `refresh` (may be NULL) is called with `self`, untimed, after many calls. */
 void bench_measure(shim_state *state, const bench_side *sides, int count, void (*refresh)(void *self), void *self,
                    bench_times *times);
 

@@ -113,7 +113,7 @@ static void run_case(shim_state *state, const void *argument)
         shim_skip(state, why);
         return;
     }
-    const bench_side side = { run_calls, (void *)(uintptr_t)c };
+    const bench_side side = { run_calls, (void *)(uintptr_t)c, c->threads == 2 };
     bench_times times;
     bench_measure(state, &side, 1, NULL, NULL, &times);
     const int one_way = c->loop == READ || c->loop == WRITE;

@@ -222,23 +222,25 @@ static void against_sweep(shim_state *state, const bench_side sides[3])
     bench_report(state, &times, bytes_moved());
     shim_counter(state, "sweep_ratio", times.median[1] / times.median[0]);
     shim_counter(state, "ratio_min", times.least[1] / times.least[0]);
+    shim_counter(state, "reference_spread", times.spread[1]);
     shim_counter(state, "sweep_of_twin", times.median[2] / times.median[1]);
 }
 
 static void against_other(shim_state *state, bench_side other, const char *counter, int inverted)
 {
-    const bench_side sides[2] = { { bench_rotation_run, &prepared.rotation }, other };
+    const bench_side sides[2] = { { bench_rotation_run, &prepared.rotation, 0 }, other };
     bench_times times;
     measure(state, sides, 2, &times);
     const double ratio = times.median[1] / times.median[0], least = times.least[1] / times.least[0];
     bench_report(state, &times, bytes_moved());
     shim_counter(state, counter, inverted ? 1 / ratio : ratio);
     shim_counter(state, "ratio_min", inverted ? 1 / least : least);
+    shim_counter(state, "reference_spread", times.spread[1]);
 }
 
 static void front(shim_state *state)
 {
-    const bench_side side = { bench_rotation_run, &prepared.rotation };
+    const bench_side side = { bench_rotation_run, &prepared.rotation, 0 };
     bench_times times;
     bench_measure(state, &side, 1, NULL, NULL, &times);
     bench_report(state, &times, 0);
@@ -246,20 +248,20 @@ static void front(shim_state *state)
 
 static void out_of_place(shim_state *state)
 {
-    if (prepared.sweeps->copy_stream != NULL) against_other(state, (bench_side){ run_copy, NULL }, "copy_ratio", 0);
+    if (prepared.sweeps->copy_stream != NULL) against_other(state, (bench_side){ run_copy, NULL, 0 }, "copy_ratio", 0);
     else shim_skip(state, "this instruction set has no store that bypasses the caches");
 }
 
 static void measure_case(shim_state *state, const rotate_case *c)
 {
     bench_rotation *const r = &prepared.rotation;
-    const bench_side alone[3] = { { bench_rotation_run, r }, { run_sweep, NULL }, { run_twin, NULL } };
-    const bench_side duo[3] = { { run_rotate_duo, r }, { run_sweep_duo, r }, { run_twin_duo, r } };
+    const bench_side alone[3] = { { bench_rotation_run, r, 0 }, { run_sweep, NULL, 0 }, { run_twin, NULL, 0 } };
+    const bench_side duo[3] = { { run_rotate_duo, r, 1 }, { run_sweep_duo, r, 1 }, { run_twin_duo, r, 1 } };
     bench_rotation_refill(r);
     if (c->what->kind == FRONT) front(state);
     else if (c->what->kind == TWO_THREADS) against_sweep(state, duo);
     else if (c->what->kind == FACTORED)
-        against_other(state, (bench_side){ bench_rotation_run, &prepared.other }, "full_ratio", 1);
+        against_other(state, (bench_side){ bench_rotation_run, &prepared.other, 0 }, "full_ratio", 1);
     else if (r->out_of_place) out_of_place(state);
     else against_sweep(state, alone);
 }
