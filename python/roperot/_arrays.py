@@ -137,10 +137,15 @@ def _raw_numpy(x: np.ndarray[Any, Any], name: str) -> Raw:
 # ---- PyTorch
 
 
+_tensor_type: Any = None
+
+
 def torch_type() -> Any:
     """``torch.Tensor`` if the caller has imported torch, else None: a tensor cannot exist before that."""
-    torch = sys.modules.get("torch")
-    return getattr(torch, "Tensor", None)
+    global _tensor_type
+    if _tensor_type is None:
+        _tensor_type = getattr(sys.modules.get("torch"), "Tensor", None)
+    return _tensor_type
 
 
 def is_tensor(x: Any) -> bool:
@@ -234,11 +239,18 @@ class Slot:
                 if write and readonly:
                     raise ValueError(f"{name} is read-only; pass a writable copy (x.copy())")
                 return
+            strides = x.strides
+        elif type(x) is torch_type():
+            strides = x.stride()
+            same = self.dtype is x.dtype and x.shape == self.shape and strides == self.strides and layout == self.layout
+            if same and x.is_cpu and not x.requires_grad and not x.is_neg():
+                self.struct.data = x.data_ptr()
+                return
+        else:
             self._describe(x, layout, name, write)
-            self.shape, self.strides, self.dtype, self.layout = x.shape, x.strides, x.dtype, layout
             return
-        self.dtype = None
         self._describe(x, layout, name, write)
+        self.shape, self.strides, self.dtype, self.layout = x.shape, strides, x.dtype, layout
 
     def _describe(self, x: Any, layout: str, name: str, write: bool) -> None:
         self.dtype = None  # until this has succeeded the struct matches nothing
