@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""Runs roperot-bench, saves its JSON, prints a table and draws plots; it must not measure anything itself.
+
+scripts/bench.sh builds first and passes its arguments on to here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import platform
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import plots
+import results
+import tables
+
+ROOT = Path(__file__).resolve().parent.parent
+QUICK_SHAPES = "decode|batch16|prefill128|prefill4096"
+# --quick: the main shapes in the two best ISAs, one line of reference loops, growth with tokens, the caches' small sizes
+QUICK = (
+    rf"^rotate/.*/({{isas}})/({QUICK_SHAPES}|front|decode-out)$|^naive/f32/half|^growth/f32/half/.*/tokens-"
+    r"|^reference/(sweep|copy-stream)/{best}/.*/1t$|^reference/memcpy/.*/1t$|^cache/.*/(4k|128k)/|^startup/"
+)
+FULL = r"^(rotate|naive|growth|cache|build|startup)/|^reference/.*/({isas}|libc)/"
+
+
+def command_line() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench.sh", description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="the main shapes only, under a minute")
+    parser.add_argument("--peers", action="store_true",
+                        help="measure other implementations too; exit 1 if one is faster at a shape that both have")
+    parser.add_argument("--filter", help="a regular expression of benchmark names instead of the usual choice")
+    parser.add_argument("--repetitions", type=int, default=1, help="of each benchmark; 3 or more give report.py intervals")
+    parser.add_argument("--cpu", type=int, help="the CPU to run on (default: the scheduler's choice)")
+    parser.add_argument("--out", type=Path, help="the JSON file (default: bench/results/<cpu>-<date>.json)")
+    parser.add_argument("--build", type=Path, default=ROOT / "build", help="the build directory")
+    parser.add_argument("--no-plots", action="store_true")
+    return parser.parse_args()
+
+
+def text_of(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def cpu_name() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def slug(name: str) -> str:
+    """`Intel(R) Xeon(R) Processor` becomes `intel-xeon-processor`."""
+    words = re.sub(r"\((r|tm)\)|@.*", " ", name.lower())
+    return re.sub(r"[^a-z0-9]+", "-", words).strip("-")
+
+
+def commit() -> str:
+    name = text_of("git", "rev-parse", "--short", "HEAD") or "unknown"
+    dirty = text_of("git", "status", "--porcelain", "--", "src", "simd", "include", "bench/*.c", "bench/*.h", "meson.build")
+    return name + ("+changes" if dirty else "")
+
+
+def usable_isas(program: Path) -> list[str]:
+    """Best first, as the rotate group lists them; those that this CPU cannot run are only reported as such."""
+    names = text_of(str(program), "--benchmark_list_tests", "--benchmark_filter=^rotate/f32/half/.*/decode$").splitlines()
+    return [name.split("/")[3] for name in names]
+
+
+def selection(arguments: argparse.Namespace, isas: list[str]) -> str:
+    if arguments.filter:
+        return arguments.filter
+    vector = [isa for isa in isas if isa != "scalar"] or isas
+    pattern = QUICK if arguments.quick else FULL
+    return pattern.format(isas="|".join(vector[:2]), best=vector[0])
+
+
+def pinned(cpu: int | None, command: list[str]) -> list[str]:
+    return command if cpu is None else ["taskset", "-c", str(cpu), *command]
+
+
+class Progress:
+    """One line on stderr, rewritten; whole lines where stderr is a file."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done, self.start = total, 0, time.monotonic()
+        self.terminal = sys.stderr.isatty()
+
+    def step(self, name: str) -> None:
+        self.done += 1
+        elapsed = time.monotonic() - self.start
+        left = elapsed / self.done * max(self.total - self.done, 0)
+        line = f"[{self.done:3}/{self.total}] {elapsed:4.0f} s, {left:4.0f} s left  {name}"
+        if self.terminal:
+            print(f"\r\033[K{line[:110]}", end="", file=sys.stderr, flush=True)
+        elif self.done % 20 == 0 or self.done == self.total:
+            print(line, file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        if self.terminal:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def run(program: Path, arguments: argparse.Namespace, chosen: str, out: Path) -> None:
+    """Google Benchmark writes the JSON; its console lines only move the progress line."""
+    listed = text_of(str(program), "--benchmark_list_tests", f"--benchmark_filter={chosen}").splitlines()
+    if not listed:
+        raise SystemExit(f"bench.sh: error: no benchmark matches {chosen}")
+    context = f"commit={commit()},python={platform.python_version()},pinned_to={arguments.cpu}"
+    command = [
+        str(program), f"--benchmark_filter={chosen}", f"--benchmark_out={out}", "--benchmark_out_format=json",
+        f"--benchmark_repetitions={arguments.repetitions}", f"--benchmark_context={context}",
+    ]
+    if arguments.quick:
+        command.append("--benchmark_min_time=0.02")
+    progress = Progress(len(listed) * arguments.repetitions)
+    pipe = subprocess.Popen(pinned(arguments.cpu, command), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    for line in pipe.stdout:
+        name = line.split(" ", 1)[0].strip()
+        if "/" in name and not re.search(r"_(mean|median|stddev|cv)$", name):
+            progress.step(name)
+    progress.end()
+    if pipe.wait() != 0:
+        raise SystemExit(f"bench.sh: error: roperot-bench ended with status {pipe.returncode}")
+
+
+def default_out() -> Path:
+    today = datetime.date.today().isoformat()
+    return ROOT / "bench" / "results" / f"{slug(cpu_name())}-{today}.json"
+
+
+def run_peers(arguments: argparse.Namespace, out: Path) -> int:
+    """peers.py has a Python environment of its own; it adds its rows to the file and says who was faster."""
+    script = ROOT / "bench" / "peers.sh"
+    command = ["sh", str(script), "--into", str(out), "--build", str(arguments.build.resolve())]
+    if arguments.quick:
+        command.append("--quick")
+    if arguments.cpu is not None:
+        command += ["--cpu", str(arguments.cpu)]
+    return subprocess.run(command, check=False).returncode
+
+
+def main() -> int:
+    arguments = command_line()
+    program = arguments.build / "bench" / "roperot-bench"
+    if not program.exists():
+        raise SystemExit(f"bench.sh: error: {program} is missing; run sh scripts/bench.sh, which builds it")
+    out = arguments.out or default_out()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    run(program, arguments, selection(arguments, usable_isas(program)), out)
+    status = run_peers(arguments, out) if arguments.peers else 0
+    found = results.load(out)
+    print(tables.overview(found))
+    if not arguments.no_plots:
+        for path in plots.save(found, out.with_suffix("")):
+            print(f"plot: {path}")
+    print(f"data: {out}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
