@@ -10,10 +10,10 @@
  *
  *     w0^n base^m = (1 + d)^n = 1 + e,      d = e/n - (n - 1) e^2 / (2 n^2) + O(n^2 d^3)
  *
- * and w = w0 - w0 d + w0 d^2, rounded once. The power is taken in double-double by repeated squaring: about n 2^-103
- * relative error in 1 + e, so about 2^-103 in d; with |d| < 2^-49 and n <= 2^16 the neglected terms are below 2^-114.
+ * and w = w0 - w0 d, rounded once. The power is taken in double-double by repeated squaring: about n 2^-103 relative
+ * error in 1 + e, so about 2^-103 in d; what is neglected is w0 d^2, with |d| < 2^-50.
  * base^(-m/n) is never halfway between two doubles: base and the halfway point are dyadic, and a dyadic w with dyadic
- * w^-n is a power of two, hence itself a double. What remains is a w within 2^-100 of halfway: bases a few ULP from 1
+ * w^-n is a power of two, hence itself a double. What remains is a w within 2^-99 of halfway: bases a few ULP from 1
  * have some, no base that a model uses is known to.
  *
  * Nothing overflows because base = f 2^k with f in [1/2, 1), and the powers of two are carried as integers.
@@ -104,7 +104,7 @@ double roperot_power(double base, int32_t numerator, int32_t denominator)
     one.exponent += t;
     const double e = (ldexp(one.hi, (int)one.exponent) - 1.0) + ldexp(one.lo, (int)one.exponent);
     const double d = e / n - 0.5 * (n - 1) * (e / n) * (e / n);
-    const double step = v * (d * d - d);
+    const double step = -v * d;
     const double hi = v + step;
     return scaled(hi, step - (hi - v), (int)-q);
 }

@@ -254,7 +254,7 @@ static roperot_scaling random_scaling(int32_t kind, int32_t pairs)
     roperot_scaling s = scaling_of(kind);
     s.factor = log_uniform(1, 64);
     s.freq_scale = 1.0 / log_uniform(1, 64);
-    s.original_length = 512 << random_below(7);
+    s.original_length = 32 << random_below(11);
     s.length = (int64_t)log_uniform(1, 4e6);
     s.beta_fast = log_uniform(8, 64);
     s.beta_slow = log_uniform(0.25, 4);
@@ -452,20 +452,37 @@ static void baked_factors_reproduce_llama3(const void *arg)
     CHECK(list[0] == 1.0 && list[63] == 8.0, "the ends of rope_freqs are %g and %g", list[0], list[63]);
 }
 
+/* Equal ends are pulled 0.001 pairs apart: pair 10, put half of that above them, gets half a share. */
 static void yarn_with_equal_ends(const void *arg)
 {
     (void)arg;
+    const double pi = acos(-1.0), at = 10 - 0.0005;
     roperot_scaling s = scaling_of(ROPEROT_SCALING_YARN);
     s.factor = 4;
     s.original_length = 4096;
-    s.beta_fast = s.beta_slow = 8;
+    s.beta_fast = s.beta_slow = 4096 / (2 * pi) * exp(-at * 2 * log(1e4) / 64);
     s.truncate = 0;
-    const formula f = { &s, 64, 1e4 };
     run(&s, 64, 1e4, &got);
-    for (int32_t j = 0; j < 32; j++) check_close(got.frequency[j], exact_yarn(&f, j), 1e-12, "equal ends", j);
-    CHECK(got.frequency[0] == 1.0, "the fastest pair is %g", got.frequency[0]);
     run(NULL, 64, 1e4, &want);
-    CHECK(got.frequency[31] == want.frequency[31] / 4, "the slowest pair is %g", got.frequency[31]);
+    for (int32_t j = 0; j < 32; j++)
+        check_close(got.frequency[j], want.frequency[j] * (j < 10 ? 1 : j > 10 ? 0.25 : 0.625), 1e-9, "equal ends", j);
+}
+
+/* Llama 4 Scout: both factors are 1. A pair exactly on the only limit keeps its frequency (transformers: 0/0). */
+static void llama3_without_a_band(const void *arg)
+{
+    (void)arg;
+    const double wavelength = 2 * acos(-1.0);
+    roperot_scaling s = scaling_of(ROPEROT_SCALING_LLAMA3);
+    s.factor = 16;
+    double l0 = 1;
+    while (l0 / (l0 / wavelength) != wavelength) l0++;
+    s.original_length = (int64_t)l0;
+    s.low_freq_factor = s.high_freq_factor = l0 / wavelength;
+    run(NULL, 4, 1e4, &want);
+    run(&s, 4, 1e4, &got);
+    CHECK(got.frequency[0] == 1.0, "the pair on the limit is %g", got.frequency[0]);
+    CHECK(got.frequency[1] == want.frequency[1] / 16, "the pair beyond it is %g", got.frequency[1]);
 }
 
 static void one_pair(const void *arg)
@@ -754,6 +771,7 @@ int main(int argc, char **argv)
     harness_add(ggml_agrees_with_truncated_yarn, NULL, "ggml agrees with truncated yarn");
     harness_add(baked_factors_reproduce_llama3, NULL, "baked factors reproduce llama3");
     harness_add(yarn_with_equal_ends, NULL, "yarn with equal ends");
+    harness_add(llama3_without_a_band, NULL, "llama3 without a band");
     for (size_t i = 0; i < sizeof environments / sizeof *environments; i++)
         harness_add(ignores_the_environment, &environments[i], "environment/%zu", i);
     harness_add(refuses_numbers, NULL, "refuses numbers");
