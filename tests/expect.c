@@ -21,13 +21,14 @@ roperot_plan *expect_plan(const roperot_config *config)
     return plan;
 }
 
-void expect_error(int32_t status, int32_t want, const char *text)
+void expect_error(int32_t status, int32_t want, const char *argument, const char *value)
 {
     const char *const sentence = roperot_last_error();
     CHECK(status == want, "%s, not %s; the last sentence is: %s", roperot_status_name(status),
           roperot_status_name(want), sentence);
-    CHECK(strlen(sentence) > 12, "the sentence is only \"%s\"", sentence);
-    CHECK(strstr(sentence, text), "the sentence does not say \"%s\": %s", text, sentence);
+    CHECK(strlen(sentence) > 8, "the sentence is only \"%s\"", sentence);
+    CHECK(strstr(sentence, argument), "the sentence does not name \"%s\": %s", argument, sentence);
+    CHECK(strstr(sentence, value), "the sentence does not say \"%s\": %s", value, sentence);
 }
 
 /* ---- coefficients ------------------------------------------------------------------------------------------------ */

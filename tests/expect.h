@@ -23,7 +23,7 @@ void expect_apply(const expect_call *call, const roperot_tensor *src, const rope
 /* roperot_plan_create that must succeed. */
 roperot_plan *expect_plan(const roperot_config *config);
 
-/* Fails the case unless status is `want` and roperot_last_error is a sentence that contains `text`. */
-void expect_error(int32_t status, int32_t want, const char *text);
+/* Fails the case unless status is `want` and roperot_last_error is a sentence that names the argument and its value. */
+void expect_error(int32_t status, int32_t want, const char *argument, const char *value);
 
 #endif

@@ -46,7 +46,7 @@ static int64_t set_strides(roperot_tensor *v, subject_layout layout)
         span += step * (v->shape[axis] - 1);
         step *= v->shape[axis];
     }
-    return span;
+    return v->shape[0] && v->shape[1] && v->shape[2] ? span : 0;
 }
 
 subject subject_open(int32_t dtype, int64_t batch, int64_t tokens, int64_t heads, int64_t dim, subject_layout layout)
