@@ -36,6 +36,14 @@ INLINE void prefetch_read(const void *p, int bytes)
     __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)(intptr_t)bytes), 0, 3);
 }
 
+/* Some heads of one token, by value: a store could change what a pointer leads to, for all the compiler knows. */
+typedef struct span {
+    ptrdiff_t src_half, dst_half;  /* elements */
+    ptrdiff_t src_head, dst_head;  /* bytes */
+    ptrdiff_t heads, pairs;
+    const float *cos, *sin;
+} span;
+
 /* Half-split and interleaved as numbers, so that a body can ask which of the two a token is. */
 #define PAIRING_half 1
 #define PAIRING_interleaved 2

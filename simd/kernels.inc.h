@@ -12,7 +12,7 @@
 #define IN half
 #define OUT half
 #define STEPS same_f32_half
-#define WITH_COLUMNS 1
+#define WITH_COLUMNS COLUMNS
 #include "rotate.inc.h"
 
 #define SRC f32
@@ -20,7 +20,7 @@
 #define IN interleaved
 #define OUT interleaved
 #define STEPS same_f32_interleaved
-#define WITH_COLUMNS 1
+#define WITH_COLUMNS COLUMNS
 #include "rotate.inc.h"
 
 #define SRC f32
@@ -44,7 +44,7 @@
 #define IN half
 #define OUT half
 #define STEPS same_f16_half
-#define WITH_COLUMNS 1
+#define WITH_COLUMNS COLUMNS
 #include "rotate.inc.h"
 
 #define SRC f16
@@ -52,7 +52,7 @@
 #define IN interleaved
 #define OUT interleaved
 #define STEPS same_f16_interleaved
-#define WITH_COLUMNS 1
+#define WITH_COLUMNS COLUMNS
 #include "rotate.inc.h"
 
 #define SRC f16
@@ -76,7 +76,7 @@
 #define IN half
 #define OUT half
 #define STEPS same_bf16_half
-#define WITH_COLUMNS 1
+#define WITH_COLUMNS COLUMNS
 #include "rotate.inc.h"
 
 #define SRC bf16
@@ -84,7 +84,7 @@
 #define IN interleaved
 #define OUT interleaved
 #define STEPS same_bf16_interleaved
-#define WITH_COLUMNS 1
+#define WITH_COLUMNS COLUMNS
 #include "rotate.inc.h"
 
 #define SRC bf16

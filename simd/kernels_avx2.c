@@ -6,6 +6,8 @@
 #define ISA_ID ROPEROT_ISA_AVX2
 #define ISA_NAME "avx2"
 #define STREAM_ALIGN 64
+#define COLUMNS 1
+#define ROWS_HEADS 4
 #define PREFETCH_BYTES 4096
 
 #define COEFFICIENTS_COUNT 1

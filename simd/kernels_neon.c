@@ -6,6 +6,8 @@
 #define ISA_ID ROPEROT_ISA_NEON
 #define ISA_NAME "neon"
 #define STREAM_ALIGN 1
+#define COLUMNS 1
+#define ROWS_HEADS 4
 #define PREFETCH_BYTES 2048
 
 #define COEFFICIENTS_COUNT 1

@@ -6,6 +6,8 @@
 #define ISA_ID ROPEROT_ISA_SCALAR
 #define ISA_NAME "scalar"
 #define STREAM_ALIGN 1
+#define COLUMNS 0 /* nothing to keep in registers */
+#define ROWS_HEADS 1
 #define PREFETCH_BYTES 0
 INLINE void stream_end(void) {}
 

@@ -6,6 +6,11 @@
 #define KERNEL CAT6(rotate_, CAT3(SRC, _, DST), CAT3(_, IN, _), OUT, _, ISA)
 #define NAME(verb) CAT6(KERNEL, _, STEP, _, verb, )
 #define COUNT CAT(STEPS, _COUNT)
+#if WITH_COLUMNS
+#define STRIP_STEPS 4
+#else
+#define STRIP_STEPS 1
+#endif
 
 #if COUNT > 0
 #define STEP CAT(STEPS, _0)
@@ -31,68 +36,56 @@
 #include "strip.inc.h"
 #undef STEP
 
-#define ONE_HEAD(slot) j = CAT6(KERNEL, _, CAT(STEPS, slot), _, line, )(tile, src, dst, row, j, prefetch, stream)
-#define ALL_HEADS(slot) j = CAT6(KERNEL, _, CAT(STEPS, slot), _, columns, )(tile, src, dst, row, j)
+#define SPAN(slot) j = CAT6(KERNEL, _, CAT(STEPS, slot), _, span, )(STRIP_STEPS, at, src, dst, j, prefetch, stream)
 
-/* All pairs of one head, each step of the list as often as it fits. */
-INLINE void CAT(KERNEL, _head)(const roperot_tile *tile, const CAT(SRC, _t) *src, CAT(DST, _t) *dst,
-                               const roperot_row *row, int prefetch, int stream)
+/* All pairs of some heads of one token, each step of the list as often as it fits. */
+INLINE void CAT(KERNEL, _span)(const span at, const void *src_bytes, void *dst_bytes, int prefetch, int stream)
 {
+    const CAT(SRC, _t) *const src = src_bytes;
+    CAT(DST, _t) *const dst = dst_bytes;
     ptrdiff_t j = 0;
 #if COUNT > 0
-    ONE_HEAD(_0);
+    SPAN(_0);
 #endif
 #if COUNT > 1
-    ONE_HEAD(_1);
+    SPAN(_1);
 #endif
 #if COUNT > 2
-    ONE_HEAD(_2);
+    SPAN(_2);
 #endif
 #if COUNT > 3
-    ONE_HEAD(_3);
+    SPAN(_3);
 #endif
-    CAT(KERNEL, _x1_line)(tile, src, dst, row, j, prefetch, stream);
+    CAT(KERNEL, _x1_span)(1, at, src, dst, j, prefetch, stream);
 }
 
-/* Every head once, in address order. */
+/* Every byte once, in address order but for a few heads at a time, which share the coefficients that are in registers. */
 INLINE void CAT(KERNEL, _rows)(const roperot_tile *tile, int prefetch, int stream)
 {
-    const int swap = tile->heads_outer;
-    const ptrdiff_t outer = swap ? tile->heads : tile->tokens, inner = swap ? tile->tokens : tile->heads;
-    const ptrdiff_t src_outer = swap ? tile->src_head : tile->src_token, src_inner = swap ? tile->src_token : tile->src_head;
-    const ptrdiff_t dst_outer = swap ? tile->dst_head : tile->dst_token, dst_inner = swap ? tile->dst_token : tile->dst_head;
-    for (ptrdiff_t o = 0; o < outer; o++) {
-        const char *src = (const char *)tile->src + o * src_outer;
-        char *dst = (char *)tile->dst + o * dst_outer;
-        const roperot_row *row = swap ? tile->rows : tile->rows + o;
-        for (ptrdiff_t i = 0; i < inner; i++, src += src_inner, dst += dst_inner, row += swap)
-            CAT(KERNEL, _head)(tile, (const CAT(SRC, _t) *)src, (CAT(DST, _t) *)dst, row, prefetch, stream);
+    span at = { tile->src_half, tile->dst_half, tile->src_head, tile->dst_head, 0, tile->pairs, NULL, NULL };
+    const ptrdiff_t groups = (tile->heads + ROWS_HEADS - 1) / ROWS_HEADS, heads = tile->heads, tokens = tile->tokens;
+    const ptrdiff_t inner = tile->heads_outer ? tokens : groups;
+    for (ptrdiff_t i = 0, o = 0, rest = groups * tokens; rest > 0; rest--) {
+        const ptrdiff_t head = (tile->heads_outer ? o : i) * ROWS_HEADS, t = tile->heads_outer ? i : o;
+        at.heads = heads - head < ROWS_HEADS ? heads - head : ROWS_HEADS;
+        at.cos = tile->rows[t].cos;
+        at.sin = tile->rows[t].sin;
+        CAT(KERNEL, _span)(at, (const char *)tile->src + t * tile->src_token + head * tile->src_head,
+                           (char *)tile->dst + t * tile->dst_token + head * tile->dst_head, prefetch, stream);
+        if (++i == inner) i = 0, o++;
     }
 }
 
 #if WITH_COLUMNS
 
 /* Token by token, strips of columns over all heads: the tile is in cache, so only registers count. */
-INLINE void CAT(KERNEL, _tokens)(const roperot_tile *tile)
+INLINE void CAT(KERNEL, _columns)(const roperot_tile *tile)
 {
+    span at = { tile->src_half, tile->dst_half, tile->src_head, tile->dst_head, tile->heads, tile->pairs, NULL, NULL };
     for (ptrdiff_t t = 0; t < tile->tokens; t++) {
-        const CAT(SRC, _t) *const src = (const CAT(SRC, _t) *)((const char *)tile->src + t * tile->src_token);
-        CAT(DST, _t) *const dst = (CAT(DST, _t) *)((char *)tile->dst + t * tile->dst_token);
-        const roperot_row *const row = tile->rows + t;
-        ptrdiff_t j = 0;
-#if COUNT > 0
-        ALL_HEADS(_0);
-#endif
-#if COUNT > 1
-        ALL_HEADS(_1);
-#endif
-#if COUNT > 2
-        ALL_HEADS(_2);
-#endif
-#if COUNT > 3
-        ALL_HEADS(_3);
-#endif
-        CAT(KERNEL, _x1_columns)(tile, src, dst, row, j);
+        at.cos = tile->rows[t].cos;
+        at.sin = tile->rows[t].sin;
+        CAT(KERNEL, _span)(at, (const char *)tile->src + t * tile->src_token, (char *)tile->dst + t * tile->dst_token, 0, 0);
     }
 }
 
@@ -109,7 +102,7 @@ static void KERNEL(const roperot_tile *tile)
 {
 #if WITH_COLUMNS
     if (tile->loop == ROPEROT_LOOP_COLUMNS) {
-        CAT(KERNEL, _tokens)(tile);
+        CAT(KERNEL, _columns)(tile);
         return;
     }
     if (tile->loop == ROPEROT_LOOP_STREAM && CAT(KERNEL, _can_stream)(tile)) {
@@ -121,8 +114,8 @@ static void KERNEL(const roperot_tile *tile)
     CAT(KERNEL, _rows)(tile, PREFETCH_BYTES, 0);
 }
 
-#undef ONE_HEAD
-#undef ALL_HEADS
+#undef SPAN
+#undef STRIP_STEPS
 #undef COUNT
 #undef NAME
 #undef KERNEL

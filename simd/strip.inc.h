@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * One step of a rotation and the two loops over it, written in the vocabulary; it must not know any ISA.
- * Parameters (rotate.inc.h sets them): STEP, SRC, DST, IN, OUT, NAME(verb) for local names, WITH_COLUMNS.
+ * One step of a rotation and the strips made of it, written in the vocabulary; it must not know any ISA.
+ * Parameters (rotate.inc.h sets them): STEP, SRC, DST, IN, OUT, NAME(verb) for local names.
  *
  * A step holds the f32 values of STEP_pairs() consecutive pairs. Pairwise steps have a register of x0 and one of x1.
  * Lanewise steps (x86, interleaved) have one register with both channels of each pair, and take from memory `left`,
@@ -61,63 +61,51 @@ INLINE void NAME(turn)(const SRC_T *src, DST_T *dst, ptrdiff_t src_half, ptrdiff
 
 #endif
 
+INLINE void NAME(ahead)(const SRC_T *src, ptrdiff_t src_half, int prefetch)
+{
+    if (!prefetch) return;
+    prefetch_read(src, prefetch);
+    if (CAT(PAIRING_, IN) == PAIRING_half) prefetch_read(src + src_half, prefetch);
+}
+
 /* Channels of x0 from one pair to the next: 1 half-split, 2 interleaved. */
 #define SRC_AT(j) (src + (j) * CAT(PAIRING_, IN))
 #define DST_AT(j) (dst + (j) * CAT(PAIRING_, OUT))
 
-/* As many pairs from `j` on as this step takes, of one head; the next pair. */
-INLINE ptrdiff_t NAME(line)(const roperot_tile *tile, const SRC_T *src, DST_T *dst, const roperot_row *row, ptrdiff_t j,
-                            int prefetch, int stream)
+/* `steps` (1 .. 4, a constant at every call) steps from pair j on for all heads, their coefficients in registers. Named,
+ * not an array: SVE and RVV vectors have no size. */
+INLINE void NAME(strip)(const int steps, const span at, const SRC_T *src, DST_T *dst, ptrdiff_t j, int prefetch, int stream)
 {
-    const ptrdiff_t pairs = V(pairs)();
-    for (; tile->pairs - j >= pairs; j += pairs) {
-        T c, s;
-        NAME(coef)(row->cos + j, row->sin + j, &c, &s);
-        if (prefetch) {
-            prefetch_read(SRC_AT(j), prefetch);
-            if (CAT(PAIRING_, IN) == PAIRING_half) prefetch_read(SRC_AT(j) + tile->src_half, prefetch);
-        }
-        NAME(turn)(SRC_AT(j), DST_AT(j), tile->src_half, tile->dst_half, c, s, stream);
+    const ptrdiff_t n = V(pairs)(), j1 = j + (steps > 1 ? n : 0), j2 = j + (steps > 2 ? 2 * n : 0), j3 = j + (steps > 3 ? 3 * n : 0);
+    T c0, s0, c1, s1, c2, s2, c3, s3;
+    NAME(coef)(at.cos + j, at.sin + j, &c0, &s0);
+    NAME(coef)(at.cos + j1, at.sin + j1, &c1, &s1);
+    NAME(coef)(at.cos + j2, at.sin + j2, &c2, &s2);
+    NAME(coef)(at.cos + j3, at.sin + j3, &c3, &s3);
+    for (ptrdiff_t head = at.heads; head > 0; head--) {
+        NAME(ahead)(SRC_AT(j), at.src_half, prefetch);
+        NAME(turn)(SRC_AT(j), DST_AT(j), at.src_half, at.dst_half, c0, s0, stream);
+        if (steps > 1) NAME(ahead)(SRC_AT(j1), at.src_half, prefetch);
+        if (steps > 1) NAME(turn)(SRC_AT(j1), DST_AT(j1), at.src_half, at.dst_half, c1, s1, stream);
+        if (steps > 2) NAME(ahead)(SRC_AT(j2), at.src_half, prefetch);
+        if (steps > 2) NAME(turn)(SRC_AT(j2), DST_AT(j2), at.src_half, at.dst_half, c2, s2, stream);
+        if (steps > 3) NAME(ahead)(SRC_AT(j3), at.src_half, prefetch);
+        if (steps > 3) NAME(turn)(SRC_AT(j3), DST_AT(j3), at.src_half, at.dst_half, c3, s3, stream);
+        src = (const SRC_T *)((const char *)src + at.src_head);
+        dst = (DST_T *)((char *)dst + at.dst_head);
     }
+}
+
+/* As many pairs from j on as this step takes, of all heads; the next pair. `most` (4, or 1 for small code) steps at once. */
+INLINE ptrdiff_t NAME(span)(const int most, const span at, const SRC_T *src, DST_T *dst, ptrdiff_t j, int prefetch, int stream)
+{
+    const ptrdiff_t n = V(pairs)();
+    for (; most == 4 && at.pairs - j >= 4 * n; j += 4 * n) NAME(strip)(4, at, src, dst, j, prefetch, stream);
+    if (most == 4 && !prefetch && at.pairs - j >= 3 * n) NAME(strip)(3, at, src, dst, j, prefetch, stream), j += 3 * n;
+    if (most == 4 && at.pairs - j >= 2 * n) NAME(strip)(2, at, src, dst, j, prefetch, stream), j += 2 * n;
+    for (; at.pairs - j >= n; j += n) NAME(strip)(1, at, src, dst, j, prefetch, stream);
     return j;
 }
-
-#if WITH_COLUMNS
-
-/* `steps` (1 .. 4, a constant at every call) steps from pair `j` on for all heads, their coefficients in registers.
- * Named, not an array: SVE and RVV vectors have no size. */
-INLINE void NAME(strip)(const int steps, const roperot_tile *tile, const SRC_T *src, DST_T *dst, const roperot_row *row,
-                        ptrdiff_t j)
-{
-    const ptrdiff_t n = V(pairs)();
-    T c0, s0, c1, s1, c2, s2, c3, s3;
-    NAME(coef)(row->cos + j, row->sin + j, &c0, &s0);
-    NAME(coef)(row->cos + j + (steps > 1 ? n : 0), row->sin + j + (steps > 1 ? n : 0), &c1, &s1);
-    NAME(coef)(row->cos + j + (steps > 2 ? 2 * n : 0), row->sin + j + (steps > 2 ? 2 * n : 0), &c2, &s2);
-    NAME(coef)(row->cos + j + (steps > 3 ? 3 * n : 0), row->sin + j + (steps > 3 ? 3 * n : 0), &c3, &s3);
-    const ptrdiff_t src_half = tile->src_half, dst_half = tile->dst_half;
-    for (ptrdiff_t head = 0; head < tile->heads; head++) {
-        NAME(turn)(SRC_AT(j), DST_AT(j), src_half, dst_half, c0, s0, 0);
-        if (steps > 1) NAME(turn)(SRC_AT(j + n), DST_AT(j + n), src_half, dst_half, c1, s1, 0);
-        if (steps > 2) NAME(turn)(SRC_AT(j + 2 * n), DST_AT(j + 2 * n), src_half, dst_half, c2, s2, 0);
-        if (steps > 3) NAME(turn)(SRC_AT(j + 3 * n), DST_AT(j + 3 * n), src_half, dst_half, c3, s3, 0);
-        src = (const SRC_T *)((const char *)src + tile->src_head);
-        dst = (DST_T *)((char *)dst + tile->dst_head);
-    }
-}
-
-INLINE ptrdiff_t NAME(columns)(const roperot_tile *tile, const SRC_T *src, DST_T *dst, const roperot_row *row, ptrdiff_t j)
-{
-    const ptrdiff_t n = V(pairs)();
-    for (; tile->pairs - j >= 4 * n; j += 4 * n) NAME(strip)(4, tile, src, dst, row, j);
-    const ptrdiff_t left = (tile->pairs - j) / n;
-    if (left == 3) NAME(strip)(3, tile, src, dst, row, j);
-    else if (left == 2) NAME(strip)(2, tile, src, dst, row, j);
-    else if (left == 1) NAME(strip)(1, tile, src, dst, row, j);
-    return j + left * n;
-}
-
-#endif
 
 #undef T
 #undef V

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The verb: checks everything, then walks tiles of tokens; it must not know any ISA, cache kind or scaling rule. */
-#include <stdatomic.h>
-#include <string.h>
-
-#include "cache.h"
 #include "convert.h"
+#include "numbers.h"
 #include "plan.h"
 #include "positions.h"
 #include "rows.h"
@@ -17,15 +14,30 @@ enum { KNOWN_FLAGS = ROPEROT_INVERSE | ROPEROT_PURE_ROTATION | ROPEROT_SIGNED_PO
 /* A task of less than this is not worth waking a thread for. */
 enum { TASK_BYTES = 128 << 10, LINE = 64 };
 
+/* Hulls of the first few views stay at hand; more views than this are rare. */
+enum { KEPT = 4 };
+
+/* One tensor of a call as the tiles want it: channel rotary_offset of element [0, 0, 0], strides in bytes. */
+typedef struct operand {
+    const char *src;
+    char *dst;
+    int64_t src_batch, src_token, src_head, dst_batch, dst_token, dst_head, heads;
+    roperot_rotate_fn *rotate;
+    const roperot_tensor *src_view, *dst_view;
+    int32_t src_size, dst_size;
+} operand;
+
 /* A checked call. Lines are tokens across the batch: line i is token i % tokens of row i / tokens. */
 typedef struct call {
     const roperot_plan *plan;
     const roperot_tensor *src, *dst; /* equal in place */
-    int32_t count;
+    int32_t count, operands;
     int loop;
     int64_t tokens, begin, end;
     int64_t bytes;                   /* read plus written */
     roperot_row_source rows;
+    roperot_hull src_hull[KEPT], dst_hull[KEPT];
+    operand operand[KEPT];           /* of the views that are being rotated */
 } call;
 
 /* ---- checks ------------------------------------------------------------------------------------------------------------ */
@@ -55,20 +67,29 @@ static int32_t alias(const char *a, int32_t i, const char *b, int32_t j)
                         "separate slots of one row", a, i, b, j);
 }
 
-/* Written view i against every view of the call before it and against every source. */
-static int32_t check_aliases(const call *c, int32_t i, const roperot_hull *hull_i)
+/* The hull of a view that was checked before: kept for the first few, found again for the others. */
+static roperot_hull hull_of(const call *c, const roperot_tensor *views, const roperot_hull *kept, int32_t i)
+{
+    roperot_hull hull;
+    if (i < KEPT) return kept[i];
+    roperot_tensor_check(&views[i], c->plan->head_dim, 0, "src", i, &hull);
+    return hull;
+}
+
+/* Written view i against the written ones before it and every source. */
+static int32_t check_aliases(const call *c, int32_t i)
 {
     const int out = c->dst != c->src;
-    for (int32_t j = 0; j < c->count; j++) {
-        roperot_hull hull;
-        if (j < i) {
-            if (roperot_tensor_check(&c->dst[j], c->plan->head_dim, "dst", j, &hull)) return ROPEROT_ERROR_SHAPE;
-            if (meet(hull_i, &hull) && !roperot_tensor_apart(&c->dst[i], &c->dst[j]))
-                return alias(out ? "dst" : "src", i, out ? "dst" : "src", j);
-        }
-        if (!out || (i == j && roperot_tensor_same(&c->src[i], &c->dst[i]))) continue;
-        if (roperot_tensor_check(&c->src[j], c->plan->head_dim, "src", j, &hull)) return ROPEROT_ERROR_SHAPE;
-        if (meet(hull_i, &hull) && !roperot_tensor_apart(&c->dst[i], &c->src[j])) return alias("dst", i, "src", j);
+    const roperot_hull own = hull_of(c, c->dst, c->dst_hull, i);
+    for (int32_t j = 0; j < i; j++) {
+        const roperot_hull other = hull_of(c, c->dst, c->dst_hull, j);
+        if (meet(&own, &other) && !roperot_tensor_apart(&c->dst[i], &c->dst[j]))
+            return alias(out ? "dst" : "src", i, out ? "dst" : "src", j);
+    }
+    for (int32_t j = 0; out && j < c->count; j++) {
+        const roperot_hull other = hull_of(c, c->src, c->src_hull, j);
+        if (!meet(&own, &other) || (i == j && roperot_tensor_same(&c->src[i], &c->dst[i]))) continue;
+        if (!roperot_tensor_apart(&c->dst[i], &c->src[j])) return alias("dst", i, "src", j);
     }
     return ROPEROT_OK;
 }
@@ -86,38 +107,51 @@ static int32_t check_pair(const call *c, int32_t i)
     return ROPEROT_OK;
 }
 
+static int32_t other_lines(const call *c, int32_t i)
+{
+    return roperot_fail(ROPEROT_ERROR_SHAPE, "src[%d] has batch %lld and %lld tokens; src[0] has %lld and %lld", i,
+                        (long long)c->src[i].shape[0], (long long)c->src[i].shape[1], (long long)c->src[0].shape[0],
+                        (long long)c->src[0].shape[1]);
+}
+
+static int32_t other_pairing(const call *c, int32_t i)
+{
+    return roperot_fail(ROPEROT_ERROR_ALIAS, "src[%d] is rotated in place; pairing_out %d, other than pairing %d, needs another dst", i,
+                        c->plan->pairing_out, c->plan->pairing);
+}
+
+/* View i by itself; adds to the bytes of a line. */
 static int32_t check_tensor(call *c, int32_t i)
 {
     const roperot_tensor *const src = &c->src[i], *const dst = &c->dst[i];
     const int out = c->dst != c->src;
     roperot_hull hull;
-    int32_t status = roperot_tensor_check(src, c->plan->head_dim, "src", i, &hull);
+    int32_t status = roperot_tensor_check(src, c->plan->head_dim, !out, "src", i, &hull);
     if (status) return status;
-    if (src->shape[0] != c->src->shape[0] || src->shape[1] != c->src->shape[1])
-        return roperot_fail(ROPEROT_ERROR_SHAPE, "src[%d] has batch %lld and %lld tokens; src[0] has %lld and %lld", i,
-                            (long long)src->shape[0], (long long)src->shape[1], (long long)c->src->shape[0], (long long)c->src->shape[1]);
+    if (src->shape[0] != c->src->shape[0] || src->shape[1] != c->src->shape[1]) return other_lines(c, i);
+    if (i < KEPT) c->src_hull[i] = c->dst_hull[i] = hull;
     if (out) {
-        status = roperot_tensor_check(dst, c->plan->head_dim, "dst", i, &hull);
+        status = roperot_tensor_check(dst, c->plan->head_dim, 1, "dst", i, &hull);
         if (!status) status = check_pair(c, i);
         if (status) return status;
+        if (i < KEPT) c->dst_hull[i] = hull;
     }
     if (hull.begin == hull.end) return ROPEROT_OK;
-    if (c->plan->pairing_out != c->plan->pairing && (!out || roperot_tensor_same(src, dst)))
-        return roperot_fail(ROPEROT_ERROR_ALIAS, "src[%d] is rotated in place; pairing_out %d, other than pairing %d, needs another dst", i,
-                            c->plan->pairing_out, c->plan->pairing);
-    status = roperot_tensor_check_written(dst, out ? "dst" : "src", i);
-    if (!status && (c->count > 1 || out)) status = check_aliases(c, i, &hull);
-    if (!status)
-        c->bytes += (hull.end - hull.begin > INT64_MAX / 4 ? INT64_MAX / 4 : 0) +
-                    src->shape[2] * c->plan->head_dim * (roperot_dtype_size(src->dtype) + roperot_dtype_size(dst->dtype));
-    return status;
+    if (c->plan->pairing_out != c->plan->pairing && (!out || roperot_tensor_same(src, dst))) return other_pairing(c, i);
+    const int64_t width = roperot_dtype_size(src->dtype) + roperot_dtype_size(dst->dtype);
+    c->bytes = roperot_saturating_add(c->bytes, roperot_saturating_mul(src->shape[2] * width, c->plan->head_dim));
+    return ROPEROT_OK;
 }
 
 static int32_t check_tensors(call *c)
 {
-    c->bytes = 0;
     for (int32_t i = 0; i < c->count; i++) {
         const int32_t status = check_tensor(c, i);
+        if (status) return status;
+    }
+    if (c->count == 1 && c->dst == c->src) return ROPEROT_OK;
+    for (int32_t i = 0; i < c->count; i++) {
+        const int32_t status = check_aliases(c, i);
         if (status) return status;
     }
     return ROPEROT_OK;
@@ -125,104 +159,125 @@ static int32_t check_tensors(call *c)
 
 /* ---- tiles ------------------------------------------------------------------------------------------------------------ */
 
-/* Lines b * tokens + t .. of one batch row, or (`across`, one token per row) of many. */
+static void set_operand(const call *c, operand *o, int32_t i)
+{
+    const roperot_tensor *const src = &c->src[i], *const dst = &c->dst[i];
+    const int64_t src_size = src->dtype == ROPEROT_F32 ? 4 : 2, dst_size = dst->dtype == ROPEROT_F32 ? 4 : 2;
+    o->src_view = src;
+    o->dst_view = dst;
+    o->src_size = (int32_t)src_size;
+    o->dst_size = (int32_t)dst_size;
+    o->src = (const char *)src->data + c->plan->rotary_offset * src_size;
+    o->dst = (char *)dst->data + c->plan->rotary_offset * dst_size;
+    o->src_batch = src->stride[0] * src_size;
+    o->src_token = src->stride[1] * src_size;
+    o->src_head = src->stride[2] * src_size;
+    o->dst_batch = dst->stride[0] * dst_size;
+    o->dst_token = dst->stride[1] * dst_size;
+    o->dst_head = dst->stride[2] * dst_size;
+    o->heads = src->shape[2];
+    o->rotate = c->plan->rotate[src->dtype - 1][dst->dtype - 1];
+}
+
+/* Lines (b, t), (b, t + 1) .. of one batch row, or (`across`, one token per row) (b, 0), (b + 1, 0) .. */
 typedef struct tile_place {
     int64_t b, t;
     int across, count;
 } tile_place;
 
-static const char *at(const roperot_tensor *tensor, int64_t b, int64_t t, int64_t channel)
+/* Strides of axes of size 1 are anybody's: they meet index 0 only, but must not overflow on the way. */
+static int64_t step(int64_t index, int64_t stride)
 {
-    const int64_t element = b * tensor->stride[0] + t * tensor->stride[1] + channel;
-    return (const char *)tensor->data + element * roperot_dtype_size(tensor->dtype);
+    return index ? index * stride : 0;
 }
 
-/* Channels [first, first + n) of all heads of one token. */
-static void pass(const roperot_tensor *src, const roperot_tensor *dst, int64_t b, int64_t t, int64_t first, int64_t n)
+/* Channels [first, first + n) of the rotated ones' neighbours, of all heads of one token. */
+static void pass(const operand *o, int64_t b, int64_t t, int64_t first, int64_t n)
 {
-    const int64_t src_step = src->stride[2] * roperot_dtype_size(src->dtype), dst_step = dst->stride[2] * roperot_dtype_size(dst->dtype);
-    const char *from = at(src, b, t, first);
-    char *to = (char *)(uintptr_t)at(dst, b, t, first);
-    for (int64_t head = 0; head < src->shape[2]; head++)
-        roperot_convert(from + head * src_step, src->dtype, 1, to + head * dst_step, dst->dtype, 1, n);
+    const char *src = o->src + step(b, o->src_batch) + step(t, o->src_token) + first * o->src_size;
+    char *dst = o->dst + step(b, o->dst_batch) + step(t, o->dst_token) + first * o->dst_size;
+    for (int64_t head = 0; head < o->heads; head++)
+        roperot_convert(src + step(head, o->src_head), o->src_view->dtype, 1, dst + step(head, o->dst_head), o->dst_view->dtype, 1, n);
 }
 
 /* The rotated channels of a token that IDENTITY leaves alone: re-paired or converted only. */
-static void leave_alone(const roperot_plan *plan, const roperot_tensor *src, const roperot_tensor *dst, int64_t b, int64_t t,
-                        int32_t first, int32_t n)
+static void leave_alone(const roperot_plan *plan, const operand *o, int64_t b, int64_t t, int32_t first, int32_t n)
 {
-    const int64_t src_size = roperot_dtype_size(src->dtype), dst_size = roperot_dtype_size(dst->dtype);
     const int in_half = plan->pairing == ROPEROT_PAIR_HALF, out_half = plan->pairing_out == ROPEROT_PAIR_HALF;
-    for (int64_t head = 0; head < src->shape[2]; head++)
+    const char *const src = o->src + step(b, o->src_batch) + step(t, o->src_token);
+    char *const dst = o->dst + step(b, o->dst_batch) + step(t, o->dst_token);
+    for (int64_t head = 0; head < o->heads; head++)
         for (int second = 0; second < 2; second++) {
-            const int64_t from = plan->rotary_offset + (in_half ? first + second * plan->pairs : 2 * (int64_t)first + second);
-            const int64_t to = plan->rotary_offset + (out_half ? first + second * plan->pairs : 2 * (int64_t)first + second);
-            roperot_convert(at(src, b, t, from) + head * src->stride[2] * src_size, src->dtype, in_half ? 1 : 2,
-                            (char *)(uintptr_t)at(dst, b, t, to) + head * dst->stride[2] * dst_size, dst->dtype,
-                            out_half ? 1 : 2, n);
+            const int64_t from = in_half ? first + second * plan->pairs : 2 * (int64_t)first + second;
+            const int64_t to = out_half ? first + second * plan->pairs : 2 * (int64_t)first + second;
+            roperot_convert(src + step(head, o->src_head) + from * o->src_size, o->src_view->dtype, in_half ? 1 : 2,
+                            dst + step(head, o->dst_head) + to * o->dst_size, o->dst_view->dtype, out_half ? 1 : 2, n);
         }
 }
 
-/* `count` tokens from `from` of a place, none of them left alone. */
-static void rotate(const call *c, const tile_place *place, int from, int count, const roperot_row *rows, int32_t first, int32_t n,
-                   const roperot_tensor *src, const roperot_tensor *dst)
+/* `count` tokens from the one at (b, t) on, none of them left alone. */
+static inline void rotate(const call *c, const operand *o, int64_t b, int64_t t, int across, int count, const roperot_row *rows,
+                          int32_t first, int32_t n)
 {
     const roperot_plan *const plan = c->plan;
-    const int64_t b = place->b + (place->across ? from : 0), t = place->t + (place->across ? 0 : from);
-    const int64_t src_size = roperot_dtype_size(src->dtype), dst_size = roperot_dtype_size(dst->dtype);
-    const int walk = place->across ? 0 : 1; /* the axis of the tile's tokens */
-    const int64_t src_token = count > 1 ? src->stride[walk] : 0, src_head = src->shape[2] > 1 ? src->stride[2] : 0;
-    const int64_t dst_token = count > 1 ? dst->stride[walk] : 0, dst_head = dst->shape[2] > 1 ? dst->stride[2] : 0;
-    const roperot_tile tile = {
-        .src = at(src, b, t, plan->rotary_offset + (int64_t)first * plan->pairing),
-        .dst = (char *)(uintptr_t)at(dst, b, t, plan->rotary_offset + (int64_t)first * plan->pairing_out),
-        .src_token = src_token * src_size, .src_head = src_head * src_size,
-        .dst_token = dst_token * dst_size, .dst_head = dst_head * dst_size,
-        .src_half = plan->pairs, .dst_half = plan->pairs,
-        .tokens = count, .heads = src->shape[2], .pairs = n,
-        .rows = rows + from, .loop = c->loop,
-        .heads_outer = count > 1 && (dst_token < 0 ? -dst_token : dst_token) < (dst_head < 0 ? -dst_head : dst_head),
-    };
-    plan->rotate[src->dtype - 1][dst->dtype - 1](&tile);
+    const int64_t src_token = count == 1 ? 0 : across ? o->src_batch : o->src_token;
+    const int64_t dst_token = count == 1 ? 0 : across ? o->dst_batch : o->dst_token;
+    roperot_tile tile;
+    tile.src = o->src + step(b, o->src_batch) + step(t, o->src_token) + (int64_t)first * plan->pairing * o->src_size;
+    tile.dst = o->dst + step(b, o->dst_batch) + step(t, o->dst_token) + (int64_t)first * plan->pairing_out * o->dst_size;
+    tile.src_token = src_token;
+    tile.src_head = o->heads == 1 ? 0 : o->src_head;
+    tile.dst_token = dst_token;
+    tile.dst_head = o->heads == 1 ? 0 : o->dst_head;
+    tile.src_half = tile.dst_half = plan->pairs;
+    tile.tokens = count;
+    tile.heads = o->heads;
+    tile.pairs = n;
+    tile.rows = rows;
+    tile.loop = c->loop;
+    tile.heads_outer = count != 1 && roperot_magnitude(dst_token) < roperot_magnitude(tile.dst_head);
+    o->rotate(&tile);
 }
 
-static void rotate_tensor(const call *c, const tile_place *place, const roperot_row *rows, int32_t first, int32_t n, int32_t i)
+/* Runs of tokens that are rotated and of tokens that are left alone. */
+static void rotate_runs(const call *c, const operand *o, const tile_place *place, const roperot_row *rows, int32_t first, int32_t n)
 {
-    const roperot_tensor *const src = &c->src[i], *const dst = &c->dst[i];
-    const int moves = c->dst != c->src && !roperot_tensor_same(src, dst);
-    if (src->shape[2] == 0) return;
+    const int moves = c->dst != c->src && !roperot_tensor_same(o->src_view, o->dst_view);
     for (int from = 0, to; from < place->count; from = to) {
         const int alone = rows[from].cos == NULL;
         for (to = from + 1; to < place->count && (rows[to].cos == NULL) == alone; to++) {}
-        if (!alone) rotate(c, place, from, to - from, rows, first, n, src, dst);
-        for (int k = from; alone && moves && k < to; k++)
-            leave_alone(c->plan, src, dst, place->b + (place->across ? k : 0), place->t + (place->across ? 0 : k), first, n);
+        const int64_t b = place->b + (place->across ? from : 0), t = place->t + (place->across ? 0 : from);
+        if (!alone) rotate(c, o, b, t, place->across, to - from, rows + from, first, n);
+        for (int k = 0; alone && moves && k < to - from; k++)
+            leave_alone(c->plan, o, b + (place->across ? k : 0), t + (place->across ? 0 : k), first, n);
     }
 }
 
 /* Out of place, the channels on both sides of the rotated ones. */
-static void pass_tensor(const call *c, const tile_place *place, int32_t i)
+static void pass_around(const call *c, const operand *o, const tile_place *place)
 {
-    const roperot_tensor *const src = &c->src[i], *const dst = &c->dst[i];
-    const int64_t before = c->plan->rotary_offset, after = before + c->plan->rotary_dim, dim = c->plan->head_dim;
-    if (before + c->plan->rotary_dim == dim && before == 0) return;
-    if (src->shape[2] == 0 || roperot_tensor_same(src, dst)) return;
+    const int64_t before = c->plan->rotary_offset, after = c->plan->head_dim - before - c->plan->rotary_dim;
+    if ((before | after) == 0 || roperot_tensor_same(o->src_view, o->dst_view)) return;
     for (int k = 0; k < place->count; k++) {
         const int64_t b = place->b + (place->across ? k : 0), t = place->t + (place->across ? 0 : k);
-        if (before > 0) pass(src, dst, b, t, 0, before);
-        if (after < dim) pass(src, dst, b, t, after, dim - after);
+        if (before > 0) pass(o, b, t, -before, before);
+        if (after > 0) pass(o, b, t, c->plan->rotary_dim, after);
     }
 }
 
-static void run_tile(const call *c, const tile_place *place, float *scratch)
+static inline void run_tile(const call *c, const tile_place *place, float *scratch)
 {
     roperot_row rows[ROPEROT_TILE_TOKENS];
-    for (int32_t first = 0; first < c->plan->pairs; first += c->rows.block_pairs) {
-        const int32_t left = c->plan->pairs - first, n = left < c->rows.block_pairs ? left : c->rows.block_pairs;
+    const int32_t pairs = c->plan->pairs;
+    for (int32_t first = 0; first < pairs; first += c->rows.block_pairs) {
+        const int32_t n = pairs - first < c->rows.block_pairs ? pairs - first : c->rows.block_pairs;
         roperot_rows_make(&c->rows, place->b, place->t, place->across, place->count, first, n, scratch, rows);
-        for (int32_t i = 0; i < c->count; i++) rotate_tensor(c, place, rows, first, n, i);
+        for (int32_t i = 0; i < c->operands; i++) {
+            if (c->plan->bounds == ROPEROT_BOUNDS_IDENTITY) rotate_runs(c, &c->operand[i], place, rows, first, n);
+            else rotate(c, &c->operand[i], place->b, place->t, place->across, place->count, rows, first, n);
+        }
     }
-    for (int32_t i = 0; i < c->count && c->dst != c->src; i++) pass_tensor(c, place, i);
+    for (int32_t i = 0; c->dst != c->src && i < c->operands; i++) pass_around(c, &c->operand[i], place);
 }
 
 /* Lines [begin, end). */
@@ -231,7 +286,8 @@ static void run(const call *c, int64_t begin, int64_t end)
     float scratch[ROPEROT_SCRATCH_FLOATS];
     const int64_t tokens = c->tokens, most = c->rows.tile_tokens;
     tile_place place = { .b = begin, .t = 0, .across = tokens == 1, .count = 0 };
-    if (tokens > 1) place.b = begin / tokens, place.t = begin % tokens;
+    if (begin < tokens) place.b = 0, place.t = begin;
+    else if (tokens > 1) place.b = begin / tokens, place.t = begin % tokens;
     while (begin < end) {
         int64_t n = end - begin < most ? end - begin : most;
         if (tokens > 1 && n > tokens - place.t) n = tokens - place.t;
@@ -262,27 +318,34 @@ static int64_t line_period(const call *c)
 {
     int64_t period = 1;
     for (int32_t i = 0; i < c->count; i++) {
-        const int64_t stride = c->dst[i].stride[c->tokens == 1 ? 0 : 1];
+        const int64_t stride = c->dst[i].stride[c->tokens == 1 ? 0 : 1] % LINE;
         while (period < LINE && stride * period * roperot_dtype_size(c->dst[i].dtype) % LINE) period *= 2;
     }
     return period;
 }
 
-static void run_all(const call *c, const roperot_options *o)
+static void run_parallel(const call *c, const roperot_options *o, int64_t tasks)
 {
-    int64_t tasks = c->bytes / TASK_BYTES;
-    if (tasks > o->threads) tasks = o->threads;
-    if (!o->parallel_for || tasks <= 1) {
-        run(c, c->begin, c->end);
-        return;
-    }
     const int64_t lines = c->end - c->begin, period = line_period(c);
     split s = { c, (lines + tasks - 1) / tasks };
     s.chunk = (s.chunk + period - 1) / period * period;
     o->parallel_for(o->ctx, (lines + s.chunk - 1) / s.chunk, run_task, &s);
 }
 
-/* ---- the verb --------------------------------------------------------------------------------------------------------- */
+/* The views, a few at a time. */
+static void run_all(call *c, const roperot_options *o)
+{
+    int64_t tasks = 1;
+    if (o->parallel_for) tasks = c->bytes / TASK_BYTES < o->threads ? c->bytes / TASK_BYTES : o->threads;
+    for (int32_t i = 0; i < c->count;) {
+        for (c->operands = 0; i < c->count && c->operands < KEPT; i++)
+            if (c->src[i].shape[2] != 0) set_operand(c, &c->operand[c->operands++], i);
+        if (tasks > 1) run_parallel(c, o, tasks);
+        else run(c, c->begin, c->end);
+    }
+}
+
+/* ---- the long way ------------------------------------------------------------------------------------------------------ */
 
 static int32_t check_arguments(const roperot_plan *plan, const roperot_positions *positions, const roperot_tensor *src,
                                int32_t count)
@@ -296,19 +359,97 @@ static int32_t check_arguments(const roperot_plan *plan, const roperot_positions
 
 static int choose_loop(const call *c)
 {
-    const int64_t bytes = c->dst == c->src ? c->bytes / 2 : c->bytes;
+    const int64_t bytes = c->dst == c->src ? c->bytes / 2 : c->bytes; /* touched */
     if (bytes <= c->plan->near_bytes) return ROPEROT_LOOP_COLUMNS;
     return c->dst != c->src && bytes > c->plan->far_bytes ? ROPEROT_LOOP_STREAM : ROPEROT_LOOP_ROWS;
 }
 
+/* ---- the short way ---------------------------------------------------------------------------------------------------- */
+
+/* View i of a short call: plain, of the call's only row of tokens, apart from the written views before it. */
+static inline int is_short(const roperot_plan *plan, const roperot_tensor *views, int32_t i, int64_t tokens, roperot_hull *hulls)
+{
+    const roperot_tensor *const view = &views[i];
+    if (!roperot_tensor_is_plain(view, plan->head_dim, &hulls[i]) || view->shape[0] != 1 || view->shape[1] != tokens) return 0;
+    for (int32_t j = 0; j < i; j++)
+        if (meet(&hulls[i], &hulls[j])) return 0;
+    return 1;
+}
+
+static inline void rotate_short(const roperot_plan *plan, const roperot_tensor *src, const roperot_tensor *dst, int loop,
+                                const roperot_row *rows)
+{
+    const int64_t size = src->dtype == ROPEROT_F32 ? 4 : 2;
+    const int64_t src_head = src->shape[2] == 1 ? 0 : src->stride[2], dst_head = dst->shape[2] == 1 ? 0 : dst->stride[2];
+    roperot_tile tile;
+    tile.src = (const char *)src->data + plan->rotary_offset * size;
+    tile.dst = (char *)dst->data + plan->rotary_offset * size;
+    tile.src_token = src->shape[1] == 1 ? 0 : src->stride[1] * size;
+    tile.src_head = src_head * size;
+    tile.dst_token = dst->shape[1] == 1 ? 0 : dst->stride[1] * size;
+    tile.dst_head = dst_head * size;
+    tile.src_half = tile.dst_half = plan->pairs;
+    tile.tokens = src->shape[1];
+    tile.heads = src->shape[2];
+    tile.pairs = plan->pairs;
+    tile.rows = rows;
+    tile.loop = loop;
+    tile.heads_outer = 0;
+    plan->rotate[src->dtype - 1][dst->dtype - 1](&tile);
+}
+
+/* What nearly every decode step is, done without the bookkeeping that only larger or stranger calls need (it costs as much
+ * as the rotation of a token): a few plain views of one row of tokens that fit one tile, at an offset, in the core's cache.
+ * 0, and nothing done, if the call is anything else; the long way then finds out whether it is right. */
+static int apply_short(const roperot_plan *plan, const roperot_positions *positions, const roperot_tensor *src,
+                       const roperot_tensor *dst, int32_t count)
+{
+    roperot_hull hulls[2 * KEPT];
+    roperot_row_source source;
+    if (count > KEPT || !plan->plain || positions->kind != ROPEROT_POSITIONS_OFFSET || positions->size != sizeof *positions ||
+        (uint32_t)positions->axes > 1)
+        return 0;
+    const int64_t tokens = src->shape[1];
+    int64_t bytes = 0;
+    if (tokens > plan->tile_tokens || positions->offset < 0 || positions->offset > plan->max_positions - tokens) return 0;
+    for (int32_t i = 0; i < count; i++) {
+        if (!is_short(plan, src, i, tokens, hulls)) return 0;
+        bytes += (int64_t)(hulls[i].end - hulls[i].begin);
+    }
+    for (int32_t i = 0; dst != src && i < count; i++) {
+        if (dst[i].dtype != src[i].dtype || dst[i].shape[2] != src[i].shape[2] || plan->head_dim != plan->rotary_dim) return 0;
+        if (!roperot_tensor_is_plain(&dst[i], plan->head_dim, &hulls[count + i])) return 0;
+        if (dst[i].shape[0] != 1 || dst[i].shape[1] != tokens) return 0;
+        for (int32_t j = 0; j < count + i; j++)
+            if (meet(&hulls[count + i], &hulls[j])) return 0;
+        bytes += (int64_t)(hulls[count + i].end - hulls[count + i].begin);
+    }
+    if (bytes > plan->near_bytes) return 0;
+    float scratch[ROPEROT_SCRATCH_FLOATS];
+    roperot_row rows[ROPEROT_TILE_TOKENS];
+    roperot_row_source_init(&source, plan, positions, 0);
+    roperot_rows_make(&source, 0, 0, 0, (int)tokens, 0, plan->pairs, scratch, rows);
+    for (int32_t i = 0; i < count; i++) rotate_short(plan, &src[i], &dst[i], ROPEROT_LOOP_COLUMNS, rows);
+    return 1;
+}
+
+/* ---- the verb --------------------------------------------------------------------------------------------------------- */
+
 int32_t roperot_apply(const roperot_plan *plan, const roperot_positions *positions, const roperot_tensor *src,
                       const roperot_tensor *dst, int32_t count, const roperot_options *options)
 {
+    if (plan && positions && src && count > 0 && !options && apply_short(plan, positions, src, dst ? dst : src, count))
+        return ROPEROT_OK;
     const roperot_options *const o = options ? options : &default_options;
     int32_t status = check_arguments(plan, positions, src, count);
     if (!status) status = check_options(o);
     if (status || count == 0) return status;
-    call c = { .plan = plan, .src = src, .dst = dst ? dst : src, .count = count };
+    call c; /* not zeroed as a whole: the hulls are most of it */
+    c.plan = plan;
+    c.src = src;
+    c.dst = dst ? dst : src;
+    c.count = count;
+    c.bytes = 0;
     status = check_tensors(&c);
     if (status || c.bytes == 0) return status;
     c.tokens = src->shape[1];

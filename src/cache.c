@@ -6,24 +6,10 @@
 
 #include "convert.h"
 #include "cpu.h"
+#include "numbers.h"
 #include "status.h"
 
 enum { AUTO_FULL_BYTES = 64 << 20, POSITION_BITS = 31 };
-
-int64_t roperot_saturating_mul(int64_t a, int64_t b)
-{
-    return b != 0 && a > INT64_MAX / b ? INT64_MAX : a * b;
-}
-
-int64_t roperot_saturating_add(int64_t a, int64_t b)
-{
-    return a > INT64_MAX - b ? INT64_MAX : a + b;
-}
-
-int32_t roperot_dtype_size(int32_t dtype)
-{
-    return dtype == ROPEROT_F32 ? 4 : dtype == ROPEROT_F16 || dtype == ROPEROT_BF16 ? 2 : 0;
-}
 
 /* ---- sizes ---------------------------------------------------------------------------------------------------------- */
 
@@ -188,8 +174,7 @@ int32_t roperot_table_check(const roperot_table *table, int32_t pairs, int64_t r
     if (table->element_stride < 1)
         return roperot_fail(ROPEROT_ERROR_SHAPE, "%s.element_stride is %lld; it must be at least 1", name,
                             (long long)table->element_stride);
-    const int64_t row_stride = table->row_stride == INT64_MIN ? INT64_MAX
-                               : table->row_stride < 0 ? -table->row_stride : table->row_stride;
+    const int64_t row_stride = roperot_magnitude(table->row_stride);
     const int64_t columns = roperot_table_shape_of(table, pairs).columns;
     const int64_t reach = roperot_saturating_add(roperot_saturating_mul(row_stride, rows - 1),
                                                  roperot_saturating_mul(table->element_stride, columns - 1));

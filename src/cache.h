@@ -19,11 +19,5 @@ roperot_table_shape roperot_table_shape_of(const roperot_table *table, int32_t p
 /* Everything about a table that does not depend on who reads or writes it. `rows` rows are needed. */
 int32_t roperot_table_check(const roperot_table *table, int32_t pairs, int64_t rows, const char *name);
 
-/* Bytes of an element, 0 for an unknown dtype. */
-int32_t roperot_dtype_size(int32_t dtype);
-
-/* a * b and a + b of non-negative numbers; INT64_MAX if that is less. */
-int64_t roperot_saturating_mul(int64_t a, int64_t b);
-int64_t roperot_saturating_add(int64_t a, int64_t b);
 
 #endif

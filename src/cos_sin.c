@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * A plan's cos and sin as a table in the caller's layout; it must not know tensors or kernels. */
 #include "cache.h"
+#include "numbers.h"
 #include "convert.h"
 #include "positions.h"
 #include "rows.h"
@@ -22,7 +23,7 @@ static int overlaps(const roperot_table *dst, int32_t pairs, int64_t rows)
 {
     const int64_t columns = roperot_table_shape_of(dst, pairs).columns, size = roperot_dtype_size(dst->dtype);
     const int64_t width = (columns - 1) * dst->element_stride + 1;
-    const int64_t stride = dst->row_stride < 0 ? -dst->row_stride : dst->row_stride;
+    const int64_t stride = roperot_magnitude(dst->row_stride);
     if (rows > 1 && stride < width) return 1;
     const int64_t bytes = (int64_t)((uintptr_t)dst->sin - (uintptr_t)dst->cos);
     if (bytes / size > stride * (rows - 1) + width || bytes / size < -(stride * (rows - 1) + width)) return 0;

@@ -8,6 +8,7 @@
 #include "cpu.h"
 #include "fpenv.h"
 #include "plan.h"
+#include "rows.h"
 #include "status.h"
 
 enum { MOST_CHANNELS = 65536, MOST_AXES = 4 };
@@ -101,8 +102,8 @@ static int32_t choose_kernels(roperot_plan *plan, int32_t isa)
             plan->rotate[s][d] = plan->kernels->rotate[s][d][plan->pairing - 1][plan->pairing_out - 1];
     roperot_machine machine;
     roperot_machine_describe(&machine);
-    plan->near_bytes = machine.core_cache;
-    plan->far_bytes = machine.last_cache;
+    plan->near_bytes = machine.core_cache / 2;
+    plan->far_bytes = machine.core_cache + machine.core_cache / 2;
     return ROPEROT_OK;
 }
 
@@ -152,7 +153,12 @@ static ROPEROT_NOINLINE int32_t fill(roperot_plan *plan, const roperot_config *c
     int32_t status = choose_kernels(plan, config->isa);
     if (!status) status = set_frequencies(plan, config);
     if (!status) status = set_axes(plan, config);
-    return status ? status : roperot_cache_build(plan, config);
+    if (!status) status = roperot_cache_build(plan, config);
+    const int32_t block = ROPEROT_SCRATCH_FLOATS / 2, computed = plan->cache == ROPEROT_CACHE_FACTORED;
+    plan->tile_tokens = computed && block / plan->pairs < ROPEROT_TILE_TOKENS ? block / plan->pairs : ROPEROT_TILE_TOKENS;
+    plan->plain = plan->axes == 1 && plan->bounds == ROPEROT_BOUNDS_ERROR && plan->pairing_out == plan->pairing &&
+                  (!computed || plan->pairs <= block);
+    return status;
 }
 
 int32_t roperot_plan_create(const roperot_config *config, roperot_plan **plan)

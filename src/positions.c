@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "cache.h"
+#include "numbers.h"
 #include "status.h"
 
 static const double coordinate_limit = 2147483648.0;
@@ -117,8 +117,8 @@ static int32_t check_reach(const roperot_positions *p, int64_t batch, int64_t to
     const int64_t strides[3] = { p->axis_stride, p->batch_stride, p->token_stride };
     int64_t reach = 0;
     for (int i = 0; i < 3; i++) {
-        const int64_t stride = strides[i] == INT64_MIN ? INT64_MAX : strides[i] < 0 ? -strides[i] : strides[i];
-        if (counts[i] > 1) reach = roperot_saturating_add(reach, roperot_saturating_mul(stride, counts[i] - 1));
+        if (counts[i] <= 1) continue;
+        reach = roperot_saturating_add(reach, roperot_saturating_mul(roperot_magnitude(strides[i]), counts[i] - 1));
     }
     if (reach < PTRDIFF_MAX / 8) return ROPEROT_OK;
     return roperot_fail(ROPEROT_ERROR_SHAPE, "positions: strides %lld, %lld, %lld overflow for %lld tokens in %lld rows",
@@ -200,8 +200,8 @@ static int32_t check_offset(const roperot_plan *plan, const roperot_positions *p
     return ROPEROT_OK;
 }
 
-int32_t roperot_positions_check(const roperot_plan *plan, const roperot_positions *p, uint32_t flags, int64_t batch,
-                                int64_t tokens, int64_t begin, int64_t end)
+int32_t roperot_positions_check_any(const roperot_plan *plan, const roperot_positions *p, uint32_t flags, int64_t batch,
+                                    int64_t tokens, int64_t begin, int64_t end)
 {
     int32_t status = check_fields(plan, p);
     if (status) return status;

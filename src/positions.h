@@ -7,9 +7,19 @@
 
 enum { ROPEROT_MOST_AXES = 4 };
 
-/* Everything about positions of tokens [begin, end) (index b * tokens + t), before anything is written. */
-int32_t roperot_positions_check(const roperot_plan *plan, const roperot_positions *positions, uint32_t flags,
-                                int64_t batch, int64_t tokens, int64_t begin, int64_t end);
+int32_t roperot_positions_check_any(const roperot_plan *plan, const roperot_positions *positions, uint32_t flags,
+                                    int64_t batch, int64_t tokens, int64_t begin, int64_t end);
+
+/* Everything about positions of tokens [begin, end) (index b * tokens + t), before anything is written. What a decode step
+ * brings, one row of tokens at an offset, is answered here. */
+static inline int32_t roperot_positions_check(const roperot_plan *plan, const roperot_positions *positions, uint32_t flags,
+                                              int64_t batch, int64_t tokens, int64_t begin, int64_t end)
+{
+    if (positions->kind == ROPEROT_POSITIONS_OFFSET && (uint32_t)positions->axes <= 1 && end <= tokens &&
+        positions->offset >= 0 && positions->offset <= plan->max_positions - end)
+        return ROPEROT_OK;
+    return roperot_positions_check_any(plan, positions, flags, batch, tokens, begin, end);
+}
 
 static inline int roperot_positions_are_real(const roperot_positions *positions)
 {

@@ -22,6 +22,7 @@ void roperot_row_source_init(roperot_row_source *source, const roperot_plan *pla
     source->flags = flags;
     source->computed = plan->axes > 1 || flags & (ROPEROT_INVERSE | ROPEROT_SIGNED_POSITIONS) ||
                        takes_factors(plan, flags) || roperot_positions_are_real(positions);
+    source->looked_up = !source->computed && plan->bounds == ROPEROT_BOUNDS_ERROR && positions->kind == ROPEROT_POSITIONS_OFFSET;
     source->block_pairs = plan->pairs;
     source->tile_tokens = ROPEROT_TILE_TOKENS;
     if (!source->computed) return;
@@ -122,7 +123,7 @@ static void blended_row(const roperot_row_source *source, int real, const place 
     row->sin = space + n;
 }
 
-void roperot_rows_make(const roperot_row_source *source, int64_t b, int64_t t, int across, int count, int32_t first, int32_t n,
+void roperot_rows_make_any(const roperot_row_source *source, int64_t b, int64_t t, int across, int count, int32_t first, int32_t n,
                        float *scratch, roperot_row *rows)
 {
     const roperot_plan *const plan = source->plan;

@@ -13,6 +13,7 @@ typedef struct roperot_row_source {
     const roperot_positions *positions;
     uint32_t flags;
     int32_t computed;      /* rows need scratch; else they are pointers into a table */
+    int32_t looked_up;     /* nothing but pointers to rows, one after the other */
     int32_t tile_tokens;   /* rows that fit at once */
     int32_t block_pairs;   /* pairs of a row that fit at once */
 } roperot_row_source;
@@ -20,9 +21,24 @@ typedef struct roperot_row_source {
 void roperot_row_source_init(roperot_row_source *source, const roperot_plan *plan, const roperot_positions *positions,
                              uint32_t flags);
 
+void roperot_rows_make_any(const roperot_row_source *source, int64_t b, int64_t t, int across, int count, int32_t first,
+                           int32_t n, float *scratch, roperot_row *rows);
+
 /* Pairs [first, first + n) of the rows of `count` tokens: token i is at b + i (rows across the batch) if `across`, else at
  * t + i. scratch holds ROPEROT_SCRATCH_FLOATS. A row with cos NULL leaves its token alone (IDENTITY). */
-void roperot_rows_make(const roperot_row_source *source, int64_t b, int64_t t, int across, int count, int32_t first, int32_t n,
-                       float *scratch, roperot_row *rows);
+static inline void roperot_rows_make(const roperot_row_source *source, int64_t b, int64_t t, int across, int count, int32_t first,
+                                     int32_t n, float *scratch, roperot_row *rows)
+{
+    if (!source->looked_up) {
+        roperot_rows_make_any(source, b, t, across, count, first, n, scratch, rows);
+        return;
+    }
+    const roperot_row_table *const table = source->flags & ROPEROT_PURE_ROTATION ? &source->plan->pure : &source->plan->rows;
+    const int64_t at = (source->positions->offset + t) * table->stride + first, step = across ? 0 : table->stride;
+    for (int i = 0; i < count; i++) {
+        rows[i].cos = table->cos + at + i * step;
+        rows[i].sin = table->sin + at + i * step;
+    }
+}
 
 #endif

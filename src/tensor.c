@@ -2,17 +2,36 @@
  * Checking tensor views: shapes, strides, reach and overlap; it must not know positions, caches or kernels. */
 #include "tensor.h"
 
-#include <stddef.h>
-
-#include "cache.h"
 #include "status.h"
 
-/* Below this, no product of a shape and a stride, summed over four axes and times 4 bytes, leaves 63 bits. */
-enum { SMALL_BITS = 28 };
+/* ---- a view with itself ------------------------------------------------------------------------------------------------------------ */
 
-static int64_t magnitude(int64_t x)
+/* The axes of a view that are longer than 1, by rising |stride|: how many. */
+static int sorted_axes(const roperot_tensor *t, int *axis)
 {
-    return x == INT64_MIN ? INT64_MAX : x < 0 ? -x : x;
+    int n = 0;
+    for (int i = 2; i >= 0; i--) {
+        if (t->shape[i] == 1) continue;
+        int at = n++;
+        for (; at > 0 && roperot_magnitude(t->stride[axis[at - 1]]) > roperot_magnitude(t->stride[i]); at--) axis[at] = axis[at - 1];
+        axis[at] = i;
+    }
+    return n;
+}
+
+static int32_t check_written(const roperot_tensor *t, const char *name, int32_t index)
+{
+    int axis[3] = { 0, 0, 0 };
+    const int n = sorted_axes(t, axis);
+    int64_t extent = t->shape[3];
+    for (int i = 0; i < n; i++) {
+        const int64_t stride = roperot_magnitude(t->stride[axis[i]]);
+        if (stride < extent)
+            return roperot_fail(ROPEROT_ERROR_ALIAS, "%s[%d] is written and overlaps itself: stride[%d] is %lld; it must be at least %lld",
+                                name, index, axis[i], (long long)t->stride[axis[i]], (long long)extent);
+        extent = roperot_saturating_add(extent, roperot_saturating_mul(stride, t->shape[axis[i]] - 1));
+    }
+    return ROPEROT_OK;
 }
 
 /* ---- one view ---------------------------------------------------------------------------------------------------------- */
@@ -54,34 +73,14 @@ static void reach(const roperot_tensor *t, int64_t *below, int64_t *above)
     *above = t->shape[3];
     for (int i = 0; i < 3; i++) {
         if (t->shape[i] == 1) continue;
-        const int64_t span = roperot_saturating_mul(magnitude(t->stride[i]), t->shape[i] - 1);
+        const int64_t span = roperot_saturating_mul(roperot_magnitude(t->stride[i]), t->shape[i] - 1);
         if (t->stride[i] < 0) *below = roperot_saturating_add(*below, span);
         else *above = roperot_saturating_add(*above, span);
     }
 }
 
-/* The same without an overflow check, for sizes below 2^SMALL_BITS. */
-static inline void reach_small(const roperot_tensor *t, int64_t *below, int64_t *above)
-{
-    int64_t low = 0, high = t->shape[3];
-    for (int i = 0; i < 3; i++) {
-        const int64_t span = (t->shape[i] - 1) * t->stride[i];
-        low -= span < 0 ? span : 0;
-        high += span > 0 ? span : 0;
-    }
-    *below = low;
-    *above = high;
-}
-
-static inline int is_small(const roperot_tensor *t)
-{
-    const uint64_t bias = (uint64_t)1 << SMALL_BITS;
-    const uint64_t shapes = (uint64_t)t->shape[0] | (uint64_t)t->shape[1] | (uint64_t)t->shape[2] | (uint64_t)t->shape[3];
-    const uint64_t strides = ((uint64_t)t->stride[0] + bias) | ((uint64_t)t->stride[1] + bias) | ((uint64_t)t->stride[2] + bias);
-    return ((shapes << 1) | strides) < 2 * bias;
-}
-
-int32_t roperot_tensor_check(const roperot_tensor *t, int32_t head_dim, const char *name, int32_t index, roperot_hull *hull)
+int32_t roperot_tensor_check_any(const roperot_tensor *t, int32_t head_dim, int written, const char *name, int32_t index,
+                                 roperot_hull *hull)
 {
     hull->begin = hull->end = 0;
     const int32_t status = check_fields(t, name, index, head_dim);
@@ -96,63 +95,15 @@ int32_t roperot_tensor_check(const roperot_tensor *t, int32_t head_dim, const ch
     if (t->stride[3] != 1)
         return roperot_fail(ROPEROT_ERROR_SHAPE, "%s[%d].stride[3] is %lld; it must be 1", name, index, (long long)t->stride[3]);
     int64_t below, above;
-    if (is_small(t)) reach_small(t, &below, &above);
-    else reach(t, &below, &above);
+    reach(t, &below, &above);
     if (below > PTRDIFF_MAX / size || above > PTRDIFF_MAX / size) return overflow(t, name, index);
     if (data < (uintptr_t)(below * size) || UINTPTR_MAX - data < (uintptr_t)(above * size)) return overflow(t, name, index);
     hull->begin = data - (uintptr_t)(below * size);
     hull->end = data + (uintptr_t)(above * size);
-    return ROPEROT_OK;
+    return written ? check_written(t, name, index) : ROPEROT_OK;
 }
 
-/* ---- overlap ------------------------------------------------------------------------------------------------------------ */
-
-/* The axes of a view that are longer than 1, by rising |stride|: how many. */
-static int sorted_axes(const roperot_tensor *t, int *axis)
-{
-    int n = 0;
-    for (int i = 2; i >= 0; i--) {
-        if (t->shape[i] == 1) continue;
-        int at = n++;
-        for (; at > 0 && magnitude(t->stride[axis[at - 1]]) > magnitude(t->stride[i]); at--) axis[at] = axis[at - 1];
-        axis[at] = i;
-    }
-    return n;
-}
-
-/* The usual order, without sorting: heads inside tokens inside rows. */
-static inline int nests_as_bshd(const roperot_tensor *t)
-{
-    const int64_t dim = t->shape[3], heads = t->shape[2], tokens = t->shape[1];
-    const int64_t block = heads == 1 ? dim : (heads - 1) * t->stride[2] + dim;
-    const int64_t row = tokens == 1 ? block : (tokens - 1) * t->stride[1] + block;
-    return (heads == 1 || t->stride[2] >= dim) && (tokens == 1 || t->stride[1] >= block) &&
-           (t->shape[0] == 1 || t->stride[0] >= row);
-}
-
-int32_t roperot_tensor_check_written(const roperot_tensor *t, const char *name, int32_t index)
-{
-    if (t->shape[0] == 0 || t->shape[1] == 0 || t->shape[2] == 0 || (is_small(t) && nests_as_bshd(t))) return ROPEROT_OK;
-    int axis[3] = { 0, 0, 0 };
-    const int n = sorted_axes(t, axis);
-    int64_t extent = t->shape[3];
-    for (int i = 0; i < n; i++) {
-        const int64_t stride = magnitude(t->stride[axis[i]]);
-        if (stride < extent)
-            return roperot_fail(ROPEROT_ERROR_ALIAS, "%s[%d] is written and overlaps itself: stride[%d] is %lld; it must be at least %lld",
-                                name, index, axis[i], (long long)t->stride[axis[i]], (long long)extent);
-        extent = roperot_saturating_add(extent, roperot_saturating_mul(stride, t->shape[axis[i]] - 1));
-    }
-    return ROPEROT_OK;
-}
-
-int roperot_tensor_same(const roperot_tensor *a, const roperot_tensor *b)
-{
-    if (a->data != b->data || a->dtype != b->dtype) return 0;
-    for (int i = 0; i < 3; i++)
-        if (a->shape[i] != b->shape[i] || (a->shape[i] != 1 && a->stride[i] != b->stride[i])) return 0;
-    return 1;
-}
+/* ---- two views ---------------------------------------------------------------------------------------------------------- */
 
 /* The bytes of one token's heads x dim, relative to its head 0. */
 static void block_reach(const roperot_tensor *t, int64_t *low, int64_t *high)
@@ -186,7 +137,7 @@ int roperot_tensor_apart(const roperot_tensor *a, const roperot_tensor *b)
     for (int i = 0; i < 2; i++) {
         if (a->shape[i] != b->shape[i]) return 0;
         if (a->shape[i] != 1 && a->stride[i] * size_a != b->stride[i] * size_b) return 0;
-        stride[i] = a->shape[i] == 1 ? 0 : magnitude(a->stride[i]) * size_a;
+        stride[i] = a->shape[i] == 1 ? 0 : roperot_magnitude(a->stride[i]) * size_a;
         most[i] = a->shape[i] - 1;
     }
     int64_t low_a, high_a, low_b, high_b;

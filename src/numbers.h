@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ * Small arithmetic that several files share: checked products, element sizes; it must not know what is counted. */
+#ifndef ROPEROT_NUMBERS_H
+#define ROPEROT_NUMBERS_H
+
+#include <stdint.h>
+
+#include <roperot/roperot.h>
+
+/* a * b and a + b of non-negative numbers; INT64_MAX if that is less. */
+static inline int64_t roperot_saturating_mul(int64_t a, int64_t b)
+{
+    if ((a | b) <= INT32_MAX) return a * b; /* spares the division */
+    return b != 0 && a > INT64_MAX / b ? INT64_MAX : a * b;
+}
+
+static inline int64_t roperot_saturating_add(int64_t a, int64_t b)
+{
+    return a > INT64_MAX - b ? INT64_MAX : a + b;
+}
+
+static inline int64_t roperot_magnitude(int64_t x)
+{
+    return x == INT64_MIN ? INT64_MAX : x < 0 ? -x : x;
+}
+
+/* Bytes of an element, 0 for an unknown dtype. */
+static inline int32_t roperot_dtype_size(int32_t dtype)
+{
+    return dtype == ROPEROT_F32 ? 4 : dtype == ROPEROT_F16 || dtype == ROPEROT_BF16 ? 2 : 0;
+}
+
+#endif
