@@ -1,0 +1,156 @@
+"""What arrays are taken, and the sentences for those that are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import assert_same_bits
+
+import roperot
+
+ROPE = roperot.Rope(8)
+
+
+def good(*shape):
+    return np.ones(shape or (3, 2, 8), np.float32)
+
+
+class Exporter:
+    """An array that only DLPack can see."""
+
+    def __init__(self, array):
+        self.array = array
+        self.shape = array.shape
+
+    def __dlpack__(self, **options):
+        return self.array.__dlpack__()
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+class OnGpu(Exporter):
+    def __dlpack_device__(self):
+        return (2, 0)
+
+
+def read_only():
+    x = good()
+    x.flags.writeable = False
+    return x
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "sentence"),
+    [
+        (lambda: good().astype(np.float64), TypeError, "float64.*astype"),
+        (lambda: good().astype(np.int32), TypeError, "int32"),
+        (lambda: good().astype(">f4"), TypeError, ">f4"),
+        (lambda: np.ma.masked_array(good()), TypeError, "mask"),
+        (lambda: [[1.0]], TypeError, "list.*asarray"),
+        (lambda: good(8), ValueError, "1 axes.*reshape"),
+        (lambda: good(3, 8), ValueError, "2 axes"),
+        (lambda: good(1, 1, 3, 2, 8), ValueError, "5 axes"),
+        (lambda: good(3, 2, 16)[..., ::2], ValueError, "stride of 2.*ascontiguousarray"),
+        (read_only, ValueError, "read-only.*copy"),
+        (lambda: good(3, 2, 6), ValueError, "6"),
+        (lambda: OnGpu(good()), TypeError, "CPU"),
+        (lambda: np.broadcast_to(good(1, 1, 8), (3, 2, 8)).copy(order="F"), ValueError, "stride"),
+    ],
+)
+def test_refused(make, error, sentence):
+    x = make()
+    with pytest.raises(error, match=sentence):
+        ROPE.apply_(x)
+
+
+def test_self_overlap_is_refused_and_nothing_is_written():
+    base = good(1, 2, 8)
+    x = np.lib.stride_tricks.as_strided(base, (3, 2, 8), (0, 32, 4), writeable=True)
+    with pytest.raises(ValueError):
+        ROPE.apply_(x, positions=1)
+    np.testing.assert_array_equal(base, 1)
+
+
+@pytest.mark.parametrize(
+    ("positions", "error"),
+    [
+        (-1, ValueError),
+        (2**31, ValueError),
+        (2**70, ValueError),
+        (1.5, TypeError),
+        ("now", TypeError),
+        ([0.0, 1.0, 2.0], TypeError),
+        ([0, 1], ValueError),
+        ([[0, 1, 2]] * 2, ValueError),
+        (np.zeros((1, 1, 1, 3), np.int64), ValueError),
+        (np.array([0, 2**63, 0], np.uint64), ValueError),
+        (np.array([0, 1, -1]), ValueError),
+    ],
+)
+def test_positions_refused_and_nothing_is_written(positions, error):
+    x = good()
+    with pytest.raises(error):
+        ROPE.apply_(x, positions=positions)
+    np.testing.assert_array_equal(x, 1)
+
+
+@pytest.mark.parametrize("cu_seqlens", [[0, 2], [0, 2, 1, 3], [1, 3], [0.0, 3.0], [[0, 3]], [], [0, 4]])
+def test_cu_seqlens_refused(cu_seqlens):
+    with pytest.raises((ValueError, TypeError)):
+        ROPE.apply(good(), layout="thd", cu_seqlens=cu_seqlens)
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 8), (3, 0, 8), (0, 3, 2, 8), (2, 0, 2, 8)])
+def test_empty_arrays_come_back_empty(shape):
+    x = np.empty(shape, np.float32)
+    assert ROPE.apply(x).shape == shape
+    ROPE.apply_(x, x.copy(), positions=7)
+    view = np.empty((*shape[:-1], 16), np.float32)[..., ::2]
+    assert ROPE.apply(view).shape == shape
+
+
+def test_dlpack_is_rotated_in_place_and_let_go():
+    x = np.arange(48, dtype=np.float32).reshape(3, 2, 8)
+    expected = ROPE.apply(x, 4)
+    exporter = Exporter(x)
+    assert_same_bits(ROPE.apply(exporter, 4), expected)
+    ROPE.apply_(exporter, positions=4)
+    assert_same_bits(x, expected)
+    assert not any(slot.keep for frame in ROPE._frames for slot in (*frame.src_slots, *frame.dst_slots))
+
+
+def test_read_only_input_is_fine_out_of_place():
+    assert_same_bits(ROPE.apply(read_only(), 2), ROPE.apply(good(), 2))
+
+
+def test_out_must_fit():
+    with pytest.raises(ValueError, match="shape"):
+        ROPE.apply(good(), out=np.empty((4, 2, 8), np.float32))
+    with pytest.raises(TypeError):
+        ROPE.apply(good().astype(np.float16), out=good().astype(np.float64))
+
+
+def test_the_same_rope_takes_changing_shapes_and_dtypes(rng):
+    """A frame remembers its last array; nothing of it may leak into the next."""
+    for _ in range(3):
+        for shape in [(3, 2, 8), (2, 3, 2, 8), (5, 1, 8)]:
+            for dtype in (np.float32, np.float16):
+                x = rng.standard_normal(shape).astype(dtype)
+                assert_same_bits(ROPE.apply(x, 3), roperot.Rope(8).apply(x, 3))
+                frozen = x.copy()
+                frozen.flags.writeable = False
+                with pytest.raises(ValueError, match="read-only"):
+                    ROPE.apply_(frozen)
+
+
+def test_layout_is_part_of_what_is_remembered(rng):
+    x = rng.standard_normal((2, 3, 3, 8)).astype(np.float32)
+    rope = roperot.Rope(8)
+    rope.apply(x, 1)
+    assert_same_bits(rope.apply(x, 1, layout="bhsd"), rope.apply(x.swapaxes(1, 2), 1).swapaxes(1, 2))
+
+
+def test_unknown_layout():
+    with pytest.raises(ValueError, match="layout"):
+        ROPE.apply(good(), layout="sbhd")

@@ -1,0 +1,261 @@
+"""Hugging Face configurations: what they mean, judged by transformers itself where it is installed."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from conftest import assert_same_bits
+
+from roperot import Rope
+from roperot._hf import arguments
+
+LLAMA = {"model_type": "llama", "hidden_size": 4096, "num_attention_heads": 32, "max_position_embeddings": 131072}
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 8192}  # fmt: skip
+YARN = {"type": "yarn", "factor": 40, "beta_fast": 32, "beta_slow": 1, "mscale": 1.0, "mscale_all_dim": 1.0,
+        "original_max_position_embeddings": 4096}  # fmt: skip
+GEMMA3 = {"model_type": "gemma3_text", "head_dim": 256, "rope_theta": 1e6, "rope_local_base_freq": 10000,
+          "rope_scaling": {"rope_type": "linear", "factor": 8.0}, "max_position_embeddings": 131072}  # fmt: skip
+
+
+def test_old_and_new_spelling_agree():
+    old = Rope.from_hf({**LLAMA, "rope_theta": 500000.0, "rope_scaling": LLAMA3})
+    new = Rope.from_hf({**LLAMA, "rope_parameters": {**LLAMA3, "rope_theta": 500000.0}})
+    np.testing.assert_array_equal(old.inv_freq, new.inv_freq)
+    assert (old.head_dim, old.rotary_dim) == (128, 128)
+    assert old.inv_freq[-1] == pytest.approx(500000.0 ** (-126 / 128) / 8)
+
+
+def test_a_path_a_folder_and_an_object(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA))
+
+    class Config:
+        def to_dict(self):
+            return LLAMA
+
+    for config in (tmp_path, tmp_path / "config.json", str(tmp_path / "config.json"), Config()):
+        np.testing.assert_array_equal(Rope.from_hf(config).inv_freq, Rope(128).inv_freq)
+    with pytest.raises(TypeError, match="int"):
+        Rope.from_hf(3)
+    (tmp_path / "list.json").write_text("[1]")
+    with pytest.raises(ValueError, match="no object"):
+        Rope.from_hf(tmp_path / "list.json")
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"model_type": "gptj", "n_embd": 4096, "n_head": 16, "rotary_dim": 64},
+         {"head_dim": 256, "rotary_dim": 64, "pairing": "interleaved"}),
+        ({"model_type": "gpt_neox", "hidden_size": 6144, "num_attention_heads": 64, "rotary_pct": 0.25,
+          "rotary_emb_base": 10000}, {"head_dim": 96, "rotary_dim": 24, "pairing": "half"}),
+        ({"model_type": "phi", "hidden_size": 2560, "num_attention_heads": 32, "partial_rotary_factor": 0.4},
+         {"head_dim": 80, "rotary_dim": 32}),
+        ({"model_type": "stablelm", "hidden_size": 2560, "num_attention_heads": 32},
+         {"head_dim": 80, "rotary_dim": 20}),
+        ({"model_type": "cohere", "hidden_size": 8192, "num_attention_heads": 64}, {"pairing": "interleaved"}),
+        ({"model_type": "deepseek_v3", "qk_rope_head_dim": 64, "rope_scaling": YARN, "max_position_embeddings": 163840},
+         {"head_dim": 64, "pairing": "interleaved", "pairing_out": "half", "attention_factor": 1.0}),
+        ({"model_type": "deepseek_v3", "qk_rope_head_dim": 64, "rope_interleave": False}, {"pairing": "half"}),
+        ({"model_type": "qwen2_vl", "hidden_size": 3584, "num_attention_heads": 28,
+          "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]}}, {"axes": 3, "head_dim": 128}),
+        ({"model_type": "qwen3_vl", "text_config": {"model_type": "qwen3_vl_text", "head_dim": 128, "rope_theta": 5e6,
+          "rope_scaling": {"mrope_interleaved": True, "mrope_section": [24, 20, 20], "rope_type": "default"}}},
+         {"axes": 3, "head_dim": 128}),
+        ({"model_type": "llava", "text_config": {**LLAMA}}, {"head_dim": 128}),
+    ],
+    ids=lambda value: value.get("model_type", "") if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_geometry(config, expected):
+    found = Rope.from_hf(config).info()
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_interleaved_sections_are_not_contiguous():
+    config = {"model_type": "qwen3_vl_text", "head_dim": 128,
+              "rope_scaling": {"mrope_section": [24, 20, 20], "rope_type": "default"}}  # fmt: skip
+    assert Rope.from_hf(config).info()["axis"][:4] == [0, 1, 2, 0]
+
+
+def test_layer_types():
+    full, sliding = (Rope.from_hf(GEMMA3, layer_type=f"{kind}_attention") for kind in ("full", "sliding"))
+    np.testing.assert_allclose(full.inv_freq, 1e6 ** (-np.arange(0, 256, 2) / 256) / 8)
+    np.testing.assert_allclose(sliding.inv_freq, 1e4 ** (-np.arange(0, 256, 2) / 256))
+    new = {**LLAMA, "rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e6},
+                                        "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}}  # fmt: skip
+    np.testing.assert_allclose(Rope.from_hf(new, layer_type="full_attention").inv_freq[1], 1e6 ** (-2 / 128))
+    for config in (GEMMA3, new):
+        with pytest.raises(ValueError, match="layer_type"):
+            Rope.from_hf(config)
+        with pytest.raises(ValueError, match="chunked"):
+            Rope.from_hf(config, layer_type="chunked_attention")
+
+
+def test_length_chooses_longrope_and_dynamic():
+    long = {**LLAMA, "model_type": "phi3", "original_max_position_embeddings": 4096,
+            "rope_scaling": {"type": "su", "short_factor": [1.0] * 64, "long_factor": [2.0] * 64}}  # fmt: skip
+    short = Rope.from_hf(long, seq_len=4096)
+    np.testing.assert_allclose(Rope.from_hf(long, seq_len=4097).inv_freq, short.inv_freq / 2)
+    assert short.attention_factor == pytest.approx(np.sqrt(1 + np.log(32) / np.log(4096)))
+    dynamic = {**LLAMA, "rope_scaling": {"type": "dynamic", "factor": 2.0}}
+    np.testing.assert_array_equal(Rope.from_hf(dynamic).inv_freq, Rope(128).inv_freq)
+    assert Rope.from_hf(dynamic, seq_len=262144).inv_freq[-1] < Rope(128).inv_freq[-1]
+
+
+def test_overrides_win():
+    rope = Rope.from_hf(LLAMA, base=500.0, max_positions=64, cache="full", isa="scalar", pairing="interleaved")
+    found = rope.info()
+    assert (found["max_positions"], found["isa"], found["pairing"]) == (64, "scalar", "interleaved")
+    np.testing.assert_array_equal(rope.inv_freq, Rope(128, base=500.0).inv_freq)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({**LLAMA, "rope_scaling": {"rope_type": "spiral", "factor": 2.0}}, "spiral"),
+        ({"model_type": "gpt2", "n_embd": 768, "n_head": 12}, "gpt2 has no rotary"),
+        ({"model_type": "falcon", "hidden_size": 64, "num_attention_heads": 2, "alibi": True}, "no rotary"),
+        ({"model_type": "llama"}, "head_dim"),
+        ({**LLAMA, "rope_scaling": [1]}, "rope_parameters"),
+        ({**LLAMA, "partial_rotary_factor": 0.01}, "0.01"),
+        ({**LLAMA, "rope_scaling": {"rope_type": "yarn", "factor": -1.0}}, "factor"),
+    ],
+)
+def test_refused(config, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Rope.from_hf(config)
+
+
+# ---- transformers' own judgement
+
+SMALL = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 1, "max_position_embeddings": 256}
+LONG = {"rope_type": "longrope", "short_factor": [1.0 + j for j in range(8)],
+        "long_factor": [2.0 + j for j in range(8)], "original_max_position_embeddings": 64}  # fmt: skip
+SCALINGS = [
+    {"rope_type": "default"},
+    {"rope_type": "linear", "factor": 4.0},
+    {"rope_type": "dynamic", "factor": 2.0},
+    {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64},
+    {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "truncate": False, "beta_fast": 16.0},
+    {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "mscale": 0.7, "mscale_all_dim": 1.1},
+    {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "attention_factor": 1.7},
+    {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+     "original_max_position_embeddings": 32},
+    LONG,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seq_len", [None, 64, 65, 1000])
+@pytest.mark.parametrize("scaling", SCALINGS, ids=lambda s: s["rope_type"])
+def test_scalings_equal_transformers(scaling, seq_len):
+    transformers = pytest.importorskip("transformers")
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    config = transformers.LlamaConfig(**SMALL, rope_parameters={**scaling, "rope_theta": 20000.0})
+    rope = Rope.from_hf(config, seq_len=seq_len)
+    if scaling["rope_type"] == "default":
+        expected, factor = 20000.0 ** (-np.arange(0, 16, 2) / 16), 1.0
+    else:
+        tensor, factor = ROPE_INIT_FUNCTIONS[scaling["rope_type"]](config, "cpu", seq_len=seq_len)
+        expected = tensor.numpy()
+    # transformers computes in float32: 2^-24 for the power, and as much for each step after it.
+    np.testing.assert_allclose(rope.inv_freq, expected, rtol=1e-6)
+    assert rope.attention_factor == pytest.approx(factor, rel=1e-12)
+
+
+def model_configs(transformers):
+    """Configurations whose defaults and attribute names differ, as transformers' own classes make them."""
+    t = transformers
+    plain = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2}
+    yield "llama", t.LlamaConfig(**plain)
+    yield "mixtral", t.MixtralConfig(**plain)
+    yield "qwen3", t.Qwen3Config(**plain)
+    yield "phi", t.PhiConfig(**plain)
+    yield "stablelm", t.StableLmConfig(**plain, num_key_value_heads=4)
+    yield "gpt_neox", t.GPTNeoXConfig(**plain)
+    yield "falcon", t.FalconConfig(**plain)
+    yield "cohere", t.CohereConfig(**plain)
+    yield "glm", t.GlmConfig(**plain)
+    yield "glm4", t.Glm4Config(**plain)
+    yield "gemma2", t.Gemma2Config(**plain)
+    yield "helium", t.HeliumConfig(**plain)
+    yield "persimmon", t.PersimmonConfig(**plain)
+    yield "smollm3", t.SmolLM3Config(**plain)
+    yield "gpt_oss", t.GptOssConfig(**plain)
+    yield "ernie4_5", t.Ernie4_5Config(**plain)
+    yield "olmo2", t.Olmo2Config(**plain)
+    yield "qwen3_next", t.Qwen3NextConfig(**plain)
+    yield "phi3", t.Phi3Config(**plain, pad_token_id=0)
+    yield "deepseek_v2", t.DeepseekV2Config(**plain)
+    yield "deepseek_v3", t.DeepseekV3Config(**plain)
+    yield "llama4", t.Llama4TextConfig(**plain)
+    yield "qwen2_vl", t.Qwen2VLTextConfig(hidden_size=512, num_attention_heads=4, num_hidden_layers=2)
+    yield "qwen3_vl", t.Qwen3VLTextConfig(**plain)
+
+
+def rotary_class(transformers, config):
+    """The class of the modeling file that makes cos and sin for this configuration."""
+    import importlib
+
+    module = importlib.import_module(type(config).__module__.replace("configuration_", "modeling_"))
+    names = [n for n in vars(module) if n.endswith("RotaryEmbedding") and "Vision" not in n and n != "nn"]
+    return getattr(module, names[0])
+
+
+def test_model_defaults_equal_transformers():
+    transformers = pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
+    checked = 0
+    for name, config in model_configs(transformers):
+        module = rotary_class(transformers, config)(config)
+        rope = Rope.from_hf(config)
+        expected = module.inv_freq.numpy()
+        frequencies = rope.inv_freq
+        assert len(frequencies) == len(expected), name
+        np.testing.assert_allclose(frequencies, expected, rtol=1e-6, err_msg=name)
+        assert rope.attention_factor == pytest.approx(float(getattr(module, "attention_scaling", 1.0)), rel=1e-6), name
+        checked += 1
+    assert checked == 24
+    assert torch.is_tensor(module.inv_freq)
+
+
+def test_layer_types_equal_transformers():
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("torch")
+    plain = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 6, "head_dim": 16}
+    for config in (transformers.Gemma3TextConfig(**plain), transformers.ModernBertConfig(**plain)):
+        module = rotary_class(transformers, config)(config)
+        for layer_type in ("full_attention", "sliding_attention"):
+            expected = getattr(module, f"{layer_type}_inv_freq").numpy()
+            for source in (config, {**config.to_dict()}):
+                rope = Rope.from_hf(source, layer_type=layer_type)
+                np.testing.assert_allclose(rope.inv_freq, expected, rtol=1e-6)
+
+
+def test_pairings_equal_transformers(rng):
+    """The same heads through transformers' own function and through from_hf, float32 tables borrowed: the same bits."""
+    transformers = pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
+    import importlib
+
+    t = transformers
+    plain = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 1}
+    for config in (t.LlamaConfig(**plain), t.CohereConfig(**plain), t.GlmConfig(**plain, head_dim=16),
+                   t.GPTNeoXConfig(**plain), t.Phi3Config(**plain, pad_token_id=0),
+                   t.Ernie4_5Config(**plain, head_dim=16),
+                   t.HeliumConfig(**plain, head_dim=16), t.GptOssConfig(**plain, head_dim=16)):  # fmt: skip
+        modeling = importlib.import_module(type(config).__module__.replace("configuration_", "modeling_"))
+        module = rotary_class(transformers, config)(config)
+        made = arguments(config)
+        x = torch.from_numpy(rng.standard_normal((1, 2, 5, made["head_dim"])).astype(np.float32))
+        cos, sin = module(x, torch.arange(5)[None] + 3)
+        expected = modeling.apply_rotary_pos_emb(x, x, cos, sin)[0]
+        pairs = made.get("rotary_dim", made["head_dim"]) // 2
+        repeats = cos.shape[-1] > pairs and not torch.equal(cos[..., :pairs], cos[..., pairs:])
+        half = slice(0, None, 2) if repeats else slice(0, pairs)
+        names = ("head_dim", "rotary_dim", "pairing", "pairing_out")
+        rope = Rope.from_tables(cos=cos[0][:, half].contiguous(), sin=sin[0][:, half].contiguous(),
+                                **{name: made[name] for name in names if name in made})  # fmt: skip
+        assert_same_bits(rope.apply(x, layout="bhsd").numpy(), expected.numpy())

@@ -1,0 +1,253 @@
+"""The Rope class beyond rotating: what it says about itself, tables, scalings, sections, what it refuses."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from conftest import DTYPES, assert_same_bits
+
+import roperot
+from roperot import Rope, Scaling, Sections
+
+X = np.random.default_rng(3).standard_normal((5, 2, 16)).astype(np.float32)
+
+
+def default(dim, base=10000.0):
+    return base ** (-np.arange(0, dim, 2) / dim)
+
+
+def test_module_names():
+    assert "scalar" in roperot.isas()
+    assert roperot.best_isa() in roperot.isas()
+    found = roperot.info()
+    assert found["isas"]["scalar"] == "usable"
+    assert found["version"] == roperot.__version__
+    assert roperot.__version__.count(".") == 2
+
+
+def test_info_and_repr():
+    rope = Rope(96, rotary_dim=24, rotary_offset=8, pairing="interleaved", max_positions=64, cache="full", isa="scalar")
+    found = rope.info()
+    wanted = {"head_dim": 96, "rotary_dim": 24, "rotary_offset": 8, "pairs": 12, "isa": "scalar", "cache": "full",
+              "max_positions": 64, "pairing": "interleaved", "pairing_out": "interleaved", "angles": "exact",
+              "bounds": "error", "attention_factor": 1.0, "axes": 1, "axis": None}  # fmt: skip
+    assert {name: found[name] for name in wanted} == wanted
+    assert found["cache_bytes"] >= 64 * 12 * 8
+    assert "scalar" in found["kernels"]["float32"]
+    text = repr(rope)
+    for part in ("96", "rotary_dim=24", "rotary_offset=8", "'interleaved'", "max_positions=64", "isa='scalar'"):
+        assert part in text
+
+
+def test_inv_freq_is_a_copy():
+    rope = Rope(16)
+    np.testing.assert_allclose(rope.inv_freq, default(16), rtol=1e-15)
+    rope.inv_freq[:] = 0
+    assert rope.inv_freq[0] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "sentence"),
+    [
+        ({"head_dim": 0}, ValueError, "head_dim"),
+        ({"head_dim": 7}, ValueError, "rotary_dim|odd"),
+        ({"head_dim": "128"}, TypeError, "head_dim"),
+        ({"head_dim": 2**40}, ValueError, "int32"),
+        ({"head_dim": 8, "rotary_dim": 0}, ValueError, "rotary_dim"),
+        ({"head_dim": 8, "rotary_dim": 10}, ValueError, "10"),
+        ({"head_dim": 8, "rotary_dim": 3}, ValueError, "3"),
+        ({"head_dim": 8, "rotary_offset": -2}, ValueError, "-2"),
+        ({"head_dim": 8, "pairing": "neox"}, ValueError, "'half', 'interleaved'"),
+        ({"head_dim": 8, "base": 0.0}, ValueError, "base"),
+        ({"head_dim": 8, "base": float("nan")}, ValueError, "base"),
+        ({"head_dim": 8, "attention_factor": -1.0}, ValueError, "attention_factor"),
+        ({"head_dim": 8, "isa": "avx1024"}, ValueError, "avx1024"),
+        ({"head_dim": 8, "cache": "borrowed"}, ValueError, "cache"),
+        ({"head_dim": 8, "cache": "full"}, ValueError, "max_positions"),
+        ({"head_dim": 8, "angles": "f32"}, ValueError, "(?i)f32"),
+        ({"head_dim": 8, "angles": "f64"}, ValueError, "angles"),
+        ({"head_dim": 8, "bounds": "wrap"}, ValueError, "bounds"),
+        ({"head_dim": 8, "max_positions": -1}, ValueError, "max_positions"),
+        ({"head_dim": 8, "inv_freq": [1.0]}, ValueError, "inv_freq has 1"),
+        ({"head_dim": 8, "inv_freq": [1.0] * 4, "scaling": {"rope_type": "default"}}, ValueError, "only one"),
+        ({"head_dim": 8, "inv_freq": [1.0, 2.0, 3.0, np.inf]}, ValueError, "inf"),
+        ({"head_dim": 8, "scaling": {"rope_type": "quux"}}, ValueError, "quux"),
+        ({"head_dim": 8, "scaling": {"rope_type": "linear", "factr": 2.0}}, ValueError, "factr"),
+        ({"head_dim": 8, "scaling": {"rope_type": "linear", "rope_theta": 2.0}}, ValueError, "base="),
+        ({"head_dim": 8, "scaling": {"rope_type": "linear", "factor": -2.0}}, ValueError, "factor"),
+        ({"head_dim": 8, "scaling": 4}, TypeError, "scaling"),
+        ({"head_dim": 8, "sections": [1, 2, 2]}, ValueError, "5|4"),
+        ({"head_dim": 8, "sections": []}, ValueError, "1 to 4"),
+        ({"head_dim": 8, "sections": {"axis": [0, 0, 9, 0]}}, ValueError, "axis"),
+        ({"head_dim": 8, "sections": {"kinds": 1}}, ValueError, "kinds"),
+    ],
+)  # fmt: skip
+def test_refused(arguments, error, sentence):
+    with pytest.raises(error, match=sentence):
+        Rope(**arguments)
+
+
+def test_bounds():
+    assert_same_bits(Rope(16, max_positions=8, bounds="identity").apply(X, 6)[2:], X[2:])
+    clamped = Rope(16, max_positions=8, bounds="clamp").apply(X, 6)
+    assert_same_bits(clamped[1:], Rope(16).apply(X[1:], np.full(4, 7)))
+    with pytest.raises(ValueError, match="8"):
+        Rope(16, max_positions=8).apply(X, 6)
+
+
+def test_caches_and_max_positions_give_the_same_bits():
+    expected = Rope(16).apply(X, 1000)
+    for arguments in ({"max_positions": 2000}, {"cache": "factored", "max_positions": 1005},
+                      {"cache": "full", "max_positions": 1005}):  # fmt: skip
+        assert_same_bits(Rope(16, **arguments).apply(X, 1000), expected)
+
+
+def test_attention_factor_scales_rotated_channels_only():
+    rope = Rope(16, rotary_dim=8, attention_factor=2.0)
+    y = rope.apply(X)
+    assert_same_bits(y[0, :, :8], 2 * X[0, :, :8])
+    assert_same_bits(y[..., 8:], X[..., 8:])
+
+
+def test_f32_angles_are_those_of_float32_products():
+    rope = Rope(16, angles="f32", max_positions=100000)
+    at = np.array([0, 1, 99999])
+    theta = at.astype(np.float32)[:, None] * rope.inv_freq.astype(np.float32)
+    np.testing.assert_allclose(rope.cos_sin(at)[0], np.cos(theta.astype(np.float64)), atol=6e-8)
+    assert np.abs(rope.cos_sin(at)[0] - Rope(16).cos_sin(at)[0]).max() > 1e-5
+
+
+# ---- tables
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_table_layouts(dtype):
+    rope = Rope(16)
+    at = np.array([[3, 1000], [7, 5]])
+    cos, sin = rope.cos_sin(at, dtype=dtype.name)
+    assert cos.shape == (2, 2, 8)
+    assert cos.dtype == dtype
+    for name in ("full", "hf"):
+        for whole, half in zip(rope.cos_sin(at, layout=name, dtype=dtype), (cos, sin)):
+            assert_same_bits(whole, np.concatenate([half, half], -1))
+    for whole, half in zip(rope.cos_sin(at, layout="gptj", dtype=dtype), (cos, sin)):
+        assert_same_bits(whole, np.repeat(half, 2, -1))
+    assert_same_bits(rope.cos_sin(at, layout="vllm", dtype=dtype), np.concatenate([cos, sin], -1))
+    assert_same_bits(rope.cos_sin(at, layout="ipex", dtype=dtype), np.concatenate([sin, cos], -1))
+    assert_same_bits(rope.cos_sin(at, layout="chatglm", dtype=dtype), np.stack([cos, sin], -1))
+
+
+def test_cos_sin_shapes():
+    rope = Rope(16, sections=[2, 3, 3])
+    assert rope.cos_sin(5)[0].shape == (1, 8)
+    assert rope.cos_sin([1, 2])[0].shape == (2, 8)
+    assert rope.cos_sin(np.zeros((3, 4, 5), np.int64))[0].shape == (4, 5, 8)
+    assert rope.cos_sin(None, coordinates=np.zeros((4, 5)))[0].shape == (4, 5, 8)
+    assert rope.cos_sin([])[0].shape == (0, 8)
+    with pytest.raises(ValueError, match="layout"):
+        rope.cos_sin(0, layout="nope")
+    with pytest.raises(TypeError, match="dtype"):
+        rope.cos_sin(0, dtype="float64")
+
+
+@pytest.mark.parametrize("pairing", ["half", "interleaved"])
+def test_borrowed_tables_rotate_as_their_origin(pairing):
+    rope = Rope(16, pairing=pairing)
+    expected = rope.apply(X, 7)
+    at = np.arange(12)
+    full = rope.cos_sin(at, layout="hf" if pairing == "half" else "gptj")
+    packed = rope.cos_sin(at, layout="chatglm")
+    tables = [rope.cos_sin(at), full, (rope.cos_sin(at, layout="vllm"),), (packed[..., 0], packed[..., 1]),
+              tuple(np.asfortranarray(t) for t in rope.cos_sin(at))]  # fmt: skip
+    for table in tables:
+        borrowed = Rope.from_tables(16, *table, pairing=pairing)
+        assert_same_bits(borrowed.apply(X, 7), expected)
+        assert borrowed.inv_freq is None
+        assert borrowed.info()["cache"] == "borrowed"
+    with pytest.raises(ValueError, match="12"):
+        borrowed.apply(X, 8)
+
+
+def test_borrowed_tables_are_kept_alive():
+    rope = Rope(16)
+    expected = rope.apply(X)
+    borrowed = Rope.from_tables(16, *(t.copy() for t in rope.cos_sin(np.arange(8))))
+    junk = [np.full((8, 8), np.nan, np.float32) for _ in range(100)]
+    assert_same_bits(borrowed.apply(X), expected)
+    del junk
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (lambda c, s: (16, c), "columns"),
+        (lambda c, s: (16, c, s[:-1]), "one shape"),
+        (lambda c, s: (16, c, s.astype(np.float16)), "one dtype"),
+        (lambda c, s: (16, c[0], s[0]), "1 axes"),
+        (lambda c, s: (32, c, s), "columns"),
+        (lambda c, s: (16, c, np.asfortranarray(s)), "strides"),
+    ],
+)
+def test_tables_refused(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Rope.from_tables(*arguments(*Rope(16).cos_sin(np.arange(4))))
+
+
+# ---- scalings and sections
+
+
+def test_scaling_rules_reach_the_library():
+    base = default(16)
+    np.testing.assert_allclose(Rope(16, scaling={"rope_type": "linear", "factor": 4}).inv_freq, base / 4)
+    np.testing.assert_allclose(Rope(16, scaling={"type": "linear", "factor": 4}).inv_freq, base / 4)
+    np.testing.assert_allclose(Rope(16, scaling=Scaling("raw", factors=tuple(base[::-1]))).inv_freq, base[::-1])
+    np.testing.assert_allclose(Rope(16, scaling=Scaling("periods", factors=tuple(1 / base))).inv_freq, base)
+    ntk = Rope(16, scaling={"rope_type": "ntk", "alpha": 8.0}).inv_freq
+    np.testing.assert_allclose(ntk, default(16, 10000.0 * 8.0 ** (16 / 14)))
+    yarn = Rope(16, scaling={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64})
+    assert yarn.attention_factor == pytest.approx(0.1 * np.log(4.0) + 1)
+    assert (
+        Rope(16, scaling=Scaling("yarn", factor=4.0, original_length=64), attention_factor=1.0).attention_factor == 1.0
+    )
+
+
+def test_longrope_chooses_by_length():
+    scaling = {"rope_type": "longrope", "short_factor": [1.0] * 8, "long_factor": [2.0] * 8, "factor": 4.0,
+               "original_max_position_embeddings": 64}  # fmt: skip
+    np.testing.assert_allclose(Rope(16, scaling=scaling).inv_freq, default(16))
+    np.testing.assert_allclose(Rope(16, scaling={**scaling, "seq_len": 64}).inv_freq, default(16))
+    np.testing.assert_allclose(Rope(16, scaling={**scaling, "seq_len": 65}).inv_freq, default(16) / 2)
+    su = {"rope_type": "su", "factors": [4.0] * 8, "factor": 1.0, "original_max_position_embeddings": 64}
+    np.testing.assert_allclose(Rope(16, scaling=su).inv_freq, default(16) / 4)
+
+
+def test_sections_choose_the_axis():
+    ids = np.arange(3)[:, None, None] * 100 + np.arange(5)
+    rope = Rope(16, sections=(2, 3, 3))
+    assert rope.info()["axis"] == [0, 0, 1, 1, 1, 2, 2, 2]
+    plain = [Rope(16).apply(X, row[0]) for row in ids]
+    expected = X.copy()
+    for j, axis in enumerate([0, 0, 1, 1, 1, 2, 2, 2]):
+        expected[..., [j, j + 8]] = plain[axis][..., [j, j + 8]]
+    assert_same_bits(rope.apply(X, ids), expected)
+    assert Rope(16, sections=Sections((3, 3, 2), "interleaved")).info()["axis"] == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert Rope(16, sections={"axis": [0, 1] * 4}).info()["axis"] == [0, 1] * 4
+
+
+def test_axial_sections_restart_their_frequencies():
+    rope = Rope(16, sections={"section": [4, 4], "kind": "axial"})
+    np.testing.assert_allclose(rope.inv_freq, np.tile(default(8), 2))
+
+
+# ---- copies
+
+
+def test_pickle_and_deepcopy():
+    rope = Rope(16, pairing="interleaved", base=500.0, attention_factor=1.25)
+    borrowed = Rope.from_tables(16, *rope.cos_sin(np.arange(9)), pairing="interleaved")
+    for original in (rope, borrowed):
+        for clone in (pickle.loads(pickle.dumps(original)), copy.deepcopy(original)):
+            assert_same_bits(clone.apply(X, 2), original.apply(X, 2))

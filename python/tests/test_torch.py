@@ -1,0 +1,294 @@
+"""PyTorch tensors, the differentiable operator, and patched transformers models."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import assert_same_bits
+
+import roperot
+
+torch = pytest.importorskip("torch")
+if not hasattr(torch.library, "custom_op"):
+    pytest.skip("this PyTorch has no torch.library.custom_op", allow_module_level=True)
+import roperot.torch as rt  # noqa: E402
+
+ROPE = roperot.Rope(16)
+DTYPES = [torch.float32, torch.float16, torch.bfloat16]
+
+
+def tensor(*shape, dtype=torch.float32, seed=0, grad=False):
+    x = torch.randn(*shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+    return x.requires_grad_(grad)
+
+
+# ---- tensors
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_tensors_are_rotated_in_their_own_memory(dtype):
+    q, k = tensor(2, 5, 4, 16, dtype=dtype), tensor(2, 5, 2, 16, dtype=dtype)
+    expected = [ROPE.apply(x, 9) for x in (q, k)]
+    assert all(type(y) is torch.Tensor and y.dtype == dtype for y in expected)
+    pointers = q.data_ptr(), k.data_ptr()
+    ROPE.apply_(q, k, torch.arange(9, 14))
+    assert (q.data_ptr(), k.data_ptr()) == pointers
+    assert torch.equal(q, expected[0])
+    assert torch.equal(k, expected[1])
+    if dtype is not torch.bfloat16:
+        x = tensor(2, 5, 4, 16, dtype=dtype)
+        assert_same_bits(ROPE.apply(x, 9).numpy(), ROPE.apply(x.numpy(), 9))
+
+
+def test_views_and_slices_keep_their_strides():
+    packed = tensor(2, 5, 3 * 4 * 16)
+    before = packed.clone()
+    q, k, v = (part.unflatten(-1, (4, 16)) for part in packed.split(64, dim=-1))
+    ROPE.apply_(q, k, 3)
+    for part, index in ((q, 0), (k, 1)):
+        assert torch.equal(part, ROPE.apply(before[..., 64 * index : 64 * index + 64].unflatten(-1, (4, 16)), 3))
+    assert torch.equal(v, before[..., 128:].unflatten(-1, (4, 16)))
+    heads_first = q.transpose(1, 2)
+    ROPE.apply_(heads_first, positions=3, inverse=True, layout="bhsd")
+    torch.testing.assert_close(q, before[..., :64].unflatten(-1, (4, 16)), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "sentence"),
+    [
+        (lambda: tensor(5, 4, 16).double(), TypeError, "float64.*float"),
+        (lambda: tensor(5, 4, 32)[..., ::2], ValueError, "contiguous"),
+        (lambda: tensor(5, 4, 16).to("meta"), TypeError, "meta.*cpu"),
+        (lambda: tensor(5, 4, 16).to_sparse(), TypeError, "sparse"),
+        (lambda: tensor(5, 4, 16, grad=True), ValueError, "gradient.*rotary"),
+        (lambda: tensor(16), ValueError, "1 axes"),
+    ],
+)
+def test_refused(make, error, sentence):
+    x = make()
+    for _ in range(2):  # the second time meets whatever the first one left behind
+        with pytest.raises(error, match=sentence):
+            ROPE.apply_(x)
+
+
+def test_a_remembered_tensor_does_not_hide_a_gradient():
+    rope = roperot.Rope(16)
+    rope.apply_(tensor(5, 4, 16))
+    with pytest.raises(ValueError, match="gradient"):
+        rope.apply_(tensor(5, 4, 16, grad=True))
+    with torch.no_grad():
+        rope.apply_(tensor(5, 4, 16, grad=True))
+
+
+def test_tables_from_tensors():
+    cos, sin = (torch.from_numpy(t) for t in ROPE.cos_sin(np.arange(9)))
+    x = tensor(5, 4, 16)
+    assert torch.equal(roperot.Rope.from_tables(16, cos, sin).apply(x, 2), ROPE.apply(x, 2))
+    narrow = roperot.Rope.from_tables(16, cos.bfloat16(), sin.bfloat16()).apply(x, 2)
+    wide = roperot.Rope.from_tables(16, cos.bfloat16().float(), sin.bfloat16().float()).apply(x, 2)
+    assert torch.equal(narrow, wide)
+
+
+# ---- the operator
+
+
+@pytest.mark.parametrize("layout", ["bshd", "bhsd"])
+@pytest.mark.parametrize("positions", [None, 7, "ids", "batch"])
+def test_gradient_is_the_inverse_rotation(layout, positions):
+    q, k = tensor(2, 5, 5, 16, grad=True), tensor(2, 5, 5, 16, seed=1, grad=True)
+    at = {"ids": torch.arange(5) * 3, "batch": torch.arange(10).reshape(2, 5)}.get(positions, positions)
+    rotated = rt.rotary(q, k, ROPE, at, layout=layout)
+    weight = tensor(2, 5, 5, 16, seed=2)
+    sum((y * weight).sum() for y in rotated).backward()
+    for x, y in zip((q, k), rotated):
+        assert torch.equal(y, ROPE.apply(x.detach(), at, layout=layout))
+        assert torch.equal(x.grad, ROPE.apply(weight, at, inverse=True, layout=layout))
+
+
+def test_gradient_by_finite_differences():
+    rope = roperot.Rope(8, attention_factor=1.5, pairing="interleaved", rotary_dim=4)
+    x = tensor(1, 3, 2, 8, grad=True)
+    with pytest.warns(UserWarning, match="double"):
+        assert torch.autograd.gradcheck(lambda x: rt.rotary(x, None, rope, 5), (x,), eps=1e-2, atol=2e-3, rtol=1e-3)
+
+
+def test_the_operator_is_registered_properly():
+    x = tensor(2, 5, 4, 16, grad=True)
+    outcome = torch.library.opcheck(
+        torch.ops.roperot.rotate.default, (x, rt._handle(ROPE), 0, torch.arange(5), False, "bshd")
+    )
+    assert set(outcome.values()) == {"SUCCESS"}
+
+
+def test_compile_does_not_break_the_graph():
+    def model(q, k, positions):
+        q, k = rt.rotary(q * 2, k, ROPE, positions)
+        return q + k
+
+    q, k, positions = tensor(2, 5, 4, 16, grad=True), tensor(2, 5, 4, 16, seed=1), torch.arange(5)
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    expected = model(q, k, positions)
+    assert torch.equal(compiled(q, k, positions), expected)
+    compiled(q, k, positions).sum().backward()
+    by_graph, q.grad = q.grad, None
+    expected.sum().backward()
+    assert torch.equal(by_graph, q.grad)
+
+
+def test_a_compiled_graph_never_meets_another_rope():
+    """Handles are not reused: a graph whose Rope is gone says so instead of rotating by a new one."""
+    handle = rt._handle(roperot.Rope(16))
+    fresh = roperot.Rope(16, base=500.0)
+    assert rt._handle(fresh) != handle
+    with pytest.raises(RuntimeError, match="no longer exists"):
+        torch.ops.roperot.rotate(tensor(5, 4, 16), handle, 0, None, False, "bshd")
+
+
+def test_rotary_refuses():
+    with pytest.raises(TypeError, match="positions"):
+        rt.rotary(tensor(5, 4, 16), None, ROPE, [1, 2, 3, 4, 5])
+    with pytest.raises(ValueError, match="contiguous"):
+        rt.rotary(tensor(5, 4, 32)[..., ::2], None, ROPE)
+
+
+# ---- transformers
+
+SIZE = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "vocab_size": 99, "max_position_embeddings": 128}  # fmt: skip
+KV = {"num_key_value_heads": 2}
+FACTORS = [1.0 + 0.1 * j for j in range(8)]
+
+
+def llama(t):
+    scaling = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0,
+               "high_freq_factor": 4.0, "original_max_position_embeddings": 32}  # fmt: skip
+    return t.LlamaForCausalLM(t.LlamaConfig(**SIZE, **KV, rope_parameters=scaling))
+
+
+def phi3(t):
+    # The length of the tests crosses 16, so that the model itself switches from short to long factors.
+    scaling = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": FACTORS, "long_factor": FACTORS[::-1]}
+    config = t.Phi3Config(**SIZE, **KV, pad_token_id=0, original_max_position_embeddings=16, rope_parameters=scaling)
+    return t.Phi3ForCausalLM(config)
+
+
+def gptj(t):
+    config = t.GPTJConfig(n_embd=64, n_layer=2, n_head=4, vocab_size=99, n_positions=128, rotary_dim=8)
+    return t.GPTJForCausalLM(config)
+
+
+def gpt_oss(t):
+    config = t.GptOssConfig(**SIZE, **KV, head_dim=16, num_local_experts=4, num_experts_per_tok=2)
+    return t.GptOssForCausalLM(config)
+
+
+def deepseek_v3(t):
+    config = t.DeepseekV3Config(
+        **SIZE, num_key_value_heads=4, n_routed_experts=4, n_group=1, topk_group=1, num_experts_per_tok=2,
+        q_lora_rank=16, kv_lora_rank=16, qk_rope_head_dim=8, qk_nope_head_dim=8, v_head_dim=16,
+        moe_intermediate_size=32)  # fmt: skip
+    return t.DeepseekV3ForCausalLM(config)
+
+
+def qwen2_vl(t):
+    scaling = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [2, 3, 3]}
+    config = t.Qwen2VLConfig(
+        text_config={**SIZE, **KV, "rope_parameters": scaling},
+        vision_config={"depth": 1, "embed_dim": 32, "hidden_size": 64, "num_heads": 2},
+    )
+    return t.Qwen2VLForConditionalGeneration(config)
+
+
+MODELS = {
+    "llama": llama,
+    "gpt_neox": lambda t: t.GPTNeoXForCausalLM(t.GPTNeoXConfig(**SIZE)),
+    "qwen2": lambda t: t.Qwen2ForCausalLM(t.Qwen2Config(**SIZE, **KV)),
+    "qwen3": lambda t: t.Qwen3ForCausalLM(t.Qwen3Config(**SIZE, **KV, head_dim=32)),
+    "phi3": phi3,
+    "gptj": gptj,
+    "gpt_oss": gpt_oss,
+    "qwen2_vl": qwen2_vl,
+    "gemma3": lambda t: t.Gemma3ForCausalLM(t.Gemma3TextConfig(**SIZE, **KV, head_dim=16)),
+    "cohere": lambda t: t.CohereForCausalLM(t.CohereConfig(**SIZE, **KV)),
+    "glm": lambda t: t.GlmForCausalLM(t.GlmConfig(**SIZE, **KV, head_dim=16, pad_token_id=0)),
+    "deepseek_v3": deepseek_v3,
+}
+
+
+def generate(model, ids):
+    return model.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=20, do_sample=False, pad_token_id=0, eos_token_id=None
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.filterwarnings("ignore")
+def test_patched_models_give_the_same_logits(name):
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    model = MODELS[name](transformers).eval()
+    ids = torch.randint(1, 98, (2, 24))
+    with torch.no_grad():
+        logits, text = model(ids).logits, generate(model, ids[:, :10])
+        for angles in ("exact", "model"):
+            with rt.patch_transformers(model, angles=angles) as patch:
+                patched, patched_text = model(ids).logits, generate(model, ids[:, :10])
+                assert patch.calls >= 2 * model.config.get_text_config().num_hidden_layers
+            error = (logits - patched).abs().max() / logits.abs().max()
+            assert error <= 1e-5, angles
+            assert torch.equal(text, patched_text)
+            if angles == "model":
+                assert torch.equal(logits, patched)  # the rotation is bit-identical, hence everything after it
+            calls = patch.calls
+            assert torch.equal(model(ids).logits, logits)
+            assert patch.calls == calls
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_another_model_of_the_class_is_left_alone():
+    transformers = pytest.importorskip("transformers")
+    one, other = (MODELS["qwen2"](transformers).eval() for _ in range(2))
+    ids = torch.randint(1, 98, (1, 5))
+    with rt.patch_transformers(one) as patch, torch.no_grad():
+        other(ids)
+        assert patch.calls == 0
+        one(ids)
+        assert patch.calls == 2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_patched_model_trains():
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    model = MODELS["llama"](transformers)
+    ids = torch.randint(1, 98, (2, 12))
+
+    def gradients():
+        model.zero_grad()
+        model(ids, labels=ids).loss.backward()
+        return [p.grad.clone() for p in model.parameters()]
+
+    expected = gradients()
+    with rt.patch_transformers(model, angles="model") as patch:
+        found = gradients()
+        assert patch.calls > 0
+    for a, b in zip(expected, found):
+        torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-7)
+
+
+def test_patch_refuses_a_model_without_rotary_embedding():
+    transformers = pytest.importorskip("transformers")
+    config = transformers.GPT2Config(n_embd=16, n_layer=1, n_head=2, vocab_size=9)
+    model = transformers.GPT2LMHeadModel(config)
+    with pytest.raises(ValueError, match="GPT2LMHeadModel"):
+        rt.patch_transformers(model)
+    with pytest.raises(ValueError, match="angles"):
+        rt.patch_transformers(model, angles="approximate")
+
+
+def test_numpy_users_need_no_torch():
+    code = "import sys, roperot; roperot.Rope(8); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
