@@ -21,20 +21,28 @@ INLINE void stream_end(void)
 
 /* ---- bf16: rounding in integers -------------------------------------------------------------------------------------- */
 
-/* To nearest even in the upper half of each 32-bit lane; the lower half is garbage. NaN stays NaN only if its low half is
- * zero: true of every NaN that comes from bf16 elements and finite (or canonical NaN) coefficients. */
-INLINE __m256i round_high_u32x8(__m256 x)
-{
-    const __m256i bits = _mm256_castps_si256(x), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-    return _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
-}
-
-/* The same for any NaN. */
+/* To nearest even in the upper half of each 32-bit lane; the lower half is garbage. NaN stays NaN. */
 INLINE __m256i round_high_any_u32x8(__m256 x)
 {
+    const __m256i bits = _mm256_castps_si256(x), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
     const __m256 quiet = _mm256_or_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32(0x400000)));
-    return _mm256_castps_si256(
-        _mm256_blendv_ps(_mm256_castsi256_ps(round_high_u32x8(x)), quiet, _mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+    return _mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(rounded), quiet, _mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+}
+
+/* Two registers of f32, y0 to the even and y1 to the odd elements, rounded to nearest even in 16-bit lanes. With the upper
+ * halves in one register and the lower halves, which decide, in another: round up if low > 0x8000, or low == 0x8000 and
+ * high is odd; that is, if (low | (high & 1)) > 0x8000. A NaN may carry out of its upper half unless its lower half is
+ * zero, as in every NaN made of bf16 elements and finite or canonical coefficients: the rest of the library sees to it
+ * that there are no others. */
+INLINE __m256i round_pairs_bf16x16(__m256 y0, __m256 y1)
+{
+    const __m256i even = _mm256_castps_si256(y0), odd = _mm256_castps_si256(y1);
+    const __m256i high = _mm256_blend_epi16(_mm256_srli_epi32(even, 16), odd, 0xaa);
+    const __m256i low = _mm256_blend_epi16(even, _mm256_slli_epi32(odd, 16), 0xaa);
+    const __m256i sticky = _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi16(1)));
+    const __m256i above = _mm256_subs_epu16(sticky, _mm256_set1_epi16((short)0x8000));
+    return _mm256_sub_epi16(high, _mm256_cmpgt_epi16(above, _mm256_setzero_si256()));
 }
 
 INLINE __m128i round_high_any_u32x4(__m128 x)
@@ -117,19 +125,14 @@ INLINE void x8_store2_f16(f16_t *p, x8_t y0, x8_t y1)
     x8_store_f16(p + 8, high);
 }
 
-INLINE __m256i x8_merge_bf16(__m256i y0, __m256i y1)
-{
-    return _mm256_blend_epi16(_mm256_srli_epi32(y0, 16), y1, 0xaa);
-}
-
 INLINE void x8_store2_bf16(bf16_t *p, x8_t y0, x8_t y1)
 {
-    _mm256_storeu_si256((__m256i *)p, x8_merge_bf16(round_high_u32x8(y0), round_high_u32x8(y1)));
+    _mm256_storeu_si256((__m256i *)p, round_pairs_bf16x16(y0, y1));
 }
 
 INLINE void x8_stream2_bf16(bf16_t *p, x8_t y0, x8_t y1)
 {
-    _mm256_stream_si256((__m256i *)p, x8_merge_bf16(round_high_u32x8(y0), round_high_u32x8(y1)));
+    _mm256_stream_si256((__m256i *)p, round_pairs_bf16x16(y0, y1));
 }
 
 INLINE void x8_stream2_f32(f32_t *p, x8_t y0, x8_t y1) { x8_store2_f32(p, y0, y1); }

@@ -10,23 +10,26 @@
 
 /* ---- bf16 -------------------------------------------------------------------------------------------------------------- */
 
-/* As round_high_u32x8. */
-INLINE __m512i round_high_u32x16(__m512 x)
-{
-    const __m512i bits = _mm512_castps_si512(x), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    return _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
-}
-
 INLINE __m512i round_high_any_u32x16(__m512 x)
 {
-    const __m512i quiet = _mm512_or_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x400000));
-    return _mm512_mask_mov_epi32(round_high_u32x16(x), _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
+    const __m512i bits = _mm512_castps_si512(x), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    return _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
 }
 
-/* The upper halves of y0 >> 16 and of y1: 0xd8 selects b where the mask c is set, else a. */
-INLINE __m512i merge_bf16x32(__m512i y0, __m512i y1)
+/* Two registers of f32, y0 to the even and y1 to the odd elements, rounded to nearest even; as round_pairs_bf16x16, in
+ * five instructions: a byte shuffle under a mask takes the halves of both at once (every third of them p5 on Intel). */
+INLINE __m512i round_pairs_bf16x32(__m512 y0, __m512 y1)
 {
-    return _mm512_ternarylogic_epi32(_mm512_srli_epi32(y0, 16), y1, _mm512_set1_epi32((int)0xffff0000), 0xd8);
+    const __m512i even = _mm512_castps_si512(y0), odd = _mm512_castps_si512(y1);
+    const __m512i down = _mm512_set4_epi32(0x0f0e0f0e, 0x0b0a0b0a, 0x07060706, 0x03020302);
+    const __m512i up = _mm512_set4_epi32(0x0d0c0d0c, 0x09080908, 0x05040504, 0x01000100);
+    const __m512i high = _mm512_mask_shuffle_epi8(odd, 0x3333333333333333ull, even, down);
+    const __m512i low = _mm512_mask_shuffle_epi8(even, 0xccccccccccccccccull, odd, up);
+    const __m512i sticky = _mm512_ternarylogic_epi32(low, high, _mm512_set1_epi16(1), 0xf8); /* low | (high & 1) */
+    const __mmask32 more = _mm512_cmpgt_epu16_mask(sticky, _mm512_set1_epi16((short)0x8000));
+    return _mm512_mask_add_epi16(high, more, high, _mm512_set1_epi16(1));
 }
 
 /* ---- x16 --------------------------------------------------------------------------------------------------------------- */
@@ -94,12 +97,12 @@ X16_STORE2(f16)
 
 INLINE void x16_store2_bf16(bf16_t *p, x16_t y0, x16_t y1)
 {
-    _mm512_storeu_si512(p, merge_bf16x32(round_high_u32x16(y0), round_high_u32x16(y1)));
+    _mm512_storeu_si512(p, round_pairs_bf16x32(y0, y1));
 }
 
 INLINE void x16_stream2_bf16(bf16_t *p, x16_t y0, x16_t y1)
 {
-    _mm512_stream_si512((__m512i *)(void *)p, merge_bf16x32(round_high_u32x16(y0), round_high_u32x16(y1)));
+    _mm512_stream_si512((__m512i *)(void *)p, round_pairs_bf16x32(y0, y1));
 }
 
 /* ---- e32 --------------------------------------------------------------------------------------------------------------- */

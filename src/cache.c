@@ -2,7 +2,9 @@
  * The cos/sin caches of a plan: factor tables, full tables, borrowed tables; it must not know tensors or positions. */
 #include "cache.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "convert.h"
 #include "cpu.h"
@@ -184,6 +186,23 @@ int32_t roperot_table_check(const roperot_table *table, int32_t pairs, int64_t r
     return ROPEROT_OK;
 }
 
+/* NaN coefficients: the 16-bit kernels round in integers and count on NaNs whose lower half is zero, which arithmetic makes
+ * of elements but a table may break. */
+static int is_odd_nan(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits & 0x7fffffffu) > 0x7f800000u && (bits & 0xffffu);
+}
+
+static int has_odd_nan(const roperot_row_table *rows, int64_t count, int64_t pairs)
+{
+    for (int64_t p = 0; p < count; p++)
+        for (int64_t j = 0; j < pairs; j++)
+            if (is_odd_nan(rows->cos[p * rows->stride + j]) || is_odd_nan(rows->sin[p * rows->stride + j])) return 1;
+    return 0;
+}
+
 /* The caller's values as f32 rows of our own, times `factor` in f32. */
 static int32_t copy_table(roperot_plan *plan, const roperot_table *table, int slot, roperot_row_table *rows, float factor)
 {
@@ -196,7 +215,10 @@ static int32_t copy_table(roperot_plan *plan, const roperot_table *table, int sl
         const char *const sin = (const char *)table->sin + p * table->row_stride * size;
         roperot_convert(cos, table->dtype, step, row, ROPEROT_F32, 1, plan->pairs);
         roperot_convert(sin, table->dtype, step, row + plan->pairs, ROPEROT_F32, 1, plan->pairs);
-        for (int64_t j = 0; j < 2 * plan->pairs && factor != 1.0f; j++) row[j] *= factor;
+        for (int64_t j = 0; j < 2 * plan->pairs; j++) {
+            if (factor != 1.0f) row[j] *= factor;
+            if (is_odd_nan(row[j])) row[j] = NAN;
+        }
     }
     return ROPEROT_OK;
 }
@@ -204,7 +226,8 @@ static int32_t copy_table(roperot_plan *plan, const roperot_table *table, int sl
 static int32_t borrow(roperot_plan *plan, const roperot_table *table)
 {
     const roperot_row_table given = { table->cos, table->sin, table->row_stride };
-    const int in_place = table->dtype == ROPEROT_F32 && roperot_table_shape_of(table, plan->pairs).pair_stride == 1;
+    const int in_place = table->dtype == ROPEROT_F32 && roperot_table_shape_of(table, plan->pairs).pair_stride == 1 &&
+                         !has_odd_nan(&given, plan->max_positions, plan->pairs);
     int32_t status = ROPEROT_OK;
     if (in_place) plan->pure = given;
     else status = copy_table(plan, table, 1, &plan->pure, 1.0f);
