@@ -59,7 +59,7 @@ static double round_magnitude(const format *f, double magnitude)
     frexp(magnitude, &exponent);
     const int last = exponent - f->precision > f->lowest ? exponent - f->precision : f->lowest;
     const double scaled = ldexp(magnitude, -last), below = floor(scaled), rest = scaled - below;
-    const int odd = fmod(below, 2) != 0;
+    const int odd = (int)((uint32_t)below & 1);
     const double rounded = ldexp(below + (rest > 0.5 || (rest == 0.5 && odd)), last);
     return rounded >= ldexp(1, f->highest) ? HUGE_VAL : rounded;
 }
