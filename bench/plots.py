@@ -61,7 +61,7 @@ def decode_bars(found: Results) -> Figure | None:
     figure, axes = new_figure("One decoded token: 32 + 8 heads x 128", found, height=1.2 + 0.28 * len(chosen))
     bars = axes.barh([label for label, _ in chosen], [ns for _, ns in chosen])
     axes.bar_label(bars, fmt="%.0f", padding=3, fontsize=8)
-    axes.set(xscale="log", xlabel="ns per apply(q, k)")
+    axes.set_xlabel("ns per apply(q, k)")
     axes.invert_yaxis()
     return figure if chosen else None
 
@@ -87,10 +87,13 @@ def heat_map(found: Results) -> Figure | None:
 
 
 def growth(found: Results) -> Figure | None:
-    figure, panels = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
-    figure.suptitle(f"How time grows\n{found.cpu}, {found.commit}", fontsize=10)
     labels = {"tokens": "tokens (32 + 8 heads)", "heads": "heads (1 token)", "context": "position (FACTORED, 1 token)"}
-    for axes, (what, label) in zip(panels, labels.items()):
+    labels = {what: label for what, label in labels.items() if found.matching(f"growth/.*/{what}-.*")}
+    if not labels:
+        return None
+    figure, panels = plt.subplots(1, len(labels), figsize=(4 * len(labels), 4), layout="constrained", squeeze=False)
+    figure.suptitle(f"How time grows\n{found.cpu}, {found.commit}", fontsize=10)
+    for axes, (what, label) in zip(panels[0], labels.items()):
         for dtype in TOKEN_BYTES:
             rows = found.matching(rf"growth/{dtype}/half/.*/{what}-\d+")
             points = sorted((last_number(r.name), r.value("ns")) for r in rows)
@@ -98,10 +101,10 @@ def growth(found: Results) -> Figure | None:
                 axes.plot(*zip(*points), marker="o", label=dtype)
         axes.set(xscale="log", yscale="log", xlabel=label, ylabel="ns per call")
         axes.grid(True, alpha=0.3)
-        if axes.lines:
-            axes.legend(fontsize=8)
-    panels[2].set_ylim(bottom=10)
-    return figure if any(axes.lines for axes in panels) else None
+        axes.legend(fontsize=8)
+        if what == "context":
+            axes.set_ylim(10, 10_000)  # flat is the news: do not magnify its noise
+    return figure
 
 
 def caches(found: Results) -> Figure | None:

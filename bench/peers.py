@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""Measures other CPU implementations of RoPE beside roperot; it must not know how any of them is called.
+
+Each peer runs in a process of its own, on one thread, through its own best path (peer_kinds.py), after its output was
+compared with a double-precision oracle. roperot's C rows come from roperot-bench, once before the peers and once after.
+The goal counts the C row; the Python row shows what ctypes adds. Exit status 1: a peer was faster at a shape both have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1", "TOKENIZERS_PARALLELISM": "false",
+}
+PEERS = ("roperot-python", "numpy", "torch-eager", "torch-compile", "torch-complex", "rotary-embedding-torch",
+         "onnxruntime-contrib", "onnxruntime-std23", "openvino", "jax", "mlx")
+OWN = "roperot-c"
+
+
+def command_line() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--into", type=Path, help="a Google Benchmark JSON file that the rows are added to")
+    parser.add_argument("--build", type=Path, default=ROOT / "build", help="the build directory")
+    parser.add_argument("--only", action="append", choices=PEERS, help="this peer (may be repeated)")
+    parser.add_argument("--quick", action="store_true", help="f32, and fewer rounds")
+    parser.add_argument("--cpu", type=int, default=min(os.sched_getaffinity(0)), help="the CPU to run on")
+    return parser.parse_args()
+
+
+def pinned(cpu: int, *command: str) -> list[str]:
+    return ["taskset", "-c", str(cpu), *command]
+
+
+def entry(name: str, ns: float, **more: object) -> dict:
+    """One row as Google Benchmark would write it."""
+    return {"name": name, "run_name": name, "run_type": "iteration", "repetitions": 1, "repetition_index": 0,
+            "threads": 1, "iterations": 1, "real_time": ns, "cpu_time": ns, "time_unit": "ns", "ns": ns, **more}
+
+
+def failed(name: str, why: str) -> dict:
+    return {**entry(name, 0.0), "error_occurred": True, "error_message": why}
+
+
+def own_rows(arguments: argparse.Namespace) -> dict[str, float]:
+    """ns of roperot's best ISA by `<dtype>/<pairing>/<shape>`, from the C benchmark."""
+    dtypes = "f32" if arguments.quick else "f32|f16|bf16"
+    program = arguments.build / "bench" / "roperot-bench"
+    with tempfile.NamedTemporaryFile(suffix=".json") as out:
+        chosen = rf"^rotate/({dtypes})/.*/(decode|batch16|prefill128|prefill4096)$"
+        subprocess.run(pinned(arguments.cpu, str(program), f"--benchmark_filter={chosen}", f"--benchmark_out={out.name}",
+                              "--benchmark_out_format=json"), check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        document = json.load(open(out.name, encoding="utf-8"))
+    found = {}
+    for row in document["benchmarks"]:
+        _, dtype, pairing, isa, shape = row["name"].split("/")
+        if isa == document["context"]["isa"] and not row.get("error_occurred"):
+            found[f"{dtype}/{pairing}/{shape}"] = row["ns"]
+    return found
+
+
+def peer_rows(name: str, arguments: argparse.Namespace) -> list[dict]:
+    """Rows of one peer, or one row that says why there are none."""
+    environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT / "python"),
+                   "ROPEROT_LIBRARY": str(arguments.build.resolve() / "libroperot.so")}
+    command = pinned(arguments.cpu, sys.executable, str(ROOT / "bench" / "peer_worker.py"), name)
+    if arguments.quick:
+        command.append("--quick")
+    with tempfile.TemporaryFile("w+") as errors:
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, check=False)
+        errors.seek(0)
+        last = errors.read().strip().splitlines()[-1:] or ["no message"]
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    rows = [failed(r["name"], r["error"]) if "error" in r else entry(**r) for r in lines]
+    if done.returncode != 0:
+        rows.append(failed(f"peer/{name}/f32/half/decode", f"the peer's process ended with {done.returncode}: {last[0]}"))
+    return rows
+
+
+def note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def measure(arguments: argparse.Namespace) -> list[dict]:
+    names = arguments.only or list(PEERS)
+    note("peers: roperot (C)")
+    before = own_rows(arguments)
+    rows = []
+    for i, name in enumerate(names, 1):
+        note(f"peers: [{i}/{len(names)}] {name}")
+        rows += peer_rows(name, arguments)
+    after = own_rows(arguments)
+    own = {case: statistics.median([ns, after.get(case, ns)]) for case, ns in before.items()}
+    return [entry(f"peer/{OWN}/{case}", ns) for case, ns in own.items()] + rows
+
+
+def beaten(rows: list[dict]) -> list[str]:
+    """One sentence for each shape at which somebody else was faster than the C row."""
+    times = {r["name"]: r["ns"] for r in rows if not r.get("error_occurred")}
+    found = []
+    for name, ns in times.items():
+        _, who, case = name.split("/", 2)
+        own = times.get(f"peer/{OWN}/{case}")
+        if own is not None and not who.startswith("roperot") and ns < own:
+            found.append(f"{who} is faster at {case}: {ns:.0f} ns against {own:.0f} ns")
+    return found
+
+
+def main() -> int:
+    arguments = command_line()
+    rows = measure(arguments)
+    if arguments.into:
+        document = json.loads(arguments.into.read_text())
+        rows += [r for r in document["benchmarks"] if r["name"].startswith("peer/")]  # measured in C, by roperot-bench
+        others = [r for r in document["benchmarks"] if not r["name"].startswith("peer/")]
+        document["benchmarks"] = others + rows
+        arguments.into.write_text(json.dumps(document, indent=1) + "\n")
+    else:
+        print(json.dumps({"context": {}, "benchmarks": rows}, indent=1))
+    losses = beaten(rows)
+    for sentence in losses:
+        note(f"peers: {sentence}")
+    return 1 if losses else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""Reading, merging, flagging and gating; the pages are read back as text."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import report
+import results
+import run
+import tables
+from conftest import row
+
+
+def rotation(shape: str, ns: float, **counters: object) -> dict:
+    return row(f"rotate/f32/half/avx2/{shape}", ns, **{"GB/s": 100.0, "sweep_ratio": 0.8, **counters})
+
+
+@pytest.fixture
+def two_machines(make_file):
+    a = make_file("a", [rotation("decode", 111.0), rotation("prefill128", 2.5e4, spread=0.6),
+                        rotation("decode-d64", 7.0, error_occurred=True, error_message="the run is void")])
+    b = make_file("b", [rotation("decode", 222.0), row("cache/full/4k/warm", 10.0, ns_per_token=33.0, build_ms=1.5, cache_bytes=2097152.0),
+                        row("cache/full/4k/cold", 10.0, ns_per_token=44.0, build_ms=1.5, cache_bytes=2097152.0)])
+    return a, b
+
+
+def test_units_and_repetitions(make_file):
+    entry = {**row("x/y", 0.0), "real_time": 1.5, "time_unit": "us"}
+    del entry["ns"]
+    mean = {**entry, "name": "x/y_mean", "run_type": "aggregate", "real_time": 9.0}
+    found = results.load(make_file("a", [entry, {**entry, "real_time": 2.5, "repetition_index": 1}, mean]))
+    assert list(found.rows) == ["x/y"] and found.rows["x/y"].samples("ns") == [1500.0, 2500.0]
+    assert found.value("x/y", "ns") == 2000.0
+
+
+def test_both_machines_stand_side_by_side(two_machines, tmp_path, capsys):
+    assert report.main([*map(str, two_machines), "--out", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out.md").read_text()
+    line = next(l for l in text.splitlines() if l.startswith("| f32/half/avx2/decode "))
+    assert "111 ns 100 0.80" in line and "222 ns 100 0.80" in line
+    assert "CPU a" in text and "CPU b" in text and "33 ns" in text and "44 ns" in text
+    assert str(tmp_path / "out.html") in capsys.readouterr().out
+
+
+def test_the_page_needs_no_other_file(two_machines, tmp_path):
+    report.main([*map(str, two_machines), "--out", str(tmp_path / "out")])
+    page = (tmp_path / "out.html").read_text()
+    sources = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert sources and all(s.startswith("data:image/png;base64,iVBOR") for s in sources)
+    assert page.count("<table>") >= 3
+
+
+def test_noise_is_flagged(two_machines, tmp_path):
+    report.main([*map(str, two_machines), "--out", str(tmp_path / "out")])
+    text = (tmp_path / "out.md").read_text()
+    assert "25 us 100 0.80 (noisy)" in text and "111 ns 100 0.80 (noisy)" not in text
+    assert "`rotate/f32/half/avx2/prefill128` spreads by 60%" in text
+    report.main([*map(str, two_machines), "--out", str(tmp_path / "out"), "--noise", "0.7"])
+    assert "(noisy)" not in (tmp_path / "out.md").read_text()
+
+
+def test_void_runs_are_named(two_machines, tmp_path):
+    report.main([*map(str, two_machines), "--out", str(tmp_path / "out")])
+    text = (tmp_path / "out.md").read_text()
+    assert "`rotate/f32/half/avx2/decode-d64`: the run is void" in text
+    assert re.search(r"\| f32/half/avx2/decode-d64 +\| +skipped \|", text)
+
+
+def test_shapes_sort_by_number(make_file, tmp_path):
+    path = make_file("a", [rotation(s, 1.0) for s in ("decode-d256", "decode-d64", "decode")])
+    report.main([str(path), "--out", str(tmp_path / "out")])
+    text = (tmp_path / "out.md").read_text()
+    order = [text.index(f"avx2/{s} ") for s in ("decode", "decode-d64", "decode-d256")]
+    assert order == sorted(order)
+
+
+def test_the_gate_looks_at_ratios_only(make_file, tmp_path, capsys):
+    old = make_file("old", [rotation("decode", 100.0), row("startup/dlopen-plan", 100.0)])
+    drifted = make_file("drifted", [rotation("decode", 300.0), row("startup/dlopen-plan", 900.0)])
+    fell = make_file("fell", [rotation("decode", 100.0, sweep_ratio=0.5), row("startup/dlopen-plan", 100.0)])
+    gate = ["--compare", "--gate", "0.85", "--out", str(tmp_path / "out")]
+    assert report.main([str(old), str(drifted), *gate]) == 0
+    assert report.main([str(old), str(fell), *gate]) == 1
+    assert "sweep_ratio fell from 0.800 to 0.500" in capsys.readouterr().err
+    assert report.main([str(fell), str(old), *gate]) == 0
+
+
+@pytest.mark.parametrize("arguments", [["--compare", "a.json"], ["--gate", "0.9", "a.json", "b.json"]])
+def test_wrong_use_is_refused(arguments):
+    with pytest.raises(SystemExit) as stop:
+        report.main(arguments)
+    assert stop.value.code == 2
+
+
+def test_file_names_of_cpus():
+    assert run.slug("Intel(R) Xeon(R) Processor") == "intel-xeon-processor"
+    assert run.slug("AMD EPYC 9755 128-Core Processor @ 2.7GHz") == "amd-epyc-9755-128-core-processor"
+
+
+def test_durations_keep_three_digits():
+    assert [tables.duration(x) for x in (7.0, 123.4, 999.6, 4567.0, 1.5e6, 2.5e9)] == [
+        "7 ns", "123 ns", "1000 ns", "4.57 us", "1.5 ms", "2.5 s"]
+
+
+def test_the_overview_has_every_kind(two_machines):
+    text = tables.overview(results.load(two_machines[0]))
+    assert re.search(r"f32 half avx2 +111 ns 100 0.80 +25 us 100 0.80", text)
+    assert "rotate/f32/half/avx2/decode-d64: the run is void" in text
