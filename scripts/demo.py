@@ -111,7 +111,7 @@ def time_model(speed: Any, model: dict[str, Any], isa: str, tokens: int, first: 
 
 def show_speed(models: list[dict[str, Any]]) -> None:
     """The table of ISA x model."""
-    speed = ctypes.CDLL(str(next((ROOT / "build" / "examples").glob("libmodel-speed.*"))))
+    speed = ctypes.CDLL(str(ROOT / "build" / "examples" / "libmodel-speed.so"))
     print(f"  {'model':<14} {'ISA':<8} {'prefill ' + str(PREFILL):>14} {'GB/s':>8} {'sweep':>6} "
           f"{'decode':>12} {'GB/s':>8} {'sweep':>6}")  # fmt: skip
     for model in models:
