@@ -8,7 +8,7 @@
 #define STREAM_ALIGN 1
 #define COLUMNS 0 /* nothing to keep in registers */
 #define ROWS_HEADS 1
-#define PREFETCH_BYTES 0
+#define PREFETCH_ELEMENTS 0
 INLINE void stream_end(void) {}
 
 #define COEFFICIENTS_COUNT 0

@@ -106,12 +106,12 @@ static void KERNEL(const roperot_tile *tile)
         return;
     }
     if (tile->loop == ROPEROT_LOOP_STREAM && CAT(KERNEL, _can_stream)(tile)) {
-        CAT(KERNEL, _rows)(tile, PREFETCH_BYTES, 1);
+        CAT(KERNEL, _rows)(tile, PREFETCH_ELEMENTS * (int)sizeof(CAT(SRC, _t)), 1);
         stream_end();
         return;
     }
 #endif
-    CAT(KERNEL, _rows)(tile, PREFETCH_BYTES, 0);
+    CAT(KERNEL, _rows)(tile, PREFETCH_ELEMENTS * (int)sizeof(CAT(SRC, _t)), 0);
 }
 
 #undef SPAN

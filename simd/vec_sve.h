@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ * The vocabulary for SVE, for any vector length: one full-width step; NEON's steps take the tails. It knows no RoPE. */
+#ifndef ROPEROT_VEC_SVE_H
+#define ROPEROT_VEC_SVE_H
+
+#include <arm_sve.h>
+
+#include "vec_neon.h"
+
+/* ---- s: svcntw() lanes. 16-bit elements are loaded into, and stored from, the lower half of 32-bit lanes. -------------- */
+
+typedef svfloat32_t s_t;
+#define s_LANEWISE 0
+#define S_ALL svptrue_b32()
+INLINE ptrdiff_t s_pairs(void) { return (ptrdiff_t)svcntw(); }
+INLINE s_t s_mul(s_t a, s_t b) { return svmul_f32_x(S_ALL, a, b); }
+INLINE s_t s_add(s_t a, s_t b) { return svadd_f32_x(S_ALL, a, b); }
+INLINE s_t s_sub(s_t a, s_t b) { return svsub_f32_x(S_ALL, a, b); }
+
+INLINE s_t s_widen_bf16(svuint32_t x) { return svreinterpret_f32_u32(svlsl_n_u32_x(S_ALL, x, 16)); }
+INLINE s_t s_widen_f16(svuint32_t x) { return svcvt_f32_f16_x(S_ALL, svreinterpret_f16_u32(x)); }
+
+/* As round_bf16x4, the result in the lower halves. */
+INLINE svuint32_t s_round_bf16(s_t x)
+{
+    const svuint32_t bits = svreinterpret_u32_f32(x), odd = svand_n_u32_x(S_ALL, svlsr_n_u32_x(S_ALL, bits, 16), 1);
+    const svuint32_t rounded = svadd_u32_x(S_ALL, svadd_n_u32_x(S_ALL, bits, 0x7fff), odd);
+    const svuint32_t quiet = svorr_n_u32_x(S_ALL, bits, 0x400000);
+    return svlsr_n_u32_x(S_ALL, svsel_u32(svcmpeq_f32(S_ALL, x, x), rounded, quiet), 16);
+}
+
+INLINE svuint32_t s_round_f16(s_t x) { return svreinterpret_u32_f16(svcvt_f16_f32_x(S_ALL, x)); }
+
+INLINE s_t s_load_f32(const f32_t *p) { return svld1_f32(S_ALL, p); }
+INLINE void s_store_f32(f32_t *p, s_t x) { svst1_f32(S_ALL, p, x); }
+INLINE void s_stream_f32(f32_t *p, s_t x) { svstnt1_f32(S_ALL, p, x); }
+
+INLINE void s_load2_f32(const f32_t *p, s_t *x0, s_t *x1)
+{
+    const svfloat32x2_t both = svld2_f32(S_ALL, p);
+    *x0 = svget2_f32(both, 0);
+    *x1 = svget2_f32(both, 1);
+}
+
+INLINE void s_store2_f32(f32_t *p, s_t y0, s_t y1) { svst2_f32(S_ALL, p, svcreate2_f32(y0, y1)); }
+INLINE void s_stream2_f32(f32_t *p, s_t y0, s_t y1) { s_store2_f32(p, y0, y1); }
+
+/* A pair of 16-bit elements is a 32-bit lane, x0 its lower half (Linux runs AArch64 little-endian for us). */
+INLINE svuint32_t s_load_pairs(const uint16_t *p) { return svreinterpret_u32_u16(svld1_u16(svptrue_b16(), p)); }
+
+#define S_16BIT(dtype)                                                                                                 \
+    INLINE s_t s_load_##dtype(const dtype##_t *p) { return s_widen_##dtype(svld1uh_u32(S_ALL, p)); }                   \
+    INLINE void s_store_##dtype(dtype##_t *p, s_t x) { svst1h_u32(S_ALL, p, s_round_##dtype(x)); }                     \
+    INLINE void s_stream_##dtype(dtype##_t *p, s_t x) { s_store_##dtype(p, x); }                                       \
+    INLINE void s_load2_##dtype(const dtype##_t *p, s_t *x0, s_t *x1)                                                  \
+    {                                                                                                                  \
+        const svuint32_t both = s_load_pairs(p);                                                                       \
+        *x0 = s_widen_##dtype(svand_n_u32_x(S_ALL, both, 0xffff));                                                     \
+        *x1 = s_widen_##dtype(svlsr_n_u32_x(S_ALL, both, 16));                                                         \
+    }                                                                                                                  \
+    INLINE void s_store2_##dtype(dtype##_t *p, s_t y0, s_t y1)                                                         \
+    {                                                                                                                  \
+        const svuint32_t low = svand_n_u32_x(S_ALL, s_round_##dtype(y0), 0xffff);                                      \
+        const svuint32_t high = svlsl_n_u32_x(S_ALL, s_round_##dtype(y1), 16);                                         \
+        svst1_u16(svptrue_b16(), p, svreinterpret_u16_u32(svorr_u32_x(S_ALL, low, high)));                             \
+    }                                                                                                                  \
+    INLINE void s_stream2_##dtype(dtype##_t *p, s_t y0, s_t y1) { s_store2_##dtype(p, y0, y1); }
+S_16BIT(f16)
+S_16BIT(bf16)
+#undef S_16BIT
+
+#endif
