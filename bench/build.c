@@ -114,7 +114,7 @@ static double fresh_build(build_side *side)
 
 /* ---- build/full/<isa> ------------------------------------------------------------------------------------------------- */
 
-static void measure_build(shim_state *state, build_side *build, sincos_side *sincos)
+static void measure_build(shim_state *state, const build_case *c, build_side *build, sincos_side *sincos)
 {
     const double fresh = fresh_build(build);
     const bench_side sides[2] = { { run_build, build, 0 }, { run_sincos, sincos, 0 } };
@@ -124,7 +124,7 @@ static void measure_build(shim_state *state, build_side *build, sincos_side *sin
     const long faults = page_faults();
     run_build(build, 1);
     const long new_faults = page_faults() - faults;
-    bench_measure(state, sides, 2, NULL, NULL, &times);
+    bench_measure(state, c, sides, 2, NULL, NULL, &times);
     return_freed_pages();
     if (build->failure != NULL || new_faults > FAULTS_ALLOWED) {
         shim_skip(state, build->failure != NULL ? build->failure : "the pages were not present; the run is void");
@@ -148,7 +148,7 @@ static void run_build_case(shim_state *state, const void *argument)
     set_angles(&sincos);
     if (!roperot_isa_usable(c->isa)) shim_skip(state, roperot_isa_reason(c->isa));
     else if (sincos.sweeps == NULL || sincos.sweeps->sincos == NULL) shim_skip(state, "no SLEEF sincos for this build");
-    else measure_build(state, &build, &sincos);
+    else measure_build(state, c, &build, &sincos);
 }
 
 static void register_build(int32_t isa)

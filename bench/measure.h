@@ -29,13 +29,15 @@ typedef struct bench_times {
 
 double bench_cpu_now(void); /* ns that this thread has run */
 
-/* One chunk of every side in turn until Google Benchmark has enough of the first side, which alone goes into its own
+/* `key` names what is measured: calls with the same key in a row share the length of their chunks, because Google
+ * Benchmark insists on equal iteration counts in all repetitions.
+ * One chunk of every side in turn until Google Benchmark has enough of the first side, which alone goes into its own
  * time column; never fewer than 15 rounds. `refresh` (may be NULL) is called with `self`, untimed, after many calls. */
-void bench_measure(shim_state *state, const bench_side *sides, int count, void (*refresh)(void *self), void *self,
-                   bench_times *times);
+void bench_measure(shim_state *state, const void *key, const bench_side *sides, int count,
+                   void (*refresh)(void *self), void *self, bench_times *times);
 
 /* The same once more, for as many rounds as before, when those are void. */
-void bench_measure_again(const bench_side *sides, int count, bench_times *times);
+void bench_measure_again(const void *key, const bench_side *sides, int count, bench_times *times);
 
 /* Medians of plain arrays; sorts them. */
 double bench_median(double *values, int64_t count);

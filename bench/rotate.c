@@ -205,7 +205,7 @@ static double bytes_moved(void)
 
 static void measure(shim_state *state, const bench_side *sides, int count, bench_times *times)
 {
-    bench_measure(state, sides, count, bench_rotation_refill, &prepared.rotation, times);
+    bench_measure(state, prepared.owner, sides, count, bench_rotation_refill, &prepared.rotation, times);
 }
 
 /* Sides 1 and 2 are the sweep and its twin. */
@@ -214,7 +214,7 @@ static void against_sweep(shim_state *state, const bench_side sides[3])
     bench_times times;
     measure(state, sides, 3, &times);
     for (int i = 1; i < ATTEMPTS && times.median[2] < twin_share * times.median[1]; ++i)
-        bench_measure_again(sides, 3, &times);
+        bench_measure_again(prepared.owner, sides, 3, &times);
     if (times.median[2] < twin_share * times.median[1]) {
         shim_skip(state, "the sweep is slower than 0.95 of its twin; the run is void");
         return;
@@ -242,7 +242,7 @@ static void front(shim_state *state)
 {
     const bench_side side = { bench_rotation_run, &prepared.rotation, 0 };
     bench_times times;
-    bench_measure(state, &side, 1, NULL, NULL, &times);
+    bench_measure(state, prepared.owner, &side, 1, NULL, NULL, &times);
     bench_report(state, &times, 0);
 }
 
