@@ -9,5 +9,6 @@ void bench_register_naive(void);     /* naive/f32/<pairing>/native/<shape> */
 void bench_register_caches(void);    /* cache/<kind>/<positions>/<warm|cold> */
 void bench_register_build(void);     /* build/full/<isa>, startup/dlopen-plan */
 void bench_register_reference(void); /* reference/<loop>/<isa>/<size>/<threads> */
+void bench_register_ggml(void);      /* peer/ggml/<dtype>/<pairing>/<shape>, if ggml was found */
 
 #endif

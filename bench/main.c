@@ -53,5 +53,8 @@ int main(int argc, char **argv)
     bench_register_caches();
     bench_register_build();
     bench_register_reference();
+#ifdef BENCH_HAVE_GGML
+    bench_register_ggml();
+#endif
     return shim_main(argc, argv, min_time);
 }

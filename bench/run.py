@@ -77,6 +77,8 @@ def selection(arguments: argparse.Namespace, isas: list[str]) -> str:
         return arguments.filter
     vector = [isa for isa in isas if isa != "scalar"] or isas
     pattern = QUICK if arguments.quick else FULL
+    if arguments.peers:
+        pattern += "|^peer/"  # those that roperot-bench measures itself
     return pattern.format(isas="|".join(vector[:2]), best=vector[0])
 
 

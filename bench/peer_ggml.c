@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ * The benchmarks peer/ggml/<dtype>/<pairing>/<shape>, where ggml is installed; it must not know roperot.
+ *
+ * ggml_rope_ext_inplace in a graph that was built and planned once. ggml takes no cos/sin table: it computes them in every
+ * call, by a chain of f32 products, which is why its answers are held to a wider tolerance.
+ */
+#include <ggml-cpu.h>
+#include <ggml.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "groups.h"
+#include "measure.h"
+
+enum { NAME = 64, DIM = 128, SHAPES = 4, DTYPES = 2, PAIRINGS = 2, TINY_DIM = 16 };
+static const double base = 500000.0, tolerance = 2e-2;
+
+typedef struct ggml_case {
+    char name[NAME];
+    const char *shape;
+    int tokens, heads, kv_heads, position;
+    enum ggml_type type;
+    int mode;
+} ggml_case;
+
+typedef struct ggml_job {
+    struct ggml_context *context;
+    struct ggml_cgraph *graph;
+    struct ggml_cplan plan;
+    struct ggml_tensor *in[2];
+    int64_t tensors;
+} ggml_job;
+
+/* ---- values --------------------------------------------------------------------------------------------------------- */
+
+static float value_at(int64_t i)
+{
+    return (float)((i * 2654435761u >> 7) % 2001) / 500.0f - 2.0f;
+}
+
+static void set(struct ggml_tensor *tensor, int64_t i, float value)
+{
+    if (tensor->type == GGML_TYPE_F32) ((float *)tensor->data)[i] = value;
+    else ((ggml_fp16_t *)tensor->data)[i] = ggml_fp32_to_fp16(value);
+}
+
+static float get(const struct ggml_tensor *tensor, int64_t i)
+{
+    return tensor->type == GGML_TYPE_F32 ? ((const float *)tensor->data)[i]
+                                         : ggml_fp16_to_fp32(((const ggml_fp16_t *)tensor->data)[i]);
+}
+
+static void fill(const ggml_job *job)
+{
+    for (int64_t t = 0; t < job->tensors; ++t)
+        for (int64_t i = 0; i < ggml_nelements(job->in[t]); ++i) set(job->in[t], i, value_at(i));
+}
+
+/* What the textbook says about one tensor, in double; the largest difference. */
+static double error_of(const struct ggml_tensor *found, const ggml_case *c)
+{
+    const int64_t dim = found->ne[0], heads = found->ne[1], pairs = dim / 2;
+    double largest = 0;
+    for (int64_t row = 0; row < heads * c->tokens; ++row)
+        for (int64_t j = 0; j < pairs; ++j) {
+            const int64_t first = row * dim + (c->mode == GGML_ROPE_TYPE_NEOX ? j : 2 * j);
+            const int64_t second = first + (c->mode == GGML_ROPE_TYPE_NEOX ? pairs : 1);
+            const double angle = (double)(c->position + row / heads) * pow(base, -2.0 * (double)j / (double)dim);
+            const double a = (double)value_at(first), b = (double)value_at(second);
+            largest = fmax(largest, fabs((double)get(found, first) - (a * cos(angle) - b * sin(angle))));
+            largest = fmax(largest, fabs((double)get(found, second) - (a * sin(angle) + b * cos(angle))));
+        }
+    return largest;
+}
+
+/* ---- one prepared graph ------------------------------------------------------------------------------------------------ */
+
+static void add_tensor(ggml_job *job, const ggml_case *c, int dim, int heads, struct ggml_tensor *positions)
+{
+    struct ggml_tensor *const x = ggml_new_tensor_3d(job->context, c->type, dim, heads, c->tokens);
+    struct ggml_tensor *const y = ggml_rope_ext_inplace(job->context, x, positions, NULL, dim, c->mode, 0, (float)base,
+                                                        1.0f, 0.0f, 1.0f, 0.0f, 0.0f);
+    ggml_build_forward_expand(job->graph, y);
+    job->in[job->tensors++] = x;
+}
+
+static int job_open(ggml_job *job, const ggml_case *c, int dim, int heads, int kv_heads)
+{
+    const size_t element = ggml_type_size(c->type);
+    const size_t bytes = (size_t)c->tokens * (size_t)(heads + kv_heads) * (size_t)dim * element;
+    const struct ggml_init_params parameters = { bytes + (size_t)(4 << 20), NULL, false };
+    *job = (ggml_job){ .context = ggml_init(parameters) };
+    if (job->context == NULL) return 0;
+    job->graph = ggml_new_graph(job->context);
+    struct ggml_tensor *const positions = ggml_new_tensor_1d(job->context, GGML_TYPE_I32, c->tokens);
+    for (int t = 0; t < c->tokens; ++t) ((int32_t *)positions->data)[t] = c->position + t;
+    add_tensor(job, c, dim, heads, positions);
+    if (kv_heads != 0) add_tensor(job, c, dim, kv_heads, positions);
+    job->plan = ggml_graph_plan(job->graph, 1, NULL);
+    job->plan.work_data = job->plan.work_size != 0 ? malloc(job->plan.work_size) : NULL;
+    fill(job);
+    return 1;
+}
+
+static void job_close(ggml_job *job)
+{
+    free(job->plan.work_data);
+    ggml_free(job->context);
+    *job = (ggml_job){ 0 };
+}
+
+static void run_job(void *self, int64_t calls)
+{
+    ggml_job *const job = self;
+    for (int64_t i = 0; i < calls; ++i) ggml_graph_compute(job->graph, &job->plan);
+}
+
+static void refill(void *self)
+{
+    fill(self);
+}
+
+/* ---- measuring --------------------------------------------------------------------------------------------------------- */
+
+static void measure(shim_state *state, const ggml_case *c, ggml_job *job, ggml_job *tiny)
+{
+    double error = 0;
+    run_job(job, 1);
+    for (int64_t t = 0; t < job->tensors; ++t) error = fmax(error, error_of(job->in[t], c));
+    if (!(error <= tolerance)) {
+        shim_skip(state, "differs from the oracle: not timed");
+        return;
+    }
+    const bench_side sides[2] = { { run_job, job, 0 }, { run_job, tiny, 0 } };
+    bench_times times;
+    bench_measure(state, c, sides, 2, refill, job, &times);
+    bench_report(state, &times, 0);
+    shim_counter(state, "overhead_ns", times.median[1]);
+    shim_counter(state, "max_error", error);
+}
+
+static void run_case(shim_state *state, const void *argument)
+{
+    const ggml_case *const c = argument;
+    ggml_case one = *c;
+    ggml_job job, tiny = { 0 };
+    one.tokens = 1;
+    const int ready = job_open(&job, c, DIM, c->heads, c->kv_heads) && job_open(&tiny, &one, TINY_DIM, 1, c->kv_heads != 0);
+    if (ready) measure(state, c, &job, &tiny);
+    else shim_skip(state, "ggml has no memory for this shape");
+    job_close(&job);
+    job_close(&tiny);
+}
+
+void bench_register_ggml(void)
+{
+    static const ggml_case shapes[SHAPES] = {
+        { .shape = "decode", .tokens = 1, .heads = 32, .kv_heads = 8, .position = 1000 },
+        { .shape = "batch16", .tokens = 16, .heads = 32, .kv_heads = 8 },
+        { .shape = "prefill128", .tokens = 128, .heads = 32 },
+        { .shape = "prefill4096", .tokens = 4096, .heads = 32 },
+    };
+    static ggml_case cases[DTYPES * PAIRINGS * SHAPES];
+    ggml_cpu_init();
+    for (int i = 0; i < DTYPES * PAIRINGS * SHAPES; ++i) {
+        ggml_case *const c = &cases[i];
+        const int f16 = i / (PAIRINGS * SHAPES), interleaved = i / SHAPES % PAIRINGS;
+        *c = shapes[i % SHAPES];
+        c->type = f16 ? GGML_TYPE_F16 : GGML_TYPE_F32;
+        c->mode = interleaved ? GGML_ROPE_TYPE_NORMAL : GGML_ROPE_TYPE_NEOX;
+        snprintf(c->name, sizeof c->name, "peer/ggml/%s/%s/%s", f16 ? "f16" : "f32", interleaved ? "interleaved" : "half",
+                 c->shape);
+        shim_register(c->name, run_case, c);
+    }
+}
