@@ -73,6 +73,7 @@ want_native() {
     want libcmocka-dev has_module cmocka
     want libmpfr-dev has_module mpfr
     want libbenchmark-dev has_module benchmark
+    want libjansson-dev has_module jansson
     want python3 python_with sys
     want python3-numpy python_with numpy
 }

@@ -48,19 +48,24 @@ native() {
 
 is_x86() { [ "$(uname -m)" = x86_64 ]; }
 
+has_arm64_modules() {
+    for module in "$@"; do
+        [ -e "/usr/lib/aarch64-linux-gnu/pkgconfig/$module.pc" ] || return 1
+    done
+}
+
 want_all() {
     want clang compiles_for clang
     want qemu-user have qemu-x86_64
     want python3-venv python_with ensurepip
     is_x86 || return 0
-    if ! have aarch64-linux-gnu-gcc || ! [ -e /usr/lib/aarch64-linux-gnu/pkgconfig/cmocka.pc ] ||
-        ! [ -e /usr/lib/aarch64-linux-gnu/pkgconfig/sleef.pc ] || ! [ -e /usr/lib/aarch64-linux-gnu/pkgconfig/mpfr.pc ]; then
+    if ! have aarch64-linux-gnu-gcc || ! has_arm64_modules sleef cmocka mpfr jansson; then
         if ! dpkg --print-foreign-architectures | grep -qx arm64; then
             say "adding the arm64 architecture to dpkg, for the cross build's libraries"
             as_root dpkg --add-architecture arm64
         fi
         missing="$missing gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross"
-        missing="$missing libsleef-dev:arm64 libcmocka-dev:arm64 libmpfr-dev:arm64"
+        missing="$missing libsleef-dev:arm64 libcmocka-dev:arm64 libmpfr-dev:arm64 libjansson-dev:arm64"
     fi
 }
 
