@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib
+import importlib.metadata
 import importlib.util
 import json
 import pathlib
@@ -100,7 +101,7 @@ class Reference:
         return torch.tensor(self.case["positions"], dtype=torch.int64)
 
     def tables(self) -> dict[str, Any]:
-        """inv_freq per pair, attention_factor, cos and sin per token and pair, and what the model hands to its rotation."""
+        """inv_freq per pair, attention_factor, cos and sin per token and pair; "raw": what the model's rotation takes."""
         return getattr(self, f"tables_{self.adapter}")()
 
     def rotate(self, x: Any, tables: dict[str, Any]) -> Any:
@@ -186,7 +187,7 @@ class Reference:
         import torch
 
         rotary = self.rotary()
-        out = rotary(torch.zeros(1), self.positions())
+        out = rotary(torch.zeros(1), self.positions().t())  # one row of (row, column) per patch
         cos, sin = self.per_pair(out)
         inv_freq = torch.cat([rotary.inv_freq, rotary.inv_freq])
         return {"inv_freq": inv_freq, "attention_factor": 1.0, "cos": cos, "sin": sin, "raw": out}
@@ -326,6 +327,8 @@ def main() -> int:
             if options.check:
                 found += differences(path, case["name"], case["golden"], golden)
             case["golden"] = golden
+        packages = ("transformers", "torch")
+        model["reference"] = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
         if not options.check:
             write(path, model)
         print(f"{path.stem}: {len(model['cases'])} case(s)", flush=True)
