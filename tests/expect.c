@@ -81,7 +81,7 @@ static source open_source(const expect_call *call, int64_t begin, int64_t end, i
     int64_t most = 0;
     for (int64_t i = begin; i < end && !call->coordinate; i++)
         for (int32_t a = 0; a < axes; a++) {
-            const int64_t p = call->position[a * lines + i], magnitude = p < 0 ? -p : p;
+            const int64_t p = call->position[a * lines + i], magnitude = p < -INT64_MAX ? INT64_MAX : llabs(p);
             if (magnitude > most) most = magnitude;
         }
     if (most > INT32_MAX) most = INT32_MAX;

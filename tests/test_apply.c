@@ -15,7 +15,7 @@
 static const int32_t conversions[][2] = { { 1, 1 }, { 2, 2 }, { 3, 3 }, { 1, 2 }, { 1, 3 }, { 2, 1 }, { 3, 1 } };
 enum { CONVERSIONS = sizeof conversions / sizeof *conversions };
 
-/* ---- every dtype, pairing and layout --------------------------------------------------------------------------------- */
+/* ---- every dtype, pairing and layout ----------------------------------------------------------------------------- */
 
 typedef struct type_case {
     int32_t src, dst, pairing, pairing_out, isa;
@@ -83,7 +83,7 @@ static void rotary_dims(const void *arg)
     }
 }
 
-/* ---- sizes ------------------------------------------------------------------------------------------------------------- */
+/* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
 /* Rows longer than the 8 KiB of coefficients go in blocks of pairs. */
 static void long_rows(const void *arg)
@@ -141,7 +141,7 @@ static void large_calls(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-/* ---- flags and ranges ----------------------------------------------------------------------------------------------------- */
+/* ---- flags and ranges -------------------------------------------------------------------------------------------- */
 
 static void flags(const void *arg)
 {
@@ -197,7 +197,7 @@ static void empty_ranges(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-/* ---- several tensors, no tensors ----------------------------------------------------------------------------------------- */
+/* ---- several tensors, no tensors --------------------------------------------------------------------------------- */
 
 /* q, k and more in one call, each with its own dtype, heads and layout, equal to one call each. */
 static void several_tensors(const void *arg)
@@ -277,7 +277,7 @@ static void strides_of_one(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-/* ---- views of more than 2^31 elements --------------------------------------------------------------------------------------- */
+/* ---- views of more than 2^31 elements ---------------------------------------------------------------------------- */
 
 /* Rows that are gigabytes apart in a sparse mapping: offsets must not wrap in 32 bits, elements or bytes. */
 static void far_rows(const void *arg)
@@ -315,7 +315,7 @@ static void far_rows(const void *arg)
     munmap(map, bytes);
 }
 
-/* ---- the list ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 static void add_types(int32_t isa, const char *isa_name)
 {

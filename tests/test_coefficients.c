@@ -101,7 +101,7 @@ static const operation operations[] = {
     { "blend", half_row, run_blend, AXES },
 };
 
-/* ---- inputs -------------------------------------------------------------------------------------------------------- */
+/* ---- inputs ------------------------------------------------------------------------------------------------------ */
 
 static guard_buffer doubles(ptrdiff_t count, int end, double low, double high)
 {
@@ -150,7 +150,7 @@ static void close_inputs(inputs *in)
     guard_buffer_close(&in->masks);
 }
 
-/* ---- the comparison ------------------------------------------------------------------------------------------------ */
+/* ---- the comparison ---------------------------------------------------------------------------------------------- */
 
 typedef struct attempt {
     const inputs *in;

@@ -14,7 +14,7 @@ enum { PAIRS = 64, MOST = 512 };
 static const double bases[] = { 1e4, 5e5, 1e6, 1e7 };
 static const double slack = 0x1p-50;
 
-/* ---- frequencies ---------------------------------------------------------------------------------------------------- */
+/* ---- frequencies ------------------------------------------------------------------------------------------------- */
 
 static void default_frequencies(const void *arg)
 {
@@ -46,7 +46,7 @@ static void odd_frequencies(const void *arg)
     }
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------------------ */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 static void rows_at(const roperot_plan *plan, const int64_t *p, int64_t count, int32_t pairs, float *out)
 {
@@ -150,7 +150,7 @@ static void given_frequencies(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-/* ---- F32 angles: fl32(fl32(p) * fl32(w)), its cos rounded to f32, times fl32(factor), rounded ---------------------------- */
+/* ---- F32 angles: fl32(fl32(p) * fl32(w)), its cos rounded to f32, times fl32(factor), rounded -------------------- */
 
 static void f32_angles(const void *arg)
 {
@@ -175,7 +175,7 @@ static void f32_angles(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-/* ---- the same bits ------------------------------------------------------------------------------------------------------- */
+/* ---- the same bits ----------------------------------------------------------------------------------------------- */
 
 static void same_rows(const roperot_config *a, const roperot_config *b, const int64_t *p, size_t count, const char *what)
 {

@@ -11,7 +11,7 @@
 #include "oracle.h"
 #include "subject.h"
 
-/* ---- a valid call that each case spoils in one place ------------------------------------------------------------------- */
+/* ---- a valid call that each case spoils in one place ------------------------------------------------------------- */
 
 enum { BATCH = 2, TOKENS = 3, DIM = 16, TENSORS = 2 };
 
@@ -91,7 +91,7 @@ static void two_axes(roperot_config *c)
     c->pairs = DIM / 2;
 }
 
-/* ---- the cases: X(name, change, status, argument, value) ------------------------------------------------------------------ */
+/* ---- the cases: X(name, change, status, argument, value) --------------------------------------------------------- */
 
 #define NULLS_AND_STRUCTS(X)                                                                                           \
     X(plan_null, f->plan_arg = NULL, ARGUMENT, "plan", "NULL")                                                         \
@@ -232,7 +232,7 @@ static void is_refused(const void *arg)
     roperot_plan_destroy(f.freed);
 }
 
-/* ---- one bad id among many ---------------------------------------------------------------------------------------------------- */
+/* ---- one bad id among many --------------------------------------------------------------------------------------- */
 
 enum { MANY = 4096 };
 
@@ -259,7 +259,7 @@ static void one_of_4096(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-/* ---- structs of another age ------------------------------------------------------------------------------------------------------ */
+/* ---- structs of another age -------------------------------------------------------------------------------------- */
 
 static void sizes(const void *arg)
 {
@@ -289,7 +289,7 @@ static void sizes(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-/* ---- cos_sin ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- cos_sin ----------------------------------------------------------------------------------------------------- */
 
 typedef struct bad_table {
     const char *name, *argument, *value;

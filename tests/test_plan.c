@@ -9,7 +9,7 @@
 #include "expect.h"
 #include "harness.h"
 
-/* ---- bad configs: one change each ------------------------------------------------------------------------------------ */
+/* ---- bad configs: one change each -------------------------------------------------------------------------------- */
 
 static const double nan_frequency[4] = { 1, 0.5, NAN, 0.1 }, large_frequency[4] = { 1, 65537.0, 0.25, 0.1 };
 static const double good_frequency[4] = { 1, 0.5, 0.25, 0 };
@@ -141,7 +141,7 @@ static void null_pointers(const void *arg)
     roperot_plan_destroy(NULL);
 }
 
-/* ---- structs of another age ----------------------------------------------------------------------------------------- */
+/* ---- structs of another age -------------------------------------------------------------------------------------- */
 
 typedef struct future_config {
     roperot_config known;
@@ -173,7 +173,7 @@ static void sizes(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-/* ---- what create resolves --------------------------------------------------------------------------------------------- */
+/* ---- what create resolves ---------------------------------------------------------------------------------------- */
 
 static roperot_plan_info described(const roperot_plan *plan)
 {
@@ -280,7 +280,7 @@ static void geometries(const void *arg)
     }
 }
 
-/* ---- statuses and ISAs -------------------------------------------------------------------------------------------------- */
+/* ---- statuses and ISAs ------------------------------------------------------------------------------------------- */
 
 static void names(const void *arg)
 {
