@@ -42,7 +42,7 @@ typedef struct sincos_side {
     double angle[ANGLES], sines[ANGLES], cosines[ANGLES];
 } sincos_side;
 
-/* ---- the two sides ---------------------------------------------------------------------------------------------------- */
+/* ---- the two sides ---------------------------------------------------------------------------------------------- */
 
 static void run_build(void *self, int64_t calls)
 {
@@ -67,7 +67,7 @@ static void set_angles(sincos_side *side)
     for (int i = 0; i < ANGLES; ++i) side->angle[i] = -3.1 + 6.2 * i / ANGLES;
 }
 
-/* ---- pages: kept by the allocator, or fresh from the system -------------------------------------------------------------- */
+/* ---- pages: kept by the allocator, or fresh from the system ----------------------------------------------------- */
 
 #ifdef __GLIBC__
 static void keep_freed_pages(void)
@@ -112,7 +112,7 @@ static double fresh_build(build_side *side)
     return bench_median(ns, FRESH_BUILDS);
 }
 
-/* ---- build/full/<isa> ------------------------------------------------------------------------------------------------- */
+/* ---- build/full/<isa> ------------------------------------------------------------------------------------------- */
 
 static void measure_build(shim_state *state, const build_case *c, build_side *build, sincos_side *sincos)
 {
@@ -161,7 +161,7 @@ static void register_build(int32_t isa)
     shim_register(c->name, run_build_case, c);
 }
 
-/* ---- startup/dlopen-plan ------------------------------------------------------------------------------------------------ */
+/* ---- startup/dlopen-plan ---------------------------------------------------------------------------------------- */
 
 /* The helper is beside this program, the library one level up, both as the build leaves them. */
 static int beside_program(char *path, size_t size, const char *relative)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The benchmarks cache/<kind>/<positions>/<warm|cold>: what each cos/sin cache costs when a batch of 16 sequences decodes,
- * at neighbouring positions (warm) or scattered over the context (cold); it must not know how a chunk is timed.
+ * The benchmarks cache/<kind>/<positions>/<warm|cold>: what each cos/sin cache costs when a batch of 16 sequences
+ * decodes, at neighbouring positions (warm) or scattered over the context (cold); it must not know how it is timed.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -3,8 +3,8 @@
 
 A change is new over old in speed: 1.05 is 5 % faster. Three or more repetitions on both sides give a bootstrap
 interval of the ratio of medians. Fewer: the interval follows from the spread and number of chunks inside each run
-(standard error of a median, 0.93 quartile distances / sqrt(n)) plus 1 % a side for what one process cannot see, such
-as where its pages happened to lie. Either way a difference counts when the 95 % interval leaves out 1.
+(standard error of a median, 0.93 quartile distances / sqrt(n)). Either way 1 % a side is added for what one process
+cannot see, such as where its pages happened to lie, and a difference counts when the 95 % interval leaves out 1.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import math
 from dataclasses import dataclass
 
 import numpy
-
 from results import RATIOS, Results, Row, natural
 
 RESAMPLES = 4000
-UNSEEN = 0.01  # relative, of a run without repetitions
+UNSEEN = 0.01  # relative
+BOTH_UNSEEN = math.hypot(UNSEEN, UNSEEN)
 MEDIAN_ERROR = 1.2533 / 1.349  # of quartile distance / sqrt(n), for a normal distribution
 
 
@@ -50,9 +50,7 @@ def bootstrap(old: list[float], new: list[float]) -> tuple[float, float]:
     """95 % interval of median(new) / median(old)."""
     random = numpy.random.default_rng(20261123)
     old_array, new_array = numpy.asarray(old), numpy.asarray(new)
-    medians = [
-        numpy.median(random.choice(a, size=(RESAMPLES, a.size)), axis=1) for a in (old_array, new_array)
-    ]
+    medians = [numpy.median(random.choice(a, size=(RESAMPLES, a.size)), axis=1) for a in (old_array, new_array)]
     low, high = numpy.percentile(medians[1] / medians[0], [2.5, 97.5])
     return float(low), float(high)
 
@@ -67,7 +65,8 @@ def relative_error(row: Row) -> float:
 def interval(old: Row, new: Row, metric: str) -> tuple[float, float]:
     """95 % interval of new over old in the metric itself."""
     if min(len(old.samples(metric)), len(new.samples(metric))) >= 3:
-        return bootstrap(old.samples(metric), new.samples(metric))
+        low, high = bootstrap(old.samples(metric), new.samples(metric))
+        return low * math.exp(-1.96 * BOTH_UNSEEN), high * math.exp(1.96 * BOTH_UNSEEN)
     ratio = new.value(metric) / old.value(metric)
     error = 1.96 * math.hypot(relative_error(old), relative_error(new))
     return ratio * math.exp(-error), ratio * math.exp(error)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The benchmarks growth/<dtype>/<pairing>/<isa>/<what>-<how many>: how time grows with tokens, heads and context length;
- * it must not know how a chunk is timed.
+ * The benchmarks growth/<dtype>/<pairing>/<isa>/<what>-<how many>: how time grows with tokens, heads and context
+ * length; it must not know how a chunk is timed.
  */
 #include <inttypes.h>
 #include <stdio.h>

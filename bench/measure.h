@@ -3,8 +3,8 @@
  *
  * The clock is the CPU time of this thread (CLOCK_THREAD_CPUTIME_ID, some 200 ns a reading), so that another process on
  * this CPU costs nothing but its traces in the caches; work that other threads share in is timed by CLOCK_MONOTONIC.
- * A chunk is as many calls as fit in 100 us (one call, if that takes longer): the readings vanish, and whatever slows the
- * machine meets every side alike.
+ * A chunk is as many calls as fit in 100 us (one call, if that takes longer): the readings vanish, and whatever slows
+ * the machine meets every side alike.
  */
 #ifndef BENCH_MEASURE_H
 #define BENCH_MEASURE_H

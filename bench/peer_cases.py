@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The shapes that roperot and its peers are compared at, their values, and the right answers; it must not know a peer."""
+"""The shapes at which roperot meets its peers, their values, and the right answers; it must not know a peer."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy
 BASE = 500000.0
 ROWS = 8192  # of the cos/sin tables of whoever takes tables
 DTYPES = {"f32": numpy.float32, "f16": numpy.float16, "bf16": ml_dtypes.bfloat16}
-# Absolute, for normal values of about 5 at most. 16 bits: tables in the tensor's dtype are somebody's right. f32: so are
-# f32 angles, whose error is 2.4e-4 at position 4096.
+# Absolute, for normal values of about 5 at most. 16 bits: tables in the tensor's dtype are somebody's right.
+# f32: so are f32 angles, whose error is 2.4e-4 at position 4096.
 TOLERANCE = {"f32": 3e-3, "f16": 2e-2, "bf16": 1.5e-1}
 
 
@@ -39,17 +39,25 @@ class Case:
         """q, and k if there is one: [tokens, heads, dim], fresh memory, the same values each time."""
         random = numpy.random.default_rng(20261123)
         counts = [self.heads, self.kv_heads] if self.kv_heads else [self.heads]
-        return [random.standard_normal((self.tokens, n, self.dim), dtype=numpy.float32).astype(DTYPES[self.dtype])
-                for n in counts]
+        return [
+            random.standard_normal((self.tokens, n, self.dim), dtype=numpy.float32).astype(DTYPES[self.dtype])
+            for n in counts
+        ]
 
 
 def cases(quick: bool) -> list[Case]:
-    shapes = {"decode": (1, 32, 8, 1000), "batch16": (16, 32, 8, 0), "prefill128": (128, 32, 0, 0),
-              "prefill4096": (4096, 32, 0, 0)}
-    return [Case(dtype, pairing, shape, tokens, heads, kv_heads, 128, position)
-            for dtype in (["f32"] if quick else DTYPES)
-            for pairing in ("half", "interleaved")
-            for shape, (tokens, heads, kv_heads, position) in shapes.items()]
+    shapes = {
+        "decode": (1, 32, 8, 1000),
+        "batch16": (16, 32, 8, 0),
+        "prefill128": (128, 32, 0, 0),
+        "prefill4096": (4096, 32, 0, 0),
+    }
+    return [
+        Case(dtype, pairing, shape, tokens, heads, kv_heads, 128, position)
+        for dtype in (["f32"] if quick else DTYPES)
+        for pairing in ("half", "interleaved")
+        for shape, (tokens, heads, kv_heads, position) in shapes.items()
+    ]
 
 
 @functools.lru_cache(maxsize=8)

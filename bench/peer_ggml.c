@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The benchmarks peer/ggml/<dtype>/<pairing>/<shape>, where ggml is installed; it must not know roperot.
  *
- * ggml_rope_ext_inplace in a graph that was built and planned once. ggml takes no cos/sin table: it computes them in every
- * call, by a chain of f32 products, which is why its answers are held to a wider tolerance.
+ * ggml_rope_ext_inplace in a graph that was built and planned once. ggml takes no cos/sin table: it computes them in
+ * every call, by a chain of f32 products, which is why its answers are held to a wider tolerance.
  */
 #include <ggml-cpu.h>
 #include <ggml.h>
@@ -33,7 +33,7 @@ typedef struct ggml_job {
     int64_t tensors;
 } ggml_job;
 
-/* ---- values --------------------------------------------------------------------------------------------------------- */
+/* ---- values ----------------------------------------------------------------------------------------------------- */
 
 static float value_at(int64_t i)
 {
@@ -75,7 +75,7 @@ static double error_of(const struct ggml_tensor *found, const ggml_case *c)
     return largest;
 }
 
-/* ---- one prepared graph ------------------------------------------------------------------------------------------------ */
+/* ---- one prepared graph ----------------------------------------------------------------------------------------- */
 
 static void add_tensor(ggml_job *job, const ggml_case *c, int dim, int heads, struct ggml_tensor *positions)
 {
@@ -122,7 +122,7 @@ static void refill(void *self)
     fill(self);
 }
 
-/* ---- measuring --------------------------------------------------------------------------------------------------------- */
+/* ---- measuring -------------------------------------------------------------------------------------------------- */
 
 static void measure(shim_state *state, const ggml_case *c, ggml_job *job, ggml_job *tiny)
 {
@@ -147,7 +147,8 @@ static void run_case(shim_state *state, const void *argument)
     ggml_case one = *c;
     ggml_job job, tiny = { 0 };
     one.tokens = 1;
-    const int ready = job_open(&job, c, DIM, c->heads, c->kv_heads) && job_open(&tiny, &one, TINY_DIM, 1, c->kv_heads != 0);
+    const int ready =
+        job_open(&job, c, DIM, c->heads, c->kv_heads) && job_open(&tiny, &one, TINY_DIM, 1, c->kv_heads != 0);
     if (ready) measure(state, c, &job, &tiny);
     else shim_skip(state, "ggml has no memory for this shape");
     job_close(&job);
@@ -170,8 +171,8 @@ void bench_register_ggml(void)
         *c = shapes[i % SHAPES];
         c->type = f16 ? GGML_TYPE_F16 : GGML_TYPE_F32;
         c->mode = interleaved ? GGML_ROPE_TYPE_NORMAL : GGML_ROPE_TYPE_NEOX;
-        snprintf(c->name, sizeof c->name, "peer/ggml/%s/%s/%s", f16 ? "f16" : "f32", interleaved ? "interleaved" : "half",
-                 c->shape);
+        snprintf(c->name, sizeof c->name, "peer/ggml/%s/%s/%s", f16 ? "f16" : "f32",
+                 interleaved ? "interleaved" : "half", c->shape);
         shim_register(c->name, run_case, c);
     }
 }

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy
-
 from peer_cases import BASE, DTYPES, Case, half_tables
 
 
@@ -41,6 +40,7 @@ class RoperotPython(Peer):
 
     def __init__(self) -> None:
         import roperot
+
         self.roperot = roperot
 
     def prepare(self, case: Case) -> Call:
@@ -89,6 +89,7 @@ class TorchPeer(Peer):
 
     def __init__(self) -> None:
         import torch
+
         torch.set_num_threads(1)
         torch.set_grad_enabled(False)
         self.torch = torch
@@ -96,13 +97,17 @@ class TorchPeer(Peer):
 
     def tensors(self, case: Case) -> list:
         """[1, tokens, heads, dim]"""
-        return [self.torch.from_numpy(x.astype(numpy.float32))[None].to(self.torch_dtypes[case.dtype])
-                for x in case.tensors()]
+        return [
+            self.torch.from_numpy(x.astype(numpy.float32))[None].to(self.torch_dtypes[case.dtype])
+            for x in case.tensors()
+        ]
 
     def rows(self, case: Case, dtype: Any = None) -> list:
         """cos and sin of the case's positions, [tokens, dim / 2]."""
-        return [self.torch.from_numpy(t[case.positions]).to(dtype or self.torch_dtypes[case.dtype])
-                for t in half_tables(case)]
+        return [
+            self.torch.from_numpy(t[case.positions]).to(dtype or self.torch_dtypes[case.dtype])
+            for t in half_tables(case)
+        ]
 
     @staticmethod
     def arrays(outputs: Any) -> list[numpy.ndarray]:
@@ -119,6 +124,7 @@ class TorchEager(TorchPeer):
         super().__init__()
         from transformers.models.gptj.modeling_gptj import apply_rotary_pos_emb as interleaved
         from transformers.models.llama.modeling_llama import apply_rotary_pos_emb as half
+
         self.half, self.interleaved = half, interleaved
 
     def function(self, case: Case) -> Callable:
@@ -179,6 +185,7 @@ class RotaryEmbeddingTorch(TorchPeer):
     def __init__(self) -> None:
         super().__init__()
         from rotary_embedding_torch import apply_rotary_emb
+
         self.apply = apply_rotary_emb
 
     def prepare(self, case: Case) -> Call:
@@ -192,15 +199,29 @@ class RotaryEmbeddingTorch(TorchPeer):
 def onnx_model(case: Case, domain: str, opset: int) -> bytes:
     """RotaryEmbedding for q, and for k, over [1, tokens, heads * dim]; caches and positions are inputs."""
     from onnx import TensorProto, helper
+
     kind = {"f32": TensorProto.FLOAT, "f16": TensorProto.FLOAT16}[case.dtype]
     heads = [case.heads, case.kv_heads] if case.kv_heads else [case.heads]
     tables = ["positions", "cos", "sin"] if domain else ["cos", "sin", "positions"]
-    nodes = [helper.make_node("RotaryEmbedding", [f"x{i}", *tables], [f"y{i}"], domain=domain,
-                              interleaved=int(case.pairing == "interleaved"), num_heads=n) for i, n in enumerate(heads)]
+    nodes = [
+        helper.make_node(
+            "RotaryEmbedding",
+            [f"x{i}", *tables],
+            [f"y{i}"],
+            domain=domain,
+            interleaved=int(case.pairing == "interleaved"),
+            num_heads=n,
+        )
+        for i, n in enumerate(heads)
+    ]
     inputs = [helper.make_tensor_value_info("positions", TensorProto.INT64, [1, case.tokens])]
     inputs += [helper.make_tensor_value_info(t, kind, [8192, case.dim // 2]) for t in ("cos", "sin")]
-    inputs += [helper.make_tensor_value_info(f"x{i}", kind, [1, case.tokens, n * case.dim]) for i, n in enumerate(heads)]
-    outputs = [helper.make_tensor_value_info(f"y{i}", kind, [1, case.tokens, n * case.dim]) for i, n in enumerate(heads)]
+    inputs += [
+        helper.make_tensor_value_info(f"x{i}", kind, [1, case.tokens, n * case.dim]) for i, n in enumerate(heads)
+    ]
+    outputs = [
+        helper.make_tensor_value_info(f"y{i}", kind, [1, case.tokens, n * case.dim]) for i, n in enumerate(heads)
+    ]
     opsets = [helper.make_opsetid("", opset)] + ([helper.make_opsetid(domain, 1)] if domain else [])
     model = helper.make_model(helper.make_graph(nodes, "rope", inputs, outputs), opset_imports=opsets, ir_version=10)
     return model.SerializeToString()
@@ -224,22 +245,28 @@ class OnnxRuntime(Peer):
 
     def __init__(self) -> None:
         import onnxruntime
+
         self.ort = onnxruntime
 
     def prepare(self, case: Case) -> Call:
         options = self.ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        session = self.ort.InferenceSession(onnx_model(case, self.domain, self.opset), options,
-                                            providers=["CPUExecutionProvider"])
+        session = self.ort.InferenceSession(
+            onnx_model(case, self.domain, self.opset), options, providers=["CPUExecutionProvider"]
+        )
         binding = session.io_binding()
         values = {name: self.ort.OrtValue.ortvalue_from_numpy(x) for name, x in onnx_inputs(case).items()}
         for name, value in values.items():
             binding.bind_ortvalue_input(name, value)
-        outputs = [self.ort.OrtValue.ortvalue_from_numpy(numpy.zeros_like(x.reshape(1, case.tokens, -1)))
-                   for x in case.tensors()]
+        outputs = [
+            self.ort.OrtValue.ortvalue_from_numpy(numpy.zeros_like(x.reshape(1, case.tokens, -1)))
+            for x in case.tensors()
+        ]
         for i, value in enumerate(outputs):
             binding.bind_ortvalue_output(f"y{i}", value)
-        return Call(lambda: session.run_with_iobinding(binding), lambda _: unflatten(case, [v.numpy() for v in outputs]))
+        return Call(
+            lambda: session.run_with_iobinding(binding), lambda _: unflatten(case, [v.numpy() for v in outputs])
+        )
 
 
 class OnnxRuntimeContrib(OnnxRuntime):
@@ -259,16 +286,20 @@ class OpenVino(Peer):
 
     def __init__(self) -> None:
         import openvino
+
         self.ov = openvino
 
     def prepare(self, case: Case) -> Call:
         core = self.ov.Core()
         model = core.read_model(onnx_model(case, "com.microsoft", 17))
-        compiled = core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1,
-                                                     "INFERENCE_PRECISION_HINT": "f32"})
+        compiled = core.compile_model(
+            model, "CPU", {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+        )
         request = compiled.create_infer_request()
-        kept = {name: self.ov.Tensor(numpy.ascontiguousarray(x), shared_memory=True)
-                for name, x in onnx_inputs(case).items()}
+        kept = {
+            name: self.ov.Tensor(numpy.ascontiguousarray(x), shared_memory=True)
+            for name, x in onnx_inputs(case).items()
+        }
         for name, tensor in kept.items():
             request.set_tensor(name, tensor)
 
@@ -288,6 +319,7 @@ class Jax(Peer):
 
     def __init__(self) -> None:
         import jax
+
         self.jax = jax
 
     def prepare(self, case: Case) -> Call:
@@ -306,8 +338,9 @@ class Jax(Peer):
         function = self.jax.jit(lambda tensors, cos, sin: [turn(x, cos, sin) for x in tensors])
         tensors = [np.asarray(x) for x in case.tensors()]
         cos, sin = (np.asarray(t[case.positions][:, None, :]) for t in half_tables(case))
-        return Call(lambda: self.jax.block_until_ready(function(tensors, cos, sin)),
-                    lambda ys: [numpy.asarray(y) for y in ys])
+        return Call(
+            lambda: self.jax.block_until_ready(function(tensors, cos, sin)), lambda ys: [numpy.asarray(y) for y in ys]
+        )
 
 
 class Mlx(Peer):
@@ -318,6 +351,7 @@ class Mlx(Peer):
 
     def __init__(self) -> None:
         import mlx.core as mx
+
         mx.set_default_device(mx.cpu)
         self.mx = mx
 
@@ -328,16 +362,31 @@ class Mlx(Peer):
         mx.eval(tensors)
 
         def run() -> list:
-            ys = [mx.fast.rope(x, case.dim, traditional=case.pairing == "interleaved", base=BASE, scale=1.0,
-                               offset=case.position) for x in tensors]
+            ys = [
+                mx.fast.rope(
+                    x, case.dim, traditional=case.pairing == "interleaved", base=BASE, scale=1.0, offset=case.position
+                )
+                for x in tensors
+            ]
             mx.eval(ys)
             return ys
 
         return Call(run, lambda ys: [numpy.array(y.astype(mx.float32))[0].transpose(1, 0, 2) for y in ys])
 
 
-KINDS = (RoperotPython, Numpy, TorchEager, TorchCompile, TorchComplex, RotaryEmbeddingTorch, OnnxRuntimeContrib,
-         OnnxRuntimeStandard, OpenVino, Jax, Mlx)
+KINDS = (
+    RoperotPython,
+    Numpy,
+    TorchEager,
+    TorchCompile,
+    TorchComplex,
+    RotaryEmbeddingTorch,
+    OnnxRuntimeContrib,
+    OnnxRuntimeStandard,
+    OpenVino,
+    Jax,
+    Mlx,
+)
 
 
 def open_peer(name: str) -> Peer:

@@ -2,8 +2,8 @@
 """Checks and times one peer, in this process; it must not know how the peer is called.
 
 Prints one JSON line per case. The clock is the CPU time of this process, all threads together: it is pinned to one CPU,
-so that is what the peer would take alone, and other processes on that CPU do not count against it. `overhead_ns` is what the same
-path takes on a tensor that is too small to matter (one token, one head, dim 16).
+so that is what the peer would take alone, and other processes on that CPU do not count against it. `overhead_ns` is
+what the same path takes on a tensor that is too small to matter (one token, one head, dim 16).
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import sys
 import time
 
 import numpy
-
 import peer_kinds
 from peer_cases import TOLERANCE, Case, cases, oracle
 
@@ -48,10 +47,10 @@ def largest_error(case: Case, found: tuple) -> float:
     wanted = oracle(case)
     if len(found) != len(wanted):
         raise ValueError(f"{len(found)} outputs, {len(wanted)} expected")
-    for a, b in zip(found, wanted):
+    for a, b in zip(found, wanted, strict=False):
         if a.shape != b.shape:
             raise ValueError(f"output {a.shape}, expected {b.shape}")
-    return max(float(numpy.max(numpy.abs(a.astype(numpy.float64) - b))) for a, b in zip(found, wanted))
+    return max(float(numpy.max(numpy.abs(a.astype(numpy.float64) - b))) for a, b in zip(found, wanted, strict=False))
 
 
 def measure(peer, case: Case, rounds: int) -> dict:

@@ -19,11 +19,26 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ONE_THREAD = {
-    "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1", "TOKENIZERS_PARALLELISM": "false",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TORCHINDUCTOR_COMPILE_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "TOKENIZERS_PARALLELISM": "false",
 }
-PEERS = ("roperot-python", "numpy", "torch-eager", "torch-compile", "torch-complex", "rotary-embedding-torch",
-         "onnxruntime-contrib", "onnxruntime-std23", "openvino", "jax", "mlx")
+PEERS = (
+    "roperot-python",
+    "numpy",
+    "torch-eager",
+    "torch-compile",
+    "torch-complex",
+    "rotary-embedding-torch",
+    "onnxruntime-contrib",
+    "onnxruntime-std23",
+    "openvino",
+    "jax",
+    "mlx",
+)
 OWN = "roperot-c"
 
 
@@ -43,8 +58,20 @@ def pinned(cpu: int, *command: str) -> list[str]:
 
 def entry(name: str, ns: float, **more: object) -> dict:
     """One row as Google Benchmark would write it."""
-    return {"name": name, "run_name": name, "run_type": "iteration", "repetitions": 1, "repetition_index": 0,
-            "threads": 1, "iterations": 1, "real_time": ns, "cpu_time": ns, "time_unit": "ns", "ns": ns, **more}
+    return {
+        "name": name,
+        "run_name": name,
+        "run_type": "iteration",
+        "repetitions": 1,
+        "repetition_index": 0,
+        "threads": 1,
+        "iterations": 1,
+        "real_time": ns,
+        "cpu_time": ns,
+        "time_unit": "ns",
+        "ns": ns,
+        **more,
+    }
 
 
 def failed(name: str, why: str) -> dict:
@@ -57,10 +84,19 @@ def own_rows(arguments: argparse.Namespace) -> dict[str, float]:
     program = arguments.build / "bench" / "roperot-bench"
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
         chosen = rf"^rotate/({dtypes})/.*/(decode|batch16|prefill128|prefill4096)$"
-        subprocess.run(pinned(arguments.cpu, str(program), f"--benchmark_filter={chosen}", f"--benchmark_out={out.name}",
-                              "--benchmark_out_format=json"), check=True, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)
-        document = json.load(open(out.name, encoding="utf-8"))
+        subprocess.run(
+            pinned(
+                arguments.cpu,
+                str(program),
+                f"--benchmark_filter={chosen}",
+                f"--benchmark_out={out.name}",
+                "--benchmark_out_format=json",
+            ),
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        document = json.loads(Path(out.name).read_text())
     found = {}
     for row in document["benchmarks"]:
         _, dtype, pairing, isa, shape = row["name"].split("/")
@@ -71,8 +107,12 @@ def own_rows(arguments: argparse.Namespace) -> dict[str, float]:
 
 def peer_rows(name: str, arguments: argparse.Namespace) -> list[dict]:
     """Rows of one peer, or one row that says why there are none."""
-    environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT / "python"),
-                   "ROPEROT_LIBRARY": str(arguments.build.resolve() / "libroperot.so")}
+    environment = {
+        **os.environ,
+        **ONE_THREAD,
+        "PYTHONPATH": str(ROOT / "python"),
+        "ROPEROT_LIBRARY": str(arguments.build.resolve() / "libroperot.so"),
+    }
     command = pinned(arguments.cpu, sys.executable, str(ROOT / "bench" / "peer_worker.py"), name)
     if arguments.quick:
         command.append("--quick")
@@ -83,7 +123,9 @@ def peer_rows(name: str, arguments: argparse.Namespace) -> list[dict]:
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     rows = [failed(r["name"], r["error"]) if "error" in r else entry(**r) for r in lines]
     if done.returncode != 0:
-        rows.append(failed(f"peer/{name}/f32/half/decode", f"the peer's process ended with {done.returncode}: {last[0]}"))
+        rows.append(
+            failed(f"peer/{name}/f32/half/decode", f"the peer's process ended with {done.returncode}: {last[0]}")
+        )
     return rows
 
 

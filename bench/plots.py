@@ -10,11 +10,10 @@ from pathlib import Path
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402 (the backend comes first)
-from matplotlib.figure import Figure  # noqa: E402
-
-from results import Results  # noqa: E402
-from tables import kinds  # noqa: E402
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from results import Results
+from tables import kinds
 
 TOKEN_BYTES = {"f32": 40 * 128 * 4, "f16": 40 * 128 * 2, "bf16": 40 * 128 * 2}  # of growth/.../tokens-1
 KIB = 1024
@@ -46,10 +45,10 @@ def by_size(found: Results) -> Figure | None:
         rows = found.matching(rf"growth/{dtype}/half/.*/tokens-\d+")
         points = [(last_number(r.name) * token_bytes, r.value("GB/s")) for r in rows]
         if points:
-            axes.plot(*zip(*sorted(points)), marker="o", label=f"roperot {dtype} half")
+            axes.plot(*zip(*sorted(points), strict=False), marker="o", label=f"roperot {dtype} half")
     drawn = bool(axes.lines)
     for label, points in reference_lines(found).items():
-        axes.plot(*zip(*sorted(points)), linestyle="--", linewidth=1, label=label)
+        axes.plot(*zip(*sorted(points), strict=False), linestyle="--", linewidth=1, label=label)
     axes.set(xscale="log", yscale="log", xlabel="bytes of the tensors", ylabel="GB/s, read + written")
     axes.legend(fontsize=8, ncols=2)
     return figure if drawn else None
@@ -73,7 +72,9 @@ def heat_map(found: Results) -> Figure | None:
     if not shapes or not lines:
         return None
     values = [[found.value(f"rotate/{'/'.join(k)}/{s}", "sweep_ratio") or float("nan") for s in shapes] for k in lines]
-    figure, axes = new_figure("Share of the in-place sweep's speed", found, 2.5 + 0.75 * len(shapes), 1.8 + 0.3 * len(lines))
+    figure, axes = new_figure(
+        "Share of the in-place sweep's speed", found, 2.5 + 0.75 * len(shapes), 1.8 + 0.3 * len(lines)
+    )
     axes.grid(False)
     image = axes.imshow(values, vmin=0.0, vmax=1.0, cmap="viridis", aspect="auto")
     axes.set_xticks(range(len(shapes)), shapes, rotation=45, ha="right", fontsize=8)
@@ -81,7 +82,15 @@ def heat_map(found: Results) -> Figure | None:
     for y, line in enumerate(values):
         for x, value in enumerate(line):
             if value == value:
-                axes.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=7, color="white" if value < 0.6 else "black")
+                axes.text(
+                    x,
+                    y,
+                    f"{value:.2f}",
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color="white" if value < 0.6 else "black",
+                )
     figure.colorbar(image, shrink=0.8)
     return figure
 
@@ -93,12 +102,12 @@ def growth(found: Results) -> Figure | None:
         return None
     figure, panels = plt.subplots(1, len(labels), figsize=(4 * len(labels), 4), layout="constrained", squeeze=False)
     figure.suptitle(f"How time grows\n{found.cpu}, {found.commit}", fontsize=10)
-    for axes, (what, label) in zip(panels[0], labels.items()):
+    for axes, (what, label) in zip(panels[0], labels.items(), strict=False):
         for dtype in TOKEN_BYTES:
             rows = found.matching(rf"growth/{dtype}/half/.*/{what}-\d+")
             points = sorted((last_number(r.name), r.value("ns")) for r in rows)
             if points:
-                axes.plot(*zip(*points), marker="o", label=dtype)
+                axes.plot(*zip(*points, strict=False), marker="o", label=dtype)
         axes.set(xscale="log", yscale="log", xlabel=label, ylabel="ns per call")
         axes.grid(True, alpha=0.3)
         axes.legend(fontsize=8)
@@ -109,8 +118,10 @@ def growth(found: Results) -> Figure | None:
 
 def caches(found: Results) -> Figure | None:
     figure, axes = new_figure("Decoding 16 sequences: what the cos/sin cache costs per token", found)
-    names = sorted({"/".join(r.name.split("/")[1:3]) for r in found.matching("cache/.*")},
-                   key=lambda n: (["4k", "128k", "1m"].index(n.split("/")[1]), n))
+    names = sorted(
+        {"/".join(r.name.split("/")[1:3]) for r in found.matching("cache/.*")},
+        key=lambda n: (["4k", "128k", "1m"].index(n.split("/")[1]), n),
+    )
     for offset, mood in ((-0.2, "warm"), (0.2, "cold")):
         values = [found.value(f"cache/{n}/{mood}", "ns_per_token") or 0.0 for n in names]
         axes.bar([i + offset for i in range(len(names))], values, width=0.4, label=f"positions {mood}")
@@ -124,8 +135,11 @@ def peers(found: Results) -> Figure | None:
     rows = found.matching(r"peer/.*/f32/half/decode")
     points = sorted(((r.name.split("/")[1], r.value("ns")) for r in rows), key=lambda p: p[1])
     figure, axes = new_figure("One decoded token, f32 half-split, 1 thread", found, height=1.2 + 0.35 * len(points))
-    bars = axes.barh([who for who, _ in points], [ns for _, ns in points],
-                     color=["tab:orange" if who.startswith("roperot") else "tab:blue" for who, _ in points])
+    bars = axes.barh(
+        [who for who, _ in points],
+        [ns for _, ns in points],
+        color=["tab:orange" if who.startswith("roperot") else "tab:blue" for who, _ in points],
+    )
     axes.bar_label(bars, fmt="%.0f", padding=3, fontsize=8)
     axes.set(xscale="log", xlabel="ns")
     axes.invert_yaxis()
@@ -133,7 +147,12 @@ def peers(found: Results) -> Figure | None:
 
 
 PLOTS: dict[str, Callable[[Results], Figure | None]] = {
-    "speed": by_size, "decode": decode_bars, "share": heat_map, "growth": growth, "caches": caches, "peers": peers,
+    "speed": by_size,
+    "decode": decode_bars,
+    "share": heat_map,
+    "growth": growth,
+    "caches": caches,
+    "peers": peers,
 }
 
 
@@ -156,4 +175,3 @@ def save(found: Results, stem: Path) -> list[Path]:
         paths.append(path)
     plt.close("all")
     return paths
-

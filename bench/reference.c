@@ -40,7 +40,7 @@ static struct {
     volatile float sum; /* what read adds up must be wanted by somebody */
 } prepared;
 
-/* ---- one call, or one thread's half of it ----------------------------------------------------------------------------- */
+/* ---- one call, or one thread's half of it ----------------------------------------------------------------------- */
 
 static void run_loop(const reference_case *c, size_t offset, size_t bytes)
 {
@@ -73,7 +73,7 @@ static void run_calls(void *self, int64_t calls)
         for (int64_t i = 0; i < calls; ++i) run_loop(c, 0, c->bytes);
 }
 
-/* ---- preparing and measuring ------------------------------------------------------------------------------------------ */
+/* ---- preparing and measuring ------------------------------------------------------------------------------------ */
 
 static void release(void)
 {

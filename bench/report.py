@@ -16,9 +16,8 @@ import re
 import sys
 from pathlib import Path
 
-import markdown
-
 import compare
+import markdown
 import plots
 import results
 import tables
@@ -26,8 +25,10 @@ from results import RATIOS, Results, natural
 
 NOISY = 0.15  # quartile distance over median
 STYLE = """body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums } th, td { padding: .15rem .6rem; text-align: right }
-th { border-bottom: 2px solid #888 } tr:nth-child(even) { background: #8881 } td:first-child, th:first-child { text-align: left }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+th, td { padding: .15rem .6rem; text-align: right }
+th { border-bottom: 2px solid #888 } tr:nth-child(even) { background: #8881 }
+td:first-child, th:first-child { text-align: left }
 img { max-width: 100% } code { background: #8882; padding: 0 .2rem }"""
 
 
@@ -35,9 +36,15 @@ def command_line(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="+", type=Path, metavar="a.json")
     parser.add_argument("--compare", action="store_true", help="compare the second file with the first")
-    parser.add_argument("--gate", type=float, metavar="FLOOR", help="with --compare: exit 1 below this share, for example 0.85")
-    parser.add_argument("--noise", type=float, default=NOISY, help="flag results with a larger spread (default %(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("report"), help="<out>.md and <out>.html (default %(default)s)")
+    parser.add_argument(
+        "--gate", type=float, metavar="FLOOR", help="with --compare: exit 1 below this share, for example 0.85"
+    )
+    parser.add_argument(
+        "--noise", type=float, default=NOISY, help="flag results with a larger spread (default %(default)s)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("report"), help="<out>.md and <out>.html (default %(default)s)"
+    )
     chosen = parser.parse_args(arguments)
     if chosen.gate is not None and not chosen.compare:
         parser.error("--gate needs --compare")
@@ -49,10 +56,21 @@ def command_line(arguments: list[str] | None = None) -> argparse.Namespace:
 def machines(files: list[Results]) -> str:
     body = []
     for i, f in enumerate(files, 1):
-        caches = " ".join(f"L{c['level']}{c['type'][0].lower() if c['level'] == 1 else ''} {c['size'] >> 10} KiB"
-                          for c in f.context.get("caches", []) if c["type"] != "Instruction")
-        body.append([f"{i}. {f.label}", f.context.get("isa", "?"), caches, f.context.get("date", "?")[:16], f.commit,
-                     f.context.get("roperot", "?")])
+        caches = " ".join(
+            f"L{c['level']}{c['type'][0].lower() if c['level'] == 1 else ''} {c['size'] >> 10} KiB"
+            for c in f.context.get("caches", [])
+            if c["type"] != "Instruction"
+        )
+        body.append(
+            [
+                f"{i}. {f.label}",
+                f.context.get("isa", "?"),
+                caches,
+                f.context.get("date", "?")[:16],
+                f.commit,
+                f.context.get("roperot", "?"),
+            ]
+        )
     return tables.grid(["machine", "best ISA", "caches", "date", "commit", "library"], body, markdown=True)
 
 
@@ -76,18 +94,26 @@ def side_by_side(files: list[Results], noise: float) -> str:
 
 
 def noisy(files: list[Results], noise: float) -> str:
-    lines = [f"- {f.label}: `{row.name}` spreads by {row.noise:.0%}" for f in files for row in f.rows.values()
-             if not row.error and row.noise > noise]
+    lines = [
+        f"- {f.label}: `{row.name}` spreads by {row.noise:.0%}"
+        for f in files
+        for row in f.rows.values()
+        if not row.error and row.noise > noise
+    ]
     return "\n".join(lines) or f"No result spreads by more than {noise:.0%}."
 
 
 def skipped(files: list[Results]) -> str:
-    return "\n".join(f"- {f.label}: `{r.name}`: {r.error}" for f in files for r in f.rows.values() if r.error) or "None."
+    return (
+        "\n".join(f"- {f.label}: `{r.name}`: {r.error}" for f in files for r in f.rows.values() if r.error) or "None."
+    )
 
 
 def comparison(changes: list[compare.Change]) -> str:
-    body = [[c.name, c.metric, f"{c.old:.3g}", f"{c.new:.3g}", f"{c.speed:.3f}", f"{c.low:.3f} .. {c.high:.3f}", c.verdict]
-            for c in changes]
+    body = [
+        [c.name, c.metric, f"{c.old:.3g}", f"{c.new:.3g}", f"{c.speed:.3f}", f"{c.low:.3f} .. {c.high:.3f}", c.verdict]
+        for c in changes
+    ]
     return tables.grid(["benchmark", "metric", "old", "new", "speed", "95 % interval", "verdict"], body, markdown=True)
 
 
@@ -101,11 +127,20 @@ def save_pictures(file: Results, stem: Path) -> str:
     return "\n\n".join(f"![{path.stem}]({path.name})" for path in plots.save(file, stem))
 
 
-def sections(files: list[Results], changes: list[compare.Change] | None, noise: float, out: Path) -> list[tuple[str, str]]:
+def sections(
+    files: list[Results], changes: list[compare.Change] | None, noise: float, out: Path
+) -> list[tuple[str, str]]:
     found = [("Machines", machines(files))]
     if changes is not None:
-        found.append(("Comparison", "speed: new over old; ratios where both have one, else times.\n\n" + comparison(changes)))
-    found.append(("Rotations", "time, GB/s read + written, share of the reference loop's speed.\n\n" + side_by_side(files, noise)))
+        found.append(
+            ("Comparison", "speed: new over old; ratios where both have one, else times.\n\n" + comparison(changes))
+        )
+    found.append(
+        (
+            "Rotations",
+            "time, GB/s read + written, share of the reference loop's speed.\n\n" + side_by_side(files, noise),
+        )
+    )
     for i, f in enumerate(files, 1):
         if f.matching("cache/.*"):
             found.append((f"Caches: {f.label}", tables.caches(f, markdown=True)))
@@ -128,8 +163,10 @@ def as_html(text: str, folder: Path) -> str:
         return f'src="data:image/png;base64,{base64.b64encode((folder / match[1]).read_bytes()).decode()}"'
 
     body = re.sub(r'src="([^"]+\.png)"', embed, markdown.markdown(text, extensions=["tables"]))
-    return (f"<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>roperot benchmarks</title>\n"
-            f"<style>{STYLE}</style>\n<body>\n{body}\n</body></html>\n")
+    return (
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>roperot benchmarks</title>\n'
+        f"<style>{STYLE}</style>\n<body>\n{body}\n</body></html>\n"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -143,8 +180,8 @@ def main(arguments: list[str] | None = None) -> int:
         path.write_text(content)
         print(path)
     if changes is not None:
-        print(f"{sum(c.verdict == 'faster' for c in changes)} faster, {sum(c.verdict == 'slower' for c in changes)} slower, "
-              f"{sum(c.verdict == 'same' for c in changes)} the same")
+        verdicts = [c.verdict for c in changes]
+        print(", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("faster", "slower", "same")))
     failed = gate_failures(changes, chosen.gate) if chosen.gate is not None else []
     for c in failed:
         print(f"report.py: {c.name}: {c.metric} fell from {c.old:.3f} to {c.new:.3f}", file=sys.stderr)

@@ -11,8 +11,14 @@ from pathlib import Path
 
 TO_NS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 NOT_COUNTERS = {
-    "family_index", "per_family_instance_index", "repetitions", "repetition_index", "threads", "iterations",
-    "real_time", "cpu_time",
+    "family_index",
+    "per_family_instance_index",
+    "repetitions",
+    "repetition_index",
+    "threads",
+    "iterations",
+    "real_time",
+    "cpu_time",
 }
 RATIOS = ("sweep_ratio", "copy_ratio")  # shares of a loop's speed: higher is better, and the machine's mood cancels
 
@@ -83,8 +89,11 @@ class Results:
 
 
 def counters_of(entry: dict) -> dict[str, float]:
-    counters = {k: float(v) for k, v in entry.items() if isinstance(v, (int, float)) and k not in NOT_COUNTERS
-                and not isinstance(v, bool)}
+    counters = {
+        k: float(v)
+        for k, v in entry.items()
+        if isinstance(v, (int, float)) and k not in NOT_COUNTERS and not isinstance(v, bool)
+    }
     counters.setdefault("ns", entry["real_time"] * TO_NS[entry.get("time_unit", "ns")])
     return counters
 

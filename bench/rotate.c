@@ -66,7 +66,7 @@ typedef struct rotate_case {
     bench_choice choice;
 } rotate_case;
 
-/* What one case has prepared. Google Benchmark calls a case several times in a row, so it is kept until the next one. */
+/* What one case has prepared: kept until the next one, because Google Benchmark calls a case several times in a row. */
 static struct {
     const rotate_case *owner;
     bench_rotation rotation, other; /* other: the same tensors through a FULL plan */
@@ -75,7 +75,7 @@ static struct {
     roperot_options part[2];
 } prepared;
 
-/* ---- the sides: the rotation is bench_rotation_run ------------------------------------------------------------------ */
+/* ---- the sides: the rotation is bench_rotation_run -------------------------------------------------------------- */
 
 static float one(void)
 {
@@ -142,7 +142,7 @@ static void run_twin_duo(void *self, int64_t calls)
     bench_duo_run(prepared.duo, twin_part, self, calls);
 }
 
-/* ---- preparing ------------------------------------------------------------------------------------------------------ */
+/* ---- preparing -------------------------------------------------------------------------------------------------- */
 
 static void release(void)
 {
@@ -196,7 +196,7 @@ static const char *prepare(const rotate_case *c)
     return why;
 }
 
-/* ---- measuring ------------------------------------------------------------------------------------------------------ */
+/* ---- measuring -------------------------------------------------------------------------------------------------- */
 
 static double bytes_moved(void)
 {
@@ -276,7 +276,7 @@ static void run_case(shim_state *state, const void *argument)
     if (why != NULL) shim_skip(state, why);
 }
 
-/* ---- registering ---------------------------------------------------------------------------------------------------- */
+/* ---- registering ------------------------------------------------------------------------------------------------ */
 
 static void register_case(const rotate_shape *what, int32_t dtype, int32_t pairing, int32_t isa)
 {

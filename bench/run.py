@@ -21,7 +21,7 @@ import tables
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK_SHAPES = "decode|batch16|prefill128|prefill4096"
-# --quick: the main shapes in the two best ISAs, one line of reference loops, growth with tokens, the caches' small sizes
+# --quick: the main shapes in the two best ISAs, one ISA's reference loops, growth with tokens, the caches' small sizes
 QUICK = (
     rf"^rotate/.*/({{isas}})/({QUICK_SHAPES}|front|decode-out)$|^naive/f32/half|^growth/f32/half/.*/tokens-"
     r"|^reference/(sweep|copy-stream)/{best}/.*/1t$|^reference/memcpy/.*/1t$|^cache/.*/(4k|128k)/|^startup/"
@@ -32,10 +32,15 @@ FULL = r"^(rotate|naive|growth|cache|build|startup)/|^reference/.*/({isas}|libc)
 def command_line() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.sh", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="the main shapes only, under a minute")
-    parser.add_argument("--peers", action="store_true",
-                        help="measure other implementations too; exit 1 if one is faster at a shape that both have")
+    parser.add_argument(
+        "--peers",
+        action="store_true",
+        help="measure other implementations too; exit 1 if one is faster at a shape that both have",
+    )
     parser.add_argument("--filter", help="a regular expression of benchmark names instead of the usual choice")
-    parser.add_argument("--repetitions", type=int, default=1, help="of each benchmark; 3 or more give report.py intervals")
+    parser.add_argument(
+        "--repetitions", type=int, default=1, help="of each benchmark; 3 or more give report.py intervals"
+    )
     parser.add_argument("--cpu", type=int, help="the CPU to run on (default: the scheduler's choice)")
     parser.add_argument("--out", type=Path, help="the JSON file (default: bench/results/<cpu>-<date>.json)")
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="the build directory")
@@ -62,13 +67,17 @@ def slug(name: str) -> str:
 
 def commit() -> str:
     name = text_of("git", "rev-parse", "--short", "HEAD") or "unknown"
-    dirty = text_of("git", "status", "--porcelain", "--", "src", "simd", "include", "bench/*.c", "bench/*.h", "meson.build")
+    dirty = text_of(
+        "git", "status", "--porcelain", "--", "src", "simd", "include", "bench/*.c", "bench/*.h", "meson.build"
+    )
     return name + ("+changes" if dirty else "")
 
 
 def usable_isas(program: Path) -> list[str]:
     """Best first, as the rotate group lists them; those that this CPU cannot run are only reported as such."""
-    names = text_of(str(program), "--benchmark_list_tests", "--benchmark_filter=^rotate/f32/half/.*/decode$").splitlines()
+    names = text_of(
+        str(program), "--benchmark_list_tests", "--benchmark_filter=^rotate/f32/half/.*/decode$"
+    ).splitlines()
     return [name.split("/")[3] for name in names]
 
 
@@ -115,13 +124,19 @@ def run(program: Path, arguments: argparse.Namespace, chosen: str, out: Path) ->
         raise SystemExit(f"bench.sh: error: no benchmark matches {chosen}")
     context = f"commit={commit()},python={platform.python_version()},pinned_to={arguments.cpu}"
     command = [
-        str(program), f"--benchmark_filter={chosen}", f"--benchmark_out={out}", "--benchmark_out_format=json",
-        f"--benchmark_repetitions={arguments.repetitions}", f"--benchmark_context={context}",
+        str(program),
+        f"--benchmark_filter={chosen}",
+        f"--benchmark_out={out}",
+        "--benchmark_out_format=json",
+        f"--benchmark_repetitions={arguments.repetitions}",
+        f"--benchmark_context={context}",
     ]
     if arguments.quick:
         command.append("--benchmark_min_time=0.02")
     progress = Progress(len(listed) * arguments.repetitions)
-    pipe = subprocess.Popen(pinned(arguments.cpu, command), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    pipe = subprocess.Popen(
+        pinned(arguments.cpu, command), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
     for line in pipe.stdout:
         name = line.split(" ", 1)[0].strip()
         if "/" in name and not re.search(r"_(mean|median|stddev|cv)$", name):

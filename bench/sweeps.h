@@ -12,7 +12,7 @@ typedef struct bench_sweeps {
     void (*sweep)(void *data, size_t bytes, float one); /* load, multiply, store, in place: the limit that we claim */
     void (*twin)(void *data, size_t bytes, float one);  /* the same written again, to keep the first one honest */
     void (*copy)(void *to, const void *from, size_t bytes);
-    void (*copy_stream)(void *to, const void *from, size_t bytes); /* NULL: this ISA has no store that bypasses caches */
+    void (*copy_stream)(void *to, const void *from, size_t bytes); /* NULL: no store of this ISA bypasses the caches */
     float (*read)(const void *data, size_t bytes);
     void (*write)(void *data, size_t bytes, float value);
     double (*sincos)(const double *angle, double *sines, double *cosines, ptrdiff_t count); /* SLEEF; NULL: none here */

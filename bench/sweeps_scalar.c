@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The reference loops in the vectors that every CPU of the family has (SSE2 on x86), else in single floats; it must not contain a loop.
+ * The reference loops in the vectors that every CPU of the family has (SSE2 on x86), else in single floats; it must not
+ * contain a loop.
  */
 #include "config.h"
 

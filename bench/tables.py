@@ -20,7 +20,7 @@ def grid(head: list[str], body: list[list[str]], markdown: bool = False) -> str:
     widths = [max(len(row[i]) for row in [head, *body]) for i in range(len(head))]
 
     def line(cells: list[str]) -> str:
-        padded = [c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths))]
+        padded = [c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=False))]
         return "| " + " | ".join(padded) + " |" if markdown else "  ".join(padded).rstrip()
 
     rule = [":" + "-" * (w - 1) if i == 0 else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
@@ -69,8 +69,15 @@ def peers(found: Results, markdown: bool = False) -> str:
         own = found.value(f"peer/roperot-c/{dtype}/{pairing}/{shape}", "ns")
         times = f"{row.value('ns') / own:.2f}" if own and not row.error else ""
         overhead = row.value("overhead_ns")
-        body.append([f"{dtype} {pairing} {shape}", who, row.error or duration(row.value("ns")), times,
-                     duration(overhead) if overhead else ""])
+        body.append(
+            [
+                f"{dtype} {pairing} {shape}",
+                who,
+                row.error or duration(row.value("ns")),
+                times,
+                duration(overhead) if overhead else "",
+            ]
+        )
     return grid(["shape", "who", "time", "x roperot C", "of it overhead"], body, markdown)
 
 
@@ -79,8 +86,15 @@ def caches(found: Results, markdown: bool = False) -> str:
     for row in found.matching(r"cache/.*/warm"):
         _, kind, positions, _ = row.name.split("/")
         cold = found.value(f"cache/{kind}/{positions}/cold", "ns_per_token")
-        body.append([f"{kind} {positions}", f"{row.value('ns_per_token'):.0f} ns", f"{cold:.0f} ns" if cold else "",
-                     f"{row.value('build_ms'):.1f} ms", f"{row.value('cache_bytes') / 2**20:.1f} MiB"])
+        body.append(
+            [
+                f"{kind} {positions}",
+                f"{row.value('ns_per_token'):.0f} ns",
+                f"{cold:.0f} ns" if cold else "",
+                f"{row.value('build_ms'):.1f} ms",
+                f"{row.value('cache_bytes') / 2**20:.1f} MiB",
+            ]
+        )
     return grid(["cache, positions", "warm, per token", "cold, per token", "build", "memory"], body, markdown)
 
 
@@ -89,9 +103,12 @@ def failures(found: Results) -> str:
 
 
 def overview(found: Results) -> str:
-    parts = [f"{found.cpu}, best ISA {found.context.get('isa', '?')}, commit {found.commit}",
-             "share: of an in-place load-multiply-store sweep's speed over the same bytes (out of place: of a "
-             "non-temporal copy's)", rotations(found)]
+    parts = [
+        f"{found.cpu}, best ISA {found.context.get('isa', '?')}, commit {found.commit}",
+        "share: of an in-place load-multiply-store sweep's speed over the same bytes (out of place: of a "
+        "non-temporal copy's)",
+        rotations(found),
+    ]
     if found.matching("cache/.*"):
         parts.append(caches(found))
     if any(name.startswith("peer/") for name in found.rows):

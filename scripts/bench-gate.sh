@@ -53,4 +53,8 @@ prepare new || {
 say "measuring $base and this checkout"
 measure old "$work/old.json"
 measure new "$work/new.json"
-"$python" "$root/bench/report.py" --compare --gate "$slack" --out "$work/report" "$work/old.json" "$work/new.json"
+status=0
+"$python" "$root/bench/report.py" --compare --gate "$slack" --out "$work/report" "$work/old.json" "$work/new.json" \
+    >"$work/log" || status=$?
+say "against $base: $(tail -n 1 "$work/log")"
+exit "$status"

@@ -12,7 +12,8 @@ def entries(**times: float) -> list[dict]:
 
 def test_a_faster_peer_is_named():
     assert peers.beaten(entries(roperot_c=100.0, numpy=99.0, jax=101.0)) == [
-        "numpy is faster at f32/half/decode: 99 ns against 100 ns"]
+        "numpy is faster at f32/half/decode: 99 ns against 100 ns"
+    ]
 
 
 def test_neither_our_python_row_nor_a_failure_counts():

@@ -19,10 +19,22 @@ def rotation(shape: str, ns: float, **counters: object) -> dict:
 
 @pytest.fixture
 def two_machines(make_file):
-    a = make_file("a", [rotation("decode", 111.0), rotation("prefill128", 2.5e4, spread=0.6),
-                        rotation("decode-d64", 7.0, error_occurred=True, error_message="the run is void")])
-    b = make_file("b", [rotation("decode", 222.0), row("cache/full/4k/warm", 10.0, ns_per_token=33.0, build_ms=1.5, cache_bytes=2097152.0),
-                        row("cache/full/4k/cold", 10.0, ns_per_token=44.0, build_ms=1.5, cache_bytes=2097152.0)])
+    a = make_file(
+        "a",
+        [
+            rotation("decode", 111.0),
+            rotation("prefill128", 2.5e4, spread=0.6),
+            rotation("decode-d64", 7.0, error_occurred=True, error_message="the run is void"),
+        ],
+    )
+    b = make_file(
+        "b",
+        [
+            rotation("decode", 222.0),
+            row("cache/full/4k/warm", 10.0, ns_per_token=33.0, build_ms=1.5, cache_bytes=2097152.0),
+            row("cache/full/4k/cold", 10.0, ns_per_token=44.0, build_ms=1.5, cache_bytes=2097152.0),
+        ],
+    )
     return a, b
 
 
@@ -31,16 +43,21 @@ def test_units_and_repetitions(make_file):
     del entry["ns"]
     mean = {**entry, "name": "x/y_mean", "run_type": "aggregate", "real_time": 9.0}
     found = results.load(make_file("a", [entry, {**entry, "real_time": 2.5, "repetition_index": 1}, mean]))
-    assert list(found.rows) == ["x/y"] and found.rows["x/y"].samples("ns") == [1500.0, 2500.0]
+    assert list(found.rows) == ["x/y"]
+    assert found.rows["x/y"].samples("ns") == [1500.0, 2500.0]
     assert found.value("x/y", "ns") == 2000.0
 
 
 def test_both_machines_stand_side_by_side(two_machines, tmp_path, capsys):
     assert report.main([*map(str, two_machines), "--out", str(tmp_path / "out")]) == 0
     text = (tmp_path / "out.md").read_text()
-    line = next(l for l in text.splitlines() if l.startswith("| f32/half/avx2/decode "))
-    assert "111 ns 100 0.80" in line and "222 ns 100 0.80" in line
-    assert "CPU a" in text and "CPU b" in text and "33 ns" in text and "44 ns" in text
+    line = next(found for found in text.splitlines() if found.startswith("| f32/half/avx2/decode "))
+    assert "111 ns 100 0.80" in line
+    assert "222 ns 100 0.80" in line
+    assert "CPU a" in text
+    assert "CPU b" in text
+    assert "33 ns" in text
+    assert "44 ns" in text
     assert str(tmp_path / "out.html") in capsys.readouterr().out
 
 
@@ -48,14 +65,16 @@ def test_the_page_needs_no_other_file(two_machines, tmp_path):
     report.main([*map(str, two_machines), "--out", str(tmp_path / "out")])
     page = (tmp_path / "out.html").read_text()
     sources = re.findall(r'(?:src|href)="([^"]*)"', page)
-    assert sources and all(s.startswith("data:image/png;base64,iVBOR") for s in sources)
+    assert sources
+    assert all(s.startswith("data:image/png;base64,iVBOR") for s in sources)
     assert page.count("<table>") >= 3
 
 
 def test_noise_is_flagged(two_machines, tmp_path):
     report.main([*map(str, two_machines), "--out", str(tmp_path / "out")])
     text = (tmp_path / "out.md").read_text()
-    assert "25 us 100 0.80 (noisy)" in text and "111 ns 100 0.80 (noisy)" not in text
+    assert "25 us 100 0.80 (noisy)" in text
+    assert "111 ns 100 0.80 (noisy)" not in text
     assert "`rotate/f32/half/avx2/prefill128` spreads by 60%" in text
     report.main([*map(str, two_machines), "--out", str(tmp_path / "out"), "--noise", "0.7"])
     assert "(noisy)" not in (tmp_path / "out.md").read_text()
@@ -101,7 +120,13 @@ def test_file_names_of_cpus():
 
 def test_durations_keep_three_digits():
     assert [tables.duration(x) for x in (7.0, 123.4, 999.6, 4567.0, 1.5e6, 2.5e9)] == [
-        "7 ns", "123 ns", "1000 ns", "4.57 us", "1.5 ms", "2.5 s"]
+        "7 ns",
+        "123 ns",
+        "1000 ns",
+        "4.57 us",
+        "1.5 ms",
+        "2.5 s",
+    ]
 
 
 def test_the_overview_has_every_kind(two_machines):
