@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The coefficient kernels of one ISA: factor tables, their products, angles on the fly, blending of rows; it must not
- * know any ISA. Parameters: ISA, and the vocabulary's list of f64 steps (COEFFICIENTS_COUNT, _0, _1), then always q1. */
+ * know any ISA. Parameters: ISA, the vocabulary's list of f64 steps (COEFFICIENTS_COUNT, _0, _1), then always q1, and its
+ * widest f32 step (BLEND_COUNT, _0), then always x1. */
 
 #if COEFFICIENTS_COUNT > 0
 #define STEP COEFFICIENTS_0
@@ -71,12 +72,21 @@ static void CAT(angles_f32_, ISA)(float *cos, float *sin, float p32, const doubl
     }
 }
 
+#if BLEND_COUNT > 0
+#define STEP BLEND_0
+#include "blend_step.inc.h"
+#undef STEP
+#endif
+#define STEP x1
+#include "blend_step.inc.h"
+#undef STEP
+
 static void CAT(blend_f32_, ISA)(float *out, const float *const *row, const uint32_t *masks, int axes,
                                  ptrdiff_t mask_stride, ptrdiff_t pairs)
 {
-    for (ptrdiff_t j = 0; j < pairs; j++) {
-        uint32_t bits = 0;
-        for (int a = 0; a < axes; a++) bits |= bits_of_float(row[a][j]) & masks[a * mask_stride + j];
-        out[j] = float_of_bits(bits);
-    }
+    ptrdiff_t j = 0;
+#if BLEND_COUNT > 0
+    j = CAT3(BLEND_0, _, blend)(out, row, masks, axes, mask_stride, pairs, j);
+#endif
+    x1_blend(out, row, masks, axes, mask_stride, pairs, j);
 }

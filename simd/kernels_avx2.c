@@ -10,6 +10,8 @@
 #define ROWS_HEADS 4
 #define PREFETCH_ELEMENTS 1024
 
+#define BLEND_COUNT 1
+#define BLEND_0 x8
 #define COEFFICIENTS_COUNT 1
 #define COEFFICIENTS_0 q4
 #define same_f32_half_COUNT 2

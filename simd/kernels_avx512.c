@@ -10,6 +10,8 @@
 #define ROWS_HEADS 4
 #define PREFETCH_ELEMENTS 1024
 
+#define BLEND_COUNT 1
+#define BLEND_0 x16
 #define COEFFICIENTS_COUNT 2
 #define COEFFICIENTS_0 q8
 #define COEFFICIENTS_1 q4

@@ -11,6 +11,8 @@
 #define ROWS_HEADS 4
 #define PREFETCH_ELEMENTS 0
 
+#define BLEND_COUNT 1
+#define BLEND_0 r
 #define COEFFICIENTS_COUNT 0
 #define same_f32_half_COUNT 1
 #define same_f32_half_0 r

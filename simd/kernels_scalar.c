@@ -11,6 +11,7 @@
 #define PREFETCH_ELEMENTS 0
 INLINE void stream_end(void) {}
 
+#define BLEND_COUNT 0
 #define COEFFICIENTS_COUNT 0
 #define same_f32_half_COUNT 0
 #define same_f32_interleaved_COUNT 0

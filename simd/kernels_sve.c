@@ -11,6 +11,8 @@
 #define ROWS_HEADS 4
 #define PREFETCH_ELEMENTS 512
 
+#define BLEND_COUNT 1
+#define BLEND_0 s
 #define COEFFICIENTS_COUNT 1
 #define COEFFICIENTS_0 q2
 #define same_f32_half_COUNT 2

@@ -69,6 +69,9 @@ INLINE __m128i x8_to_f16(x8_t x) { return _mm256_cvtps_ph(x, _MM_FROUND_TO_NEARE
 INLINE void x8_store_f16(f16_t *p, x8_t x) { _mm_storeu_si128((__m128i *)p, x8_to_f16(x)); }
 INLINE void x8_stream_f16(f16_t *p, x8_t x) { _mm_stream_si128((__m128i *)p, x8_to_f16(x)); }
 
+INLINE x8_t x8_keep(x8_t x, const uint32_t *mask) { return _mm256_and_ps(x, _mm256_loadu_ps((const float *)(const void *)mask)); }
+INLINE x8_t x8_either(x8_t a, x8_t b) { return _mm256_or_ps(a, b); }
+
 INLINE x8_t x8_load_bf16(const bf16_t *p)
 {
     const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));

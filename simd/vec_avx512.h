@@ -48,6 +48,9 @@ INLINE __m256i x16_to_f16(x16_t x) { return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEA
 INLINE void x16_store_f16(f16_t *p, x16_t x) { _mm256_storeu_si256((__m256i *)p, x16_to_f16(x)); }
 INLINE void x16_stream_f16(f16_t *p, x16_t x) { _mm256_stream_si256((__m256i *)p, x16_to_f16(x)); }
 
+INLINE x16_t x16_keep(x16_t x, const uint32_t *mask) { return _mm512_and_ps(x, _mm512_loadu_ps(mask)); }
+INLINE x16_t x16_either(x16_t a, x16_t b) { return _mm512_or_ps(a, b); }
+
 INLINE x16_t x16_load_bf16(const bf16_t *p)
 {
     const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));

@@ -35,6 +35,16 @@ INLINE x4_t x4_load_f32(const f32_t *p) { return vld1q_f32(p); }
 INLINE void x4_store_f32(f32_t *p, x4_t x) { vst1q_f32(p, x); }
 INLINE void x4_stream_f32(f32_t *p, x4_t x) { vst1q_f32(p, x); }
 
+INLINE x4_t x4_keep(x4_t x, const uint32_t *mask)
+{
+    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(x), vld1q_u32(mask)));
+}
+
+INLINE x4_t x4_either(x4_t a, x4_t b)
+{
+    return vreinterpretq_f32_u32(vorrq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)));
+}
+
 INLINE void x4_load2_f32(const f32_t *p, x4_t *x0, x4_t *x1)
 {
     const float32x4x2_t both = vld2q_f32(p);

@@ -22,6 +22,18 @@ INLINE r_t r_load_f32(const f32_t *p) { return __riscv_vle32_v_f32m2(p, R_ALL); 
 INLINE void r_store_f32(f32_t *p, r_t x) { __riscv_vse32_v_f32m2(p, x, R_ALL); }
 INLINE void r_stream_f32(f32_t *p, r_t x) { r_store_f32(p, x); }
 
+INLINE r_t r_keep(r_t x, const uint32_t *mask)
+{
+    const vuint32m2_t bits = __riscv_vreinterpret_v_f32m2_u32m2(x);
+    return __riscv_vreinterpret_v_u32m2_f32m2(__riscv_vand_vv_u32m2(bits, __riscv_vle32_v_u32m2(mask, R_ALL), R_ALL));
+}
+
+INLINE r_t r_either(r_t a, r_t b)
+{
+    const vuint32m2_t bits = __riscv_vreinterpret_v_f32m2_u32m2(a);
+    return __riscv_vreinterpret_v_u32m2_f32m2(__riscv_vor_vv_u32m2(bits, __riscv_vreinterpret_v_f32m2_u32m2(b), R_ALL));
+}
+
 /* Strided, not segmented: compilers disagree on the shape of the segment intrinsics. */
 INLINE void r_load2_f32(const f32_t *p, r_t *x0, r_t *x1)
 {

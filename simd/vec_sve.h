@@ -35,6 +35,16 @@ INLINE s_t s_load_f32(const f32_t *p) { return svld1_f32(S_ALL, p); }
 INLINE void s_store_f32(f32_t *p, s_t x) { svst1_f32(S_ALL, p, x); }
 INLINE void s_stream_f32(f32_t *p, s_t x) { svstnt1_f32(S_ALL, p, x); }
 
+INLINE s_t s_keep(s_t x, const uint32_t *mask)
+{
+    return svreinterpret_f32_u32(svand_u32_x(S_ALL, svreinterpret_u32_f32(x), svld1_u32(S_ALL, mask)));
+}
+
+INLINE s_t s_either(s_t a, s_t b)
+{
+    return svreinterpret_f32_u32(svorr_u32_x(S_ALL, svreinterpret_u32_f32(a), svreinterpret_u32_f32(b)));
+}
+
 INLINE void s_load2_f32(const f32_t *p, s_t *x0, s_t *x1)
 {
     const svfloat32x2_t both = svld2_f32(S_ALL, p);
