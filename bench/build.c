@@ -15,6 +15,7 @@
 #include "kernels.h"
 #include "measure.h"
 #include "rotation.h"
+#include "stage.h"
 #include "sweeps.h"
 
 #ifdef __GLIBC__
@@ -144,6 +145,7 @@ static void run_build_case(shim_state *state, const void *argument)
     build_side build = { .choice = { .dtype = ROPEROT_F32, .pairing = ROPEROT_PAIR_HALF, .isa = c->isa,
                                      .cache = ROPEROT_CACHE_FULL, .max_positions = POSITIONS } };
     const char *const isa = roperot_isa_name(c->isa);
+    bench_stage_enter(NULL);
     sincos.sweeps = bench_sweeps_for(isa);
     set_angles(&sincos);
     if (!roperot_isa_usable(c->isa)) shim_skip(state, roperot_isa_reason(c->isa));
@@ -201,6 +203,7 @@ static void run_startup(shim_state *state, const void *argument)
     char helper[4096], library[4096];
     double ns[STARTS];
     (void)argument;
+    bench_stage_enter(NULL);
     if (!beside_program(helper, sizeof helper, "roperot-bench-startup") ||
         !beside_program(library, sizeof library, "../libroperot.so")) {
         shim_skip(state, "libroperot.so or the helper is not where the build puts it");

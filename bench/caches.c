@@ -10,6 +10,7 @@
 #include "groups.h"
 #include "measure.h"
 #include "rotation.h"
+#include "stage.h"
 #include "values.h"
 
 enum { NAME = 64, TOKENS = 16, DIM = 128, PAIRS = DIM / 2, BATCHES = 1 << 14, KINDS = 3, CONTEXTS = 3 };
@@ -115,6 +116,7 @@ static void set_ids(const cache_case *c)
 
 static const char *prepare(const cache_case *c)
 {
+    bench_stage_enter(release);
     const cache_case *const owner = prepared.owner;
     if (owner == NULL || owner->kind != c->kind || owner->positions != c->positions) {
         const bench_choice factored = { .dtype = ROPEROT_F32, .pairing = ROPEROT_PAIR_HALF, .isa = ROPEROT_ISA_AUTO,
@@ -161,5 +163,4 @@ void bench_register_caches(void)
                  c->cold ? "cold" : "warm");
         shim_register(c->name, run_case, c);
     }
-    atexit(release);
 }

@@ -4,12 +4,11 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "groups.h"
 #include "measure.h"
 #include "rotation.h"
+#include "stage.h"
 
 enum { NAME = 96, STEPS = 8, DTYPES = 3 };
 
@@ -40,6 +39,7 @@ static void release(void)
 
 static const char *prepare(const growth_case *c)
 {
+    bench_stage_enter(release);
     if (prepared.owner == c) return NULL;
     release();
     const char *const why = bench_rotation_open(&prepared.rotation, &c->shape, &c->choice);
@@ -91,5 +91,4 @@ void bench_register_growth(void)
         for (int axis = 0; axis < AXES; ++axis)
             for (int i = 0; i < STEPS && steps[axis][i] != 0; ++i)
                 register_case((growth_axis)axis, steps[axis][i], dtype, best);
-    atexit(release);
 }

@@ -11,6 +11,7 @@
 #include "groups.h"
 #include "measure.h"
 #include "rotation.h"
+#include "stage.h"
 #include "values.h"
 
 enum { NAME = 64, PAIRINGS = 2, SHAPES = 4 };
@@ -83,6 +84,7 @@ static const char *check(const naive_case *c)
 
 static const char *prepare(const naive_case *c)
 {
+    bench_stage_enter(release);
     if (prepared.owner == c) return NULL;
     release();
     const bench_choice choice = { .dtype = ROPEROT_F32, .pairing = c->pairing, .isa = ROPEROT_ISA_AUTO,
@@ -127,5 +129,4 @@ void bench_register_naive(void)
         snprintf(c->name, sizeof c->name, "naive/f32/%s/native/%s", bench_pairing_name(c->pairing), c->shape_name);
         shim_register(c->name, run_case, c);
     }
-    atexit(release);
 }

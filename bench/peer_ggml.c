@@ -13,6 +13,7 @@
 
 #include "groups.h"
 #include "measure.h"
+#include "stage.h"
 
 enum { NAME = 64, DIM = 128, SHAPES = 4, DTYPES = 2, PAIRINGS = 2, TINY_DIM = 16 };
 static const double base = 500000.0, tolerance = 2e-2;
@@ -146,6 +147,7 @@ static void run_case(shim_state *state, const void *argument)
     const ggml_case *const c = argument;
     ggml_case one = *c;
     ggml_job job, tiny = { 0 };
+    bench_stage_enter(NULL);
     one.tokens = 1;
     const int ready =
         job_open(&job, c, DIM, c->heads, c->kv_heads) && job_open(&tiny, &one, TINY_DIM, 1, c->kv_heads != 0);

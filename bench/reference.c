@@ -12,6 +12,7 @@
 #include "groups.h"
 #include "kernels.h"
 #include "measure.h"
+#include "stage.h"
 #include "sweeps.h"
 #include "values.h"
 
@@ -87,6 +88,7 @@ static void release(void)
 
 static const char *prepare(const reference_case *c)
 {
+    bench_stage_enter(release);
     if (prepared.owner == c) return NULL;
     release();
     if (!roperot_isa_usable(c->isa)) return roperot_isa_reason(c->isa);
@@ -145,5 +147,4 @@ void bench_register_reference(void)
 #define REGISTER(isa, ISA) if (ROPEROT_HAVE_##ISA) register_isa(ROPEROT_ISA_##ISA);
     ROPEROT_ISA_LIST(REGISTER)
 #undef REGISTER
-    atexit(release);
 }

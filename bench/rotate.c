@@ -4,7 +4,6 @@
 #include "groups.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "config.h"
@@ -13,6 +12,7 @@
 #include "kernels.h"
 #include "measure.h"
 #include "rotation.h"
+#include "stage.h"
 #include "sweeps.h"
 
 static const double twin_share = 0.95; /* a sweep that is slower than this share of its twin voids the run */
@@ -183,6 +183,7 @@ static const char *prepare_kind(const rotate_case *c)
 
 static const char *prepare(const rotate_case *c)
 {
+    bench_stage_enter(release);
     if (prepared.owner == c) return NULL;
     release();
     if (!roperot_isa_usable(c->choice.isa)) return roperot_isa_reason(c->choice.isa);
@@ -312,5 +313,4 @@ void bench_register_rotate(void)
 #define REGISTER(isa, ISA) if (ROPEROT_HAVE_##ISA) register_isa(ROPEROT_ISA_##ISA);
     ROPEROT_ISA_LIST(REGISTER)
 #undef REGISTER
-    atexit(release);
 }
