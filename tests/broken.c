@@ -10,10 +10,35 @@ enum { LANES = 4 }; /* pairs per pretended vector: tails are what flaws like */
 
 /* What each flaw does is where it is used below. */
 typedef enum flaw {
-    NONE, SKIPS_LAST_LANE, SKIPS_TAIL, WRITES_ONE_PAST, WRITES_ONE_BEFORE, READS_ONE_PAST, READS_ONE_BEFORE,
-    READS_COS_PAST, REWRITES_NEXT, REWRITES_PREVIOUS, REWRITES_SOURCE, REWRITES_COS, WRONG_SIGN, SWAPPED_SINE,
-    TAIL_TWICE, FMA, DOUBLE, DROPS_DENORMALS, DROPS_SMALL_RESULTS, LOSES_ZERO_SIGN, TIES_AWAY, TRUNCATES, NAN_IS_FINITE,
-    SATURATES, FIRST_TOKEN_ONLY, LAST_HEAD_LOST, HALF_IS_PAIRS, STRIDE_IS_ROW, NO_REPAIRING
+    NONE,
+    SKIPS_LAST_LANE,
+    SKIPS_TAIL,
+    WRITES_ONE_PAST,
+    WRITES_ONE_BEFORE,
+    READS_ONE_PAST,
+    READS_ONE_BEFORE,
+    READS_COS_PAST,
+    REWRITES_NEXT,
+    REWRITES_PREVIOUS,
+    REWRITES_SOURCE,
+    REWRITES_COS,
+    WRONG_SIGN,
+    SWAPPED_SINE,
+    TAIL_TWICE,
+    FMA,
+    DOUBLE,
+    DROPS_DENORMALS,
+    DROPS_SMALL_RESULTS,
+    LOSES_ZERO_SIGN,
+    TIES_AWAY,
+    TRUNCATES,
+    NAN_IS_FINITE,
+    SATURATES,
+    FIRST_TOKEN_ONLY,
+    LAST_HEAD_LOST,
+    HALF_IS_PAIRS,
+    STRIDE_IS_ROW,
+    NO_REPAIRING
 } flaw;
 
 typedef struct job {
@@ -133,7 +158,9 @@ static void trespass(const job *b)
     case READS_COS_PAST: (void)*(const volatile float *)(b->row->cos + last + 1); break;
     case REWRITES_NEXT: touch(after); break;
     case REWRITES_PREVIOUS: touch(before); break;
-    case REWRITES_SOURCE: if (b->tile->src != b->tile->dst) touch(source(b, 0, 0)); break;
+    case REWRITES_SOURCE:
+        if (b->tile->src != b->tile->dst) touch(source(b, 0, 0));
+        break;
     case REWRITES_COS: touch((volatile unsigned char *)(uintptr_t)b->row->cos); break;
     default: break;
     }
@@ -157,38 +184,49 @@ static void rotate(const roperot_tile *tile, job b)
 
 /* X(function, flaw, src, dst, src pairing, dst pairing) */
 #define CONTROLS(X, s, d, p, q) X(NONE, s, d, p, q)
-#define ALL_SAME(X, f, d) X(f, d, d, half, half) X(f, d, d, interleaved, interleaved)
+#define ALL_SAME(X, f, d)       X(f, d, d, half, half) X(f, d, d, interleaved, interleaved)
 #define EVERYWHERE(X, f)                                                                                               \
-    ALL_SAME(X, f, f32) ALL_SAME(X, f, f16) ALL_SAME(X, f, bf16) X(f, f32, f32, half, interleaved)                     \
-    X(f, bf16, bf16, interleaved, half) X(f, f32, f16, half, half) X(f, bf16, f32, interleaved, interleaved)
+    ALL_SAME(X, f, f32)                                                                                                \
+    ALL_SAME(X, f, f16)                                                                                                \
+    ALL_SAME(X, f, bf16) X(f, f32, f32, half, interleaved) X(f, bf16, bf16, interleaved, half)                         \
+        X(f, f32, f16, half, half) X(f, bf16, f32, interleaved, interleaved)
 #define BROKEN_LIST(X)                                                                                                 \
-    EVERYWHERE(X, SKIPS_LAST_LANE) EVERYWHERE(X, SKIPS_TAIL) EVERYWHERE(X, WRITES_ONE_PAST)                            \
-    EVERYWHERE(X, WRITES_ONE_BEFORE) EVERYWHERE(X, READS_ONE_PAST) EVERYWHERE(X, READS_ONE_BEFORE)                     \
-    EVERYWHERE(X, READS_COS_PAST) EVERYWHERE(X, REWRITES_NEXT) EVERYWHERE(X, REWRITES_PREVIOUS)                        \
-    EVERYWHERE(X, REWRITES_SOURCE) EVERYWHERE(X, REWRITES_COS) EVERYWHERE(X, WRONG_SIGN) EVERYWHERE(X, SWAPPED_SINE)   \
-    EVERYWHERE(X, FMA) EVERYWHERE(X, DOUBLE) EVERYWHERE(X, DROPS_DENORMALS) EVERYWHERE(X, NAN_IS_FINITE)               \
-    EVERYWHERE(X, SATURATES) EVERYWHERE(X, LOSES_ZERO_SIGN) EVERYWHERE(X, FIRST_TOKEN_ONLY)                            \
-    EVERYWHERE(X, LAST_HEAD_LOST) EVERYWHERE(X, STRIDE_IS_ROW)                                                         \
-    ALL_SAME(X, TAIL_TWICE, f32) ALL_SAME(X, TAIL_TWICE, f16) ALL_SAME(X, TAIL_TWICE, bf16)                            \
-    ALL_SAME(X, DROPS_SMALL_RESULTS, f32) ALL_SAME(X, DROPS_SMALL_RESULTS, bf16) X(TIES_AWAY, bf16, bf16, half, half)  \
-    X(TIES_AWAY, f32, bf16, half, half) X(TIES_AWAY, bf16, bf16, half, interleaved)                                    \
-    X(TRUNCATES, bf16, bf16, half, half) X(TRUNCATES, f32, bf16, interleaved, interleaved)                             \
-    X(HALF_IS_PAIRS, f32, f32, half, half) X(HALF_IS_PAIRS, f16, f16, half, interleaved)                               \
-    X(HALF_IS_PAIRS, bf16, bf16, interleaved, half) X(NO_REPAIRING, f32, f32, half, interleaved)                       \
-    X(NO_REPAIRING, f16, f16, interleaved, half)
+    EVERYWHERE(X, SKIPS_LAST_LANE)                                                                                     \
+    EVERYWHERE(X, SKIPS_TAIL)                                                                                          \
+    EVERYWHERE(X, WRITES_ONE_PAST) EVERYWHERE(X, WRITES_ONE_BEFORE) EVERYWHERE(X, READS_ONE_PAST)                      \
+        EVERYWHERE(X, READS_ONE_BEFORE) EVERYWHERE(X, READS_COS_PAST) EVERYWHERE(X, REWRITES_NEXT)                     \
+            EVERYWHERE(X, REWRITES_PREVIOUS) EVERYWHERE(X, REWRITES_SOURCE) EVERYWHERE(X, REWRITES_COS)                \
+                EVERYWHERE(X, WRONG_SIGN) EVERYWHERE(X, SWAPPED_SINE) EVERYWHERE(X, FMA) EVERYWHERE(X, DOUBLE)         \
+                    EVERYWHERE(X, DROPS_DENORMALS) EVERYWHERE(X, NAN_IS_FINITE) EVERYWHERE(X, SATURATES)               \
+                        EVERYWHERE(X, LOSES_ZERO_SIGN) EVERYWHERE(X, FIRST_TOKEN_ONLY) EVERYWHERE(X, LAST_HEAD_LOST)   \
+                            EVERYWHERE(X, STRIDE_IS_ROW) ALL_SAME(X, TAIL_TWICE, f32) ALL_SAME(X, TAIL_TWICE, f16)     \
+                                ALL_SAME(X, TAIL_TWICE, bf16) ALL_SAME(X, DROPS_SMALL_RESULTS, f32)                    \
+                                    ALL_SAME(X, DROPS_SMALL_RESULTS, bf16) X(TIES_AWAY, bf16, bf16, half, half)        \
+                                        X(TIES_AWAY, f32, bf16, half, half)                                            \
+                                            X(TIES_AWAY, bf16, bf16, half, interleaved)                                \
+                                                X(TRUNCATES, bf16, bf16, half, half)                                   \
+                                                    X(TRUNCATES, f32, bf16, interleaved, interleaved)                  \
+                                                        X(HALF_IS_PAIRS, f32, f32, half, half)                         \
+                                                            X(HALF_IS_PAIRS, f16, f16, half, interleaved)              \
+                                                                X(HALF_IS_PAIRS, bf16, bf16, interleaved, half)        \
+                                                                    X(NO_REPAIRING, f32, f32, half, interleaved)       \
+                                                                        X(NO_REPAIRING, f16, f16, interleaved, half)
 
 #define FUNCTION(f, s, d, p, q) broken_##f##_##s##_##d##_##p##_##q
 #define DEFINE(f, s, d, p, q)                                                                                          \
     static void FUNCTION(f, s, d, p, q)(const roperot_tile *tile)                                                      \
     {                                                                                                                  \
-        rotate(tile, (job) { .from = ROPEROT_INDEX_##s + 1, .to = ROPEROT_INDEX_##d + 1,                               \
-                             .pairing = ROPEROT_INDEX_##p, .pairing_out = ROPEROT_INDEX_##q, .flaw = f });             \
+        rotate(tile, (job){ .from = ROPEROT_INDEX_##s + 1,                                                             \
+                            .to = ROPEROT_INDEX_##d + 1,                                                               \
+                            .pairing = ROPEROT_INDEX_##p,                                                              \
+                            .pairing_out = ROPEROT_INDEX_##q,                                                          \
+                            .flaw = f });                                                                              \
     }
 #define DEFINE_CONTROL(s, d, p, q) DEFINE(NONE, s, d, p, q)
 ROPEROT_ROTATE_LIST(DEFINE_CONTROL)
 BROKEN_LIST(DEFINE)
 
-#define ENTRY(f, s, d, p, q) { #f, #s "-" #d "/" #p "-" #q, FUNCTION(f, s, d, p, q), f == NONE },
+#define ENTRY(f, s, d, p, q)      { #f, #s "-" #d "/" #p "-" #q, FUNCTION(f, s, d, p, q), f == NONE },
 #define ENTRY_CONTROL(s, d, p, q) ENTRY(NONE, s, d, p, q)
 const broken_kernel broken_kernels[] = { ROPEROT_ROTATE_LIST(ENTRY_CONTROL) BROKEN_LIST(ENTRY) };
 const size_t broken_kernel_count = sizeof broken_kernels / sizeof *broken_kernels;

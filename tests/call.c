@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * One roperot_apply on fresh tensors, checked against the expectation byte for byte; it must not know why it is made. */
+ * One roperot_apply on fresh tensors, checked against the expectation byte for byte; it must not know why. */
 #include "call.h"
 
 #include <stdio.h>
@@ -11,8 +11,14 @@
 
 call call_plain(int32_t head_dim, int64_t batch, int64_t tokens, int64_t heads)
 {
-    call c = { .config = ROPEROT_CONFIG_INIT, .at = ROPEROT_POSITIONS_INIT, .src_dtype = ROPEROT_F32,
-               .dst_dtype = ROPEROT_F32, .in_place = CALL_IN_PLACE, .batch = batch, .tokens = tokens, .heads = heads };
+    call c = { .config = ROPEROT_CONFIG_INIT,
+               .at = ROPEROT_POSITIONS_INIT,
+               .src_dtype = ROPEROT_F32,
+               .dst_dtype = ROPEROT_F32,
+               .in_place = CALL_IN_PLACE,
+               .batch = batch,
+               .tokens = tokens,
+               .heads = heads };
     c.config.head_dim = head_dim;
     c.at.offset = 17;
     c.src.end = c.dst.end = GUARD_HIGH;
@@ -22,13 +28,14 @@ call call_plain(int32_t head_dim, int64_t batch, int64_t tokens, int64_t heads)
 static const char *words(const call *c)
 {
     static char text[300];
-    snprintf(text, sizeof text, "%s to %s, pairing %d to %d, head_dim %d rotary %d at %d, cache %d, %lld x %lld x %lld, orders "
-             "%d %d gaps %lld %lld backwards %d %d, %s, flags %u, range %lld..%lld", oracle_dtype_name(c->src_dtype),
-             oracle_dtype_name(c->dst_dtype), c->config.pairing, c->config.pairing_out, c->config.head_dim,
-             c->config.rotary_dim, c->config.rotary_offset, c->config.cache, (long long)c->batch, (long long)c->tokens,
-             (long long)c->heads, c->src.order, c->dst.order, (long long)c->src.gap, (long long)c->dst.gap,
-             c->src.backwards, c->dst.backwards, c->in_place ? "in place" : "out of place", (unsigned)c->flags,
-             (long long)c->begin, (long long)c->end);
+    snprintf(text, sizeof text,
+             "%s to %s, pairing %d to %d, head_dim %d rotary %d at %d, cache %d, %lld x %lld x %lld, orders "
+             "%d %d gaps %lld %lld backwards %d %d, %s, flags %u, range %lld..%lld",
+             oracle_dtype_name(c->src_dtype), oracle_dtype_name(c->dst_dtype), c->config.pairing, c->config.pairing_out,
+             c->config.head_dim, c->config.rotary_dim, c->config.rotary_offset, c->config.cache, (long long)c->batch,
+             (long long)c->tokens, (long long)c->heads, c->src.order, c->dst.order, (long long)c->src.gap,
+             (long long)c->dst.gap, c->src.backwards, c->dst.backwards, c->in_place ? "in place" : "out of place",
+             (unsigned)c->flags, (long long)c->begin, (long long)c->end);
     return text;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * One roperot_apply on fresh tensors, checked against the expectation byte for byte; it must not know why it is made. */
+ * One roperot_apply on fresh tensors, checked against the expectation byte for byte; it must not know why. */
 #ifndef ROPEROT_TESTS_CALL_H
 #define ROPEROT_TESTS_CALL_H
 
@@ -12,12 +12,12 @@
 typedef struct call {
     roperot_config config;
     roperot_positions at;
-    const int64_t *position;   /* what `at` means: [axes][batch * tokens]; NULL with an OFFSET: computed */
-    const double *coordinate;  /* for real coordinates instead */
+    const int64_t *position;  /* what `at` means: [axes][batch * tokens]; NULL with an OFFSET: computed */
+    const double *coordinate; /* for real coordinates instead */
     uint32_t flags;
-    int64_t begin, end;        /* the token range; end 0 = all */
+    int64_t begin, end; /* the token range; end 0 = all */
     int32_t src_dtype, dst_dtype;
-    int in_place;              /* 1: dst NULL; 2: dst given, equal to src */
+    int in_place; /* 1: dst NULL; 2: dst given, equal to src */
     int64_t batch, tokens, heads;
     subject_layout src, dst;
 } call;

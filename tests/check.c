@@ -98,7 +98,7 @@ static unsigned char *at(const view *v, ptrdiff_t t, ptrdiff_t h, ptrdiff_t j, i
 static view plain_view(const check_shape *s, int dtype, int pairing, int which)
 {
     const ptrdiff_t row = 2 * s->pairs * (ptrdiff_t)oracle_bytes(dtype);
-    return (view) { plain[which], s->heads * row, row, s->pairs, pairing, dtype };
+    return (view){ plain[which], s->heads * row, row, s->pairs, pairing, dtype };
 }
 
 /* Copies every element from one view to another of the same dtype; `flip` complements it. */
@@ -200,11 +200,20 @@ static const roperot_row *fill_coefficients(const check_shape *s)
 
 static roperot_tile tile_of(const check_shape *s, const view *src, const view *dst, const roperot_row *rows)
 {
-    return (roperot_tile) {
-        .src = src->base, .dst = dst->base, .src_token = src->token, .src_head = src->head, .dst_token = dst->token,
-        .dst_head = dst->head, .src_half = src->half, .dst_half = dst->half, .tokens = s->tokens, .heads = s->heads,
-        .pairs = s->pairs, .rows = rows, .loop = s->loop, .heads_outer = s->heads_outer
-    };
+    return (roperot_tile){ .src = src->base,
+                           .dst = dst->base,
+                           .src_token = src->token,
+                           .src_head = src->head,
+                           .dst_token = dst->token,
+                           .dst_head = dst->head,
+                           .src_half = src->half,
+                           .dst_half = dst->half,
+                           .tokens = s->tokens,
+                           .heads = s->heads,
+                           .pairs = s->pairs,
+                           .rows = rows,
+                           .loop = s->loop,
+                           .heads_outer = s->heads_outer };
 }
 
 /* Dense: what surrounds the rows is compared with a copy after the call. */
@@ -249,8 +258,9 @@ static const char *explain_fault(const trial *t, const harness_fault *fault)
     const struct {
         const guard_arena *arena;
         const char *name;
-    } arenas[] = { { &isolated[0], "source" }, { &isolated[1], "destination" }, { &dense, "buffer" },
-                   { &coefficients, "cos/sin" } };
+    } arenas[] = {
+        { &isolated[0], "source" }, { &isolated[1], "destination" }, { &dense, "buffer" }, { &coefficients, "cos/sin" }
+    };
     for (size_t i = 0; i < sizeof arenas / sizeof *arenas; i++)
         for (int fixed = 0; fixed < 2; fixed++) {
             const guard_arena *const a = arenas[i].arena;
@@ -335,11 +345,16 @@ static const char *everywhere(const sweep *w, ptrdiff_t tokens, ptrdiff_t heads,
         for (int end = 0; end < 2; end++)
             for (int in_place = 0; in_place < places; in_place++) {
                 const int turn = (int)pairs + 2 * layout + end;
-                const check_shape shape = {
-                    .tokens = tokens, .heads = heads, .pairs = pairs, .loop = w->loop,
-                    .heads_outer = w->loop != ROPEROT_LOOP_COLUMNS && (layout == CHECK_REVERSED) != (turn % 3 == 0),
-                    .in_place = in_place, .layout = layout, .end = end, .values = turn % CHECK_VALUES
-                };
+                const check_shape shape = { .tokens = tokens,
+                                            .heads = heads,
+                                            .pairs = pairs,
+                                            .loop = w->loop,
+                                            .heads_outer = w->loop != ROPEROT_LOOP_COLUMNS &&
+                                                           (layout == CHECK_REVERSED) != (turn % 3 == 0),
+                                            .in_place = in_place,
+                                            .layout = layout,
+                                            .end = end,
+                                            .values = turn % CHECK_VALUES };
                 const char *const wrong = check_rotate(r, w->fn, w->reference, &shape);
                 if (wrong) return wrong;
             }

@@ -21,16 +21,20 @@ extern const size_t check_rotation_count;
 
 /* ---- one call ---------------------------------------------------------------------------------------------------- */
 
-enum { CHECK_ISOLATED, /* every contiguous run of a row between PROT_NONE pages: nothing else can be touched unseen */
-       CHECK_DENSE,    /* rows in one buffer, odd strides, element alignment only, canaries in the gaps */
-       CHECK_REVERSED, /* the same with negative token and head strides, heads outside tokens */
-       CHECK_LAYOUTS };
+enum {
+    CHECK_ISOLATED, /* every contiguous run of a row between PROT_NONE pages: nothing else can be touched unseen */
+    CHECK_DENSE,    /* rows in one buffer, odd strides, element alignment only, canaries in the gaps */
+    CHECK_REVERSED, /* the same with negative token and head strides, heads outside tokens */
+    CHECK_LAYOUTS
+};
 
-enum { CHECK_NORMAL,  /* uniform in sign, mantissa and a few exponents: every operation rounds */
-       CHECK_SPECIAL, /* zeros, denormals, extremes, infinities, NaN between normals */
-       CHECK_TINY,    /* denormals and zeros mixed with normals, and products that become denormal */
-       CHECK_TIES,    /* sums exactly at, just below and just above the middle of two numbers of the destination */
-       CHECK_VALUES };
+enum {
+    CHECK_NORMAL,  /* uniform in sign, mantissa and a few exponents: every operation rounds */
+    CHECK_SPECIAL, /* zeros, denormals, extremes, infinities, NaN between normals */
+    CHECK_TINY,    /* denormals and zeros mixed with normals, and products that become denormal */
+    CHECK_TIES,    /* sums exactly at, just below and just above the middle of two numbers of the destination */
+    CHECK_VALUES
+};
 
 typedef struct check_shape {
     ptrdiff_t tokens, heads, pairs;

@@ -85,7 +85,7 @@ static source open_source(const expect_call *call, int64_t begin, int64_t end, i
             if (magnitude > most) most = magnitude;
         }
     if (most > INT32_MAX) most = INT32_MAX;
-    return (source) { call, call->config->table ? NULL : plain_plan(call, most + 1) };
+    return (source){ call, call->config->table ? NULL : plain_plan(call, most + 1) };
 }
 
 static void row_of_plan(const source *from, const roperot_positions *at, float *cosine, float *sine)

@@ -12,9 +12,9 @@
 typedef struct expect_call {
     const roperot_config *config;
     const int64_t *position;
-    const double *coordinate;  /* instead of position, if not NULL */
-    uint32_t flags;            /* of roperot_options */
-    int64_t begin, end;        /* its token range; end 0 = all */
+    const double *coordinate; /* instead of position, if not NULL */
+    uint32_t flags;           /* of roperot_options */
+    int64_t begin, end;       /* its token range; end 0 = all */
 } expect_call;
 
 /* Rotates src into dst. src may be dst (in place). */

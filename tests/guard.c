@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * Memory that notices: runs and buffers between PROT_NONE pages, with canaries; it must not know what is in it. */
-#define _GNU_SOURCE
 #include "guard.h"
 
 #include <stdio.h>
@@ -44,7 +43,7 @@ guard_buffer guard_buffer_open(size_t bytes, int end)
     unsigned char *const map = must(mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), "mmap");
     if (mprotect(map + page, inner, PROT_READ | PROT_WRITE)) must(MAP_FAILED, "mprotect");
     for (size_t i = 0; i < inner; i++) map[page + i] = guard_canary(i);
-    return (guard_buffer) { map + page + (end == GUARD_HIGH ? inner - bytes : 0), bytes, map, total };
+    return (guard_buffer){ map + page + (end == GUARD_HIGH ? inner - bytes : 0), bytes, map, total };
 }
 
 int guard_buffer_intact(const guard_buffer *buffer)
@@ -60,7 +59,7 @@ int guard_buffer_intact(const guard_buffer *buffer)
 void guard_buffer_close(guard_buffer *buffer)
 {
     if (buffer->map) munmap(buffer->map, buffer->map_bytes);
-    *buffer = (guard_buffer) { NULL, 0, NULL, 0 };
+    *buffer = (guard_buffer){ NULL, 0, NULL, 0 };
 }
 
 /* ---- many isolated runs ------------------------------------------------------------------------------------------ */
@@ -71,7 +70,8 @@ static unsigned char *map_slots(const guard_arena *arena, int file, int protecti
     unsigned char *const map = must(mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), "mmap");
     for (size_t i = 0; i < arena->slots; i++)
         must(mmap(map + page + i * arena->pitch, arena->slot_bytes, protection, MAP_SHARED | MAP_FIXED, file,
-                  (off_t)(i * arena->slot_bytes)), "mmap of a slot");
+                  (off_t)(i * arena->slot_bytes)),
+             "mmap of a slot");
     return map + page;
 }
 
@@ -92,7 +92,7 @@ void guard_arena_close(guard_arena *arena)
     const size_t page = page_bytes(), total = arena->slots * arena->pitch + page;
     munmap(arena->open - page, total);
     munmap(arena->fixed - page, total);
-    *arena = (guard_arena) { NULL, NULL, 0, 0, 0 };
+    *arena = (guard_arena){ NULL, NULL, 0, 0, 0 };
 }
 
 size_t guard_arena_run(const guard_arena *arena, size_t slot, size_t bytes, int end)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * The test runner over cmocka: cases, seeds, faults, quick mode; it must not know what roperot computes. */
-#define _GNU_SOURCE
 #include "harness.h"
 
 #include <setjmp.h>
@@ -66,7 +65,7 @@ static const int fault_signals[] = { SIGSEGV, SIGBUS, SIGILL };
 static void on_fault(int number, siginfo_t *info, void *context)
 {
     (void)context;
-    last_fault = (harness_fault) { number, info->si_addr };
+    last_fault = (harness_fault){ number, info->si_addr };
     if (landing) siglongjmp(*landing, 1);
     char text[400];
     const int length = snprintf(text, sizeof text, "Bail out! signal %d at %p in case %s (outside any guarded call)\n",
@@ -139,7 +138,7 @@ void harness_add(harness_case_fn *fn, const void *arg, const char *format, ...)
         run.cases = realloc(run.cases, run.room * sizeof *run.cases);
         if (!run.cases) abort();
     }
-    run.cases[run.count++] = (harness_case) { fn, arg, strdup(name) };
+    run.cases[run.count++] = (harness_case){ fn, arg, strdup(name) };
 }
 
 void harness_fail(const char *file, int line, const char *format, ...)
@@ -195,7 +194,7 @@ int harness_run(int argc, char **argv, const char *group)
     struct CMUnitTest *const tests = calloc(run.count + 1, sizeof *tests);
     if (!tests) abort();
     for (size_t i = 0; i < run.count; i++)
-        tests[i] = (struct CMUnitTest) { run.cases[i].name, run_case, NULL, NULL, &run.cases[i] };
+        tests[i] = (struct CMUnitTest){ run.cases[i].name, run_case, NULL, NULL, &run.cases[i] };
     const int failed = _cmocka_run_group_tests(group, tests, run.count, NULL, NULL);
     free(tests);
     for (size_t i = 0; i < run.count; i++) free(run.cases[i].name);

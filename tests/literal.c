@@ -52,14 +52,15 @@ static void literal(const roperot_tile *tile, const check_rotation *r)
 #define DEFINE(s, d, p, q)                                                                                             \
     static void NAME(s, d, p, q)(const roperot_tile *tile)                                                             \
     {                                                                                                                  \
-        static const check_rotation rotation = { "", ROPEROT_INDEX_##s, ROPEROT_INDEX_##d, ROPEROT_INDEX_##p,          \
-                                                 ROPEROT_INDEX_##q, NULL };                                            \
+        static const check_rotation rotation = {                                                                       \
+            "", ROPEROT_INDEX_##s, ROPEROT_INDEX_##d, ROPEROT_INDEX_##p, ROPEROT_INDEX_##q, NULL                       \
+        };                                                                                                             \
         literal(tile, &rotation);                                                                                      \
     }
 ROPEROT_ROTATE_LIST(DEFINE)
 
 #define ENTRY(s, d, p, q)                                                                                              \
-    { #s "-" #d "/" #p "-" #q, ROPEROT_INDEX_##s, ROPEROT_INDEX_##d, ROPEROT_INDEX_##p, ROPEROT_INDEX_##q,             \
-      NAME(s, d, p, q) },
+    { #s "-" #d "/" #p "-" #q, ROPEROT_INDEX_##s, ROPEROT_INDEX_##d,                                                   \
+      ROPEROT_INDEX_##p,       ROPEROT_INDEX_##q, NAME(s, d, p, q) },
 const check_rotation check_rotations[] = { ROPEROT_ROTATE_LIST(ENTRY) };
 const size_t check_rotation_count = sizeof check_rotations / sizeof *check_rotations;

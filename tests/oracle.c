@@ -138,7 +138,7 @@ uint32_t oracle_bits(float value)
 
 void oracle_rotate(double x0, double x1, double c, double s, double y[2])
 {
-    const double complex product = CMPLX(x0, x1) * CMPLX(c, s);
+    const double complex product = (x0 + x1 * I) * (c + s * I);
     y[0] = creal(product);
     y[1] = cimag(product);
 }

@@ -64,7 +64,7 @@ subject subject_open(int32_t dtype, int64_t batch, int64_t tokens, int64_t heads
 
 subject subject_plain(int32_t dtype, int64_t batch, int64_t tokens, int64_t heads, int64_t dim)
 {
-    return subject_open(dtype, batch, tokens, heads, dim, (subject_layout) { SUBJECT_BSHD, GUARD_HIGH, 0, 0 });
+    return subject_open(dtype, batch, tokens, heads, dim, (subject_layout){ SUBJECT_BSHD, GUARD_HIGH, 0, 0 });
 }
 
 subject subject_clone(const subject *from)
@@ -94,8 +94,10 @@ void subject_check_equal(const subject *got, const subject *want, const char *wh
     if (!got->memory.bytes || memcmp(got->memory.data, want->memory.data, got->memory.bytes) == 0) return;
     for (size_t i = 0; i + size <= got->memory.bytes; i += size) {
         const uint32_t g = oracle_load(dtype, got->memory.data + i), w = oracle_load(dtype, want->memory.data + i);
-        CHECK(oracle_same(dtype, g, w), "%s: element %zu of the buffer is 0x%x (%g), not 0x%x (%g); shape %lld %lld "
-              "%lld %lld", what, i / size, (unsigned)g, oracle_value(dtype, g), (unsigned)w, oracle_value(dtype, w),
+        CHECK(oracle_same(dtype, g, w),
+              "%s: element %zu of the buffer is 0x%x (%g), not 0x%x (%g); shape %lld %lld "
+              "%lld %lld",
+              what, i / size, (unsigned)g, oracle_value(dtype, g), (unsigned)w, oracle_value(dtype, w),
               (long long)got->view.shape[0], (long long)got->view.shape[1], (long long)got->view.shape[2],
               (long long)got->view.shape[3]);
     }

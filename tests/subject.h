@@ -18,9 +18,9 @@ enum { SUBJECT_BSHD, SUBJECT_BHSD, SUBJECT_HSBD, SUBJECT_ORDERS };
 
 /* How a view lies in memory: the order of its axes, elements left between rows, and which axes run backwards. */
 typedef struct subject_layout {
-    int order, end;         /* SUBJECT_...; GUARD_LOW or GUARD_HIGH */
-    int64_t gap;            /* after every row of dim elements; odd ones leave only the element's alignment */
-    int backwards;          /* bit i: stride[i] is negative */
+    int order, end; /* SUBJECT_...; GUARD_LOW or GUARD_HIGH */
+    int64_t gap;    /* after every row of dim elements; odd ones leave only the element's alignment */
+    int backwards;  /* bit i: stride[i] is negative */
 } subject_layout;
 
 /* Random numbers of the dtype, zeros and denormals among them; the gaps keep the guard's canaries. */

@@ -111,7 +111,8 @@ static roperot_tensor some_view(float *base, const roperot_tensor *like, int32_t
     roperot_tensor v = { base, ROPEROT_F32, 0, { 0, 0, 0, dim }, { 0, 0, 0, 1 }, NULL };
     for (int i = 0; i < 3; i++) {
         v.shape[i] = like ? like->shape[i] : 1 + (int64_t)random_below(3);
-        v.stride[i] = like && random_below(4) ? like->stride[i] : some_stride() * (i == 2 ? 1 : 1 + (int64_t)random_below(4));
+        v.stride[i] =
+            like && random_below(4) ? like->stride[i] : some_stride() * (i == 2 ? 1 : 1 + (int64_t)random_below(4));
     }
     if (random_below(3)) v.stride[2] = dim; /* heads side by side: the usual rows */
     v.data = base + FLOATS / 2 + random_below(12) * DIM / 2 + random_below(8) * 16;
@@ -119,8 +120,8 @@ static roperot_tensor some_view(float *base, const roperot_tensor *like, int32_t
 }
 
 /* Rotates views of the buffer and the same views of copies; both must agree when the call is allowed. */
-static void compare_effect(const roperot_plan *plan, const roperot_tensor *src, const roperot_tensor *dst, const float *before,
-                           const float *after, const float *base)
+static void compare_effect(const roperot_plan *plan, const roperot_tensor *src, const roperot_tensor *dst,
+                           const float *before, const float *after, const float *base)
 {
     const roperot_positions at = roperot_positions_offset(5);
     static float source[FLOATS], want[FLOATS];
@@ -147,13 +148,17 @@ static void random_pairs(const void *arg)
         const int fine = nests(&dst) && (same_view(&src, &dst) || apart(&src, &dst, buffer));
         memcpy(before, buffer, sizeof before);
         const int32_t status = roperot_apply(plan, &at, &src, &dst, 1, NULL);
-        CHECK(status == (fine ? ROPEROT_OK : ROPEROT_ERROR_ALIAS), "shape %lld %lld %lld: strides %lld %lld %lld and %lld %lld "
-              "%lld, dst %td behind src: %s: %s", (long long)src.shape[0], (long long)src.shape[1], (long long)src.shape[2],
-              (long long)src.stride[0], (long long)src.stride[1], (long long)src.stride[2], (long long)dst.stride[0],
-              (long long)dst.stride[1], (long long)dst.stride[2], (float *)dst.data - (float *)src.data,
-              roperot_status_name(status), roperot_last_error());
-        if (fine) compare_effect(plan, &src, &dst, before, buffer, buffer);
-        else CHECK(memcmp(before, buffer, sizeof before) == 0, "written in spite of an error");
+        CHECK(status == (fine ? ROPEROT_OK : ROPEROT_ERROR_ALIAS),
+              "shape %lld %lld %lld: strides %lld %lld %lld and %lld %lld "
+              "%lld, dst %td behind src: %s: %s",
+              (long long)src.shape[0], (long long)src.shape[1], (long long)src.shape[2], (long long)src.stride[0],
+              (long long)src.stride[1], (long long)src.stride[2], (long long)dst.stride[0], (long long)dst.stride[1],
+              (long long)dst.stride[2], (float *)dst.data - (float *)src.data, roperot_status_name(status),
+              roperot_last_error());
+        if (fine)
+            compare_effect(plan, &src, &dst, before, buffer, buffer);
+        else
+            CHECK(memcmp(before, buffer, sizeof before) == 0, "written in spite of an error");
         allowed += fine;
         refused += !fine;
     }
@@ -179,10 +184,13 @@ static void random_tensors(const void *arg)
         const int fine = nests(&qk[0]) && nests(&qk[1]) && apart(&qk[0], &qk[1], buffer);
         memcpy(before, buffer, sizeof before);
         const int32_t status = roperot_apply(plan, &at, qk, NULL, 2, NULL);
-        CHECK(status == (fine ? ROPEROT_OK : ROPEROT_ERROR_ALIAS), "%s: %s", roperot_status_name(status), roperot_last_error());
+        CHECK(status == (fine ? ROPEROT_OK : ROPEROT_ERROR_ALIAS), "%s: %s", roperot_status_name(status),
+              roperot_last_error());
         allowed += fine;
-        if (!fine) CHECK(memcmp(before, buffer, sizeof before) == 0, "written in spite of an error");
-        else memcpy(buffer, before, sizeof buffer);
+        if (!fine)
+            CHECK(memcmp(before, buffer, sizeof before) == 0, "written in spite of an error");
+        else
+            memcpy(buffer, before, sizeof buffer);
     }
     CHECK(allowed > 100, "only %d allowed", allowed);
     roperot_plan_destroy(plan);
@@ -273,8 +281,10 @@ static void pair_is_judged(const void *arg)
     const int32_t status = roperot_apply(plan, &at, &src, &dst, 1, NULL);
     CHECK(status == c->status, "%s: %s", roperot_status_name(status), roperot_last_error());
     if (c->status) expect_error(status, c->status, "[0]", "overlap");
-    if (c->status) CHECK(memcmp(before, buffer, sizeof before) == 0, "written in spite of an error");
-    else compare_effect(plan, &src, &dst, before, buffer, buffer);
+    if (c->status)
+        CHECK(memcmp(before, buffer, sizeof before) == 0, "written in spite of an error");
+    else
+        compare_effect(plan, &src, &dst, before, buffer, buffer);
     roperot_plan_destroy(plan);
 }
 

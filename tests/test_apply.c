@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * roperot_apply on every geometry: dtypes, pairings, layouts, partial rotation, ranges, sizes; it must not know kernels. */
+ * roperot_apply on every geometry: dtypes, pairings, layouts, partial rotation, ranges, sizes; it must not know ISAs.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,8 +49,9 @@ static void layouts(const void *arg)
                 c.config.rotary_dim = 16;
                 c.config.rotary_offset = 2 * (backwards & 1);
                 c.in_place = place;
-                c.src = (subject_layout) { order, backwards & 1, 1 + order, backwards };
-                c.dst = (subject_layout) { (order + backwards) % SUBJECT_ORDERS, !(backwards & 1), 3 - order, 7 & ~backwards };
+                c.src = (subject_layout){ order, backwards & 1, 1 + order, backwards };
+                c.dst = (subject_layout){ (order + backwards) % SUBJECT_ORDERS, !(backwards & 1), 3 - order,
+                                          7 & ~backwards };
                 call_check(&c);
             }
 }
@@ -78,7 +80,7 @@ static void rotary_dims(const void *arg)
         c.config.rotary_dim = r;
         c.config.rotary_offset = (r % 5) & ~1;
         c.in_place = may_be_in_place(t) ? r % 3 : 0;
-        c.src = c.dst = (subject_layout) { r % SUBJECT_ORDERS, r % 4 / 2, r % 7, r % 8 };
+        c.src = c.dst = (subject_layout){ r % SUBJECT_ORDERS, r % 4 / 2, r % 7, r % 8 };
         call_check(&c);
     }
 }
@@ -118,7 +120,8 @@ static void large_calls(const void *arg)
     call c = call_of(t, 128, 1, tokens, heads);
     roperot_plan *const plan = expect_plan(&c.config);
     for (int place = 0; place < (may_be_in_place(t) ? 2 : 1); place++) {
-        subject src = subject_plain(t->src, 1, tokens, heads, 128), pieces = subject_plain(t->dst, 1, tokens, heads, 128);
+        subject src = subject_plain(t->src, 1, tokens, heads, 128),
+                pieces = subject_plain(t->dst, 1, tokens, heads, 128);
         subject one = place ? subject_clone(&src) : subject_clone(&pieces);
         if (place) {
             subject_close(&pieces);
@@ -130,10 +133,12 @@ static void large_calls(const void *arg)
             roperot_options o = ROPEROT_OPTIONS_INIT;
             o.token_begin = i;
             o.token_end = i + 1;
-            CHECK(!roperot_apply(plan, &c.at, place ? &pieces.view : from, &pieces.view, 1, &o), "%s", roperot_last_error());
+            CHECK(!roperot_apply(plan, &c.at, place ? &pieces.view : from, &pieces.view, 1, &o), "%s",
+                  roperot_last_error());
         }
-        subject_check_equal(&one, &pieces, place ? "in place at once against token by token" :
-                                                   "out of place at once against token by token");
+        subject_check_equal(&one, &pieces,
+                            place ? "in place at once against token by token"
+                                  : "out of place at once against token by token");
         subject_close(&src);
         subject_close(&pieces);
         subject_close(&one);
@@ -184,7 +189,8 @@ static void empty_ranges(const void *arg)
     call c = call_plain(16, 2, 3, 2);
     roperot_plan *const plan = expect_plan(&c.config);
     subject src = subject_plain(ROPEROT_F32, 2, 3, 2, 16), before = subject_clone(&src);
-    static const int64_t ranges[][2] = { { 0, 0 }, { 3, 3 }, { 5, 2 }, { 6, INT64_MAX }, { 100, 200 }, { INT64_MAX, INT64_MAX } };
+    static const int64_t ranges[][2] = { { 0, 0 },         { 3, 3 },     { 5, 2 },
+                                         { 6, INT64_MAX }, { 100, 200 }, { INT64_MAX, INT64_MAX } };
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
         roperot_options o = ROPEROT_OPTIONS_INIT;
         o.token_begin = ranges[i][0];
@@ -212,8 +218,8 @@ static void several_tensors(const void *arg)
         subject src[COUNT], dst[COUNT], want[COUNT];
         roperot_tensor from[COUNT], to[COUNT];
         for (int i = 0; i < COUNT; i++) {
-            src[i] = subject_open(dtypes[i], 2, 5, heads[i], 24, (subject_layout) { i % 3, i % 2, i, i });
-            dst[i] = subject_open(dtypes[i], 2, 5, heads[i], 24, (subject_layout) { (i + 1) % 3, i % 2, i + 2, 7 - i });
+            src[i] = subject_open(dtypes[i], 2, 5, heads[i], 24, (subject_layout){ i % 3, i % 2, i, i });
+            dst[i] = subject_open(dtypes[i], 2, 5, heads[i], 24, (subject_layout){ (i + 1) % 3, i % 2, i + 2, 7 - i });
             want[i] = out ? subject_clone(&dst[i]) : subject_clone(&src[i]);
             from[i] = src[i].view;
             to[i] = dst[i].view;
@@ -286,7 +292,8 @@ static void far_rows(const void *arg)
     const int64_t size = (int64_t)oracle_bytes(t->src), step = (INT64_C(1) << 30) + 17, dim = 64;
     const size_t bytes = (size_t)(size * (5 * step + dim));
     if (sizeof(void *) < 8) return;
-    unsigned char *const map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    unsigned char *const map =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     CHECK(map != MAP_FAILED, "no address space for %zu bytes", bytes);
     call c = call_of(t, (int32_t)dim, 1, 6, 1);
     roperot_plan *const plan = expect_plan(&c.config);
@@ -301,8 +308,8 @@ static void far_rows(const void *arg)
             if (backwards) view.data = map + 5 * step * size;
             const int64_t one = axis == 0, two = axis == 1, three = axis == 2;
             for (int64_t i = 0; i < 6; i++)
-                memcpy(subject_at(&view, one * i, two * i, three * i, 0), subject_at(&near.view, one * i, two * i, three * i, 0),
-                       (size_t)(dim * size));
+                memcpy(subject_at(&view, one * i, two * i, three * i, 0),
+                       subject_at(&near.view, one * i, two * i, three * i, 0), (size_t)(dim * size));
             CHECK(!roperot_apply(plan, &c.at, &near.view, NULL, 1, NULL), "%s", roperot_last_error());
             CHECK(!roperot_apply(plan, &c.at, &view, NULL, 1, NULL), "%s", roperot_last_error());
             for (int64_t i = 0; i < 6; i++)
@@ -327,7 +334,7 @@ static void add_types(int32_t isa, const char *isa_name)
             for (int32_t out = 0; out <= 2 && count < ROOM; out++) {
                 const int32_t src = conversions[i][0], dst = conversions[i][1];
                 if (out == pairing || (out && src != dst)) continue;
-                types[count] = (type_case) { src, dst, pairing, out, isa };
+                types[count] = (type_case){ src, dst, pairing, out, isa };
                 const type_case *const t = &types[count++];
                 char name[64];
                 snprintf(name, sizeof name, "%s-%s/%d-%d/%s", oracle_dtype_name(src), oracle_dtype_name(dst), pairing,

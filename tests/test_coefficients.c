@@ -72,15 +72,16 @@ static void run_angles(const inputs *in, const roperot_kernels *k, void *out)
 {
     const double x[3] = { 0.0, in->x, in->x * 0x1p20 };
     float *const row = out;
-    k->angles(row, row + in->pairs, x[in->variant], (const double *)(const void *)in->inv_freq.data, in->pairs, in->scale);
+    k->angles(row, row + in->pairs, x[in->variant], (const double *)(const void *)in->inv_freq.data, in->pairs,
+              in->scale);
 }
 
 static void run_angles_f32(const inputs *in, const roperot_kernels *k, void *out)
 {
     const double x[3] = { 0.0, floor(in->x), floor(in->x * 0x1p18) };
     float *const row = out;
-    k->angles_f32(row, row + in->pairs, (float)x[in->variant], (const double *)(const void *)in->inv_freq.data, in->pairs,
-                  (float)in->scale);
+    k->angles_f32(row, row + in->pairs, (float)x[in->variant], (const double *)(const void *)in->inv_freq.data,
+                  in->pairs, (float)in->scale);
 }
 
 static size_t half_row(ptrdiff_t pairs)
@@ -96,8 +97,8 @@ static void run_blend(const inputs *in, const roperot_kernels *k, void *out)
 }
 
 static const operation operations[] = {
-    { "factors", factor_rows, run_factors, 4 },   { "combine", one_row, run_combine, 8 },
-    { "angles", one_row, run_angles, 3 },         { "angles_f32", one_row, run_angles_f32, 3 },
+    { "factors", factor_rows, run_factors, 4 }, { "combine", one_row, run_combine, 8 },
+    { "angles", one_row, run_angles, 3 },       { "angles_f32", one_row, run_angles_f32, 3 },
     { "blend", half_row, run_blend, AXES },
 };
 
@@ -128,7 +129,8 @@ static void fill_masks(inputs *in, int axes)
     for (ptrdiff_t j = 0; j < in->pairs; j++) {
         const int axis = (int)random_below((uint32_t)axes);
         for (int a = 0; a < axes; a++)
-            oracle_store(1, in->masks.data + sizeof(uint32_t) * (size_t)(a * in->pairs + j), a == axis ? UINT32_MAX : 0);
+            oracle_store(1, in->masks.data + sizeof(uint32_t) * (size_t)(a * in->pairs + j),
+                         a == axis ? UINT32_MAX : 0);
     }
 }
 
@@ -178,7 +180,8 @@ static void compare(const operation *op, const inputs *in)
                   oracle_same(1, oracle_load(1, got.data + i), oracle_load(1, want.data + i)),
               "%td pairs, variant %d, end %d: word %zu differs from scalar's", in->pairs, in->variant, in->end,
               i / sizeof(float));
-    CHECK(guard_buffer_intact(&got), "%td pairs, variant %d, end %d: wrote beside its row", in->pairs, in->variant, in->end);
+    CHECK(guard_buffer_intact(&got), "%td pairs, variant %d, end %d: wrote beside its row", in->pairs, in->variant,
+          in->end);
     guard_buffer_close(&got);
     guard_buffer_close(&want);
 }
@@ -194,7 +197,9 @@ static void equals_scalar(const void *arg)
     for (ptrdiff_t pairs = 1; pairs <= MOST_PAIRS; pairs = (ptrdiff_t)harness_next(pairs))
         for (int variant = 0; variant < c->op->variants; variant++)
             for (int end = 0; end < 2; end++) {
-                inputs in = { .kernels = c->kernels, .scalar = c->scalar, .pairs = pairs, .end = end, .variant = variant };
+                inputs in = {
+                    .kernels = c->kernels, .scalar = c->scalar, .pairs = pairs, .end = end, .variant = variant
+                };
                 open_inputs(&in);
                 compare(c->op, &in);
                 close_inputs(&in);
@@ -209,7 +214,8 @@ static void first_row_is_one(const void *arg)
     for (int j = 0; j < 9; j++) w[j] = random_between(-3, 3);
     k->factors(table, w, 9, 11, 0, 2);
     for (int j = 0; j < 9; j++)
-        CHECK(table[j] == 1.0 && table[9 + j] == 0.0 && !signbit(table[9 + j]), "pair %d: %a, %a", j, table[j], table[9 + j]);
+        CHECK(table[j] == 1.0 && table[9 + j] == 0.0 && !signbit(table[9 + j]), "pair %d: %a, %a", j, table[j],
+              table[9 + j]);
 }
 
 /* The scalar blend against its definition, since nothing else judges it. */
@@ -239,7 +245,7 @@ int main(int argc, char **argv)
         const roperot_kernels *const k = roperot_kernels_for(isa);
         harness_add(first_row_is_one, k, "factors/first-row/%s", k->name);
         for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
-            cases[count] = (coefficient_case) { &operations[i], k, scalar };
+            cases[count] = (coefficient_case){ &operations[i], k, scalar };
             harness_add(equals_scalar, &cases[count++], "%s/%s", operations[i].name, k->name);
         }
     }

@@ -39,7 +39,8 @@ static void odd_frequencies(const void *arg)
         const double list[] = { random_between(1, 2), random_between(2, 1e3), random_between(1e3, 1e8), 4, 65536, 0.5 };
         const double base = list[i % 6];
         double w[128];
-        CHECK(roperot_frequencies(NULL, r, base, w, r / 2, NULL) == ROPEROT_OK, "base %a: %s", base, roperot_last_error());
+        CHECK(roperot_frequencies(NULL, r, base, w, r / 2, NULL) == ROPEROT_OK, "base %a: %s", base,
+              roperot_last_error());
         for (int32_t j = 0; j < r / 2; j++)
             CHECK(w[j] == oracle_inv_freq(base, j, r), "base %a, rotary_dim %d: frequency %d is %a, not %a", base, r, j,
                   w[j], oracle_inv_freq(base, j, r));
@@ -74,8 +75,8 @@ static roperot_config config_of(double base, double factor, int32_t cache, int64
 static void check_value(int which, int64_t p, double w, double factor, float got)
 {
     const oracle_bracket b = oracle_trig(which, (double)p, w, factor, factor * slack);
-    CHECK(got >= b.low && got <= b.high, "%s(%lld * %a) * %g is %a, not %a", which ? "sin" : "cos", (long long)p, w, factor,
-          (double)got, (double)b.nearest);
+    CHECK(got >= b.low && got <= b.high, "%s(%lld * %a) * %g is %a, not %a", which ? "sin" : "cos", (long long)p, w,
+          factor, (double)got, (double)b.nearest);
 }
 
 static void check_rows(const roperot_plan *plan, const int64_t *p, int64_t count, int32_t only_pair)
@@ -168,8 +169,8 @@ static void f32_angles(const void *arg)
             for (int which = 0; which < 2; which++) {
                 const float angle = (float)p * (float)oracle_inv_freq(base, j, 2 * PAIRS);
                 const float want = oracle_trig(which, (double)angle, 1.0, 1.0, 0.0).nearest * (float)factor;
-                CHECK(row[which * PAIRS + j] == want, "%s at %lld, pair %d: %a, not %a", which ? "sin" : "cos", (long long)p,
-                      j, (double)row[which * PAIRS + j], (double)want);
+                CHECK(row[which * PAIRS + j] == want, "%s at %lld, pair %d: %a, not %a", which ? "sin" : "cos",
+                      (long long)p, j, (double)row[which * PAIRS + j], (double)want);
             }
     }
     roperot_plan_destroy(plan);
@@ -177,7 +178,8 @@ static void f32_angles(const void *arg)
 
 /* ---- the same bits ----------------------------------------------------------------------------------------------- */
 
-static void same_rows(const roperot_config *a, const roperot_config *b, const int64_t *p, size_t count, const char *what)
+static void same_rows(const roperot_config *a, const roperot_config *b, const int64_t *p, size_t count,
+                      const char *what)
 {
     static float rows[2][MOST * 2 * PAIRS];
     roperot_plan *const one = expect_plan(a), *const other = expect_plan(b);

@@ -70,8 +70,9 @@ static void another_plan(fixture *f, void (*change)(roperot_config *))
 }
 
 static float borrowed_values[100 * DIM];
-static roperot_table borrowed = { sizeof(roperot_table), ROPEROT_F32, borrowed_values, borrowed_values + DIM / 2, 100, DIM, 1,
-                                  ROPEROT_TABLE_HALF, 0 };
+static roperot_table borrowed = {
+    sizeof(roperot_table), ROPEROT_F32, borrowed_values, borrowed_values + DIM / 2, 100, DIM, 1, ROPEROT_TABLE_HALF, 0
+};
 
 static void borrow(roperot_config *c)
 {
@@ -153,17 +154,20 @@ static void two_axes(roperot_config *c)
     X(id_negative, (use_ids(f), f->ids[4] = -7), POSITION, "position", "-7")                                           \
     X(id_beyond, (use_ids(f), f->ids[5] = 100), POSITION, "position", "100")                                           \
     X(id_with_offset, (use_ids(f), f->ids[0] = 50, f->at.offset = 60), POSITION, "position", "110")                    \
-    X(id_overflows, (use_ids(f), f->ids[1] = INT64_MAX, f->at.offset = INT64_MAX), POSITION, "position", "9223372036854775807") \
+    X(id_overflows, (use_ids(f), f->ids[1] = INT64_MAX, f->at.offset = INT64_MAX), POSITION, "position",               \
+      "9223372036854775807")                                                                                           \
     X(signed_beyond, (use_ids(f), f->options.flags = 4, f->ids[2] = -100), POSITION, "position", "-100")               \
     X(signed_above, (use_ids(f), f->options.flags = 4, f->ids[2] = 101), POSITION, "position", "101")                  \
     X(starts_real, (use_coordinates(f), f->at.kind = 2), ARGUMENT, "type", "4")                                        \
-    X(starts_beyond, (use_ids(f), f->at.kind = 2, f->at.batch_stride = 1, f->ids[1] = 98), POSITION, "position", "100") \
+    X(starts_beyond, (use_ids(f), f->at.kind = 2, f->at.batch_stride = 1, f->ids[1] = 98), POSITION, "position",       \
+      "100")                                                                                                           \
     X(coordinate_nan, (use_coordinates(f), f->coordinates[3] = NAN), POSITION, "coordinate", "nan")                    \
     X(coordinate_infinite, (use_coordinates(f), f->coordinates[5] = -INFINITY), POSITION, "coordinate", "-inf")        \
     X(coordinate_large, (use_coordinates(f), f->coordinates[5] = 0x1p31), POSITION, "coordinate", "2.14748e+09")       \
     X(coordinate_borrowed, (use_coordinates(f), another_plan(f, borrow)), ARGUMENT, "type", "4")                       \
-    X(ragged_batch, (use_ragged(f), f->src[0].shape[0] = f->src[1].shape[0] = 2,                                       \
-                     f->src[0].shape[1] = f->src[1].shape[1] = 3), SHAPE, "batch", "2")                                \
+    X(ragged_batch,                                                                                                    \
+      (use_ragged(f), f->src[0].shape[0] = f->src[1].shape[0] = 2, f->src[0].shape[1] = f->src[1].shape[1] = 3),       \
+      SHAPE, "batch", "2")                                                                                             \
     X(ragged_null, (use_ragged(f), f->at.cu_seqlens = NULL), ARGUMENT, "cu_seqlens", "NULL")                           \
     X(ragged_type, (use_ragged(f), f->at.cu_type = 3), ARGUMENT, "cu_type", "3")                                       \
     X(ragged_none, (use_ragged(f), f->at.sequences = 0), ARGUMENT, "sequences", "0")                                   \
@@ -202,8 +206,11 @@ static void is_refused(const void *arg)
 {
     const bad_call *const bad = arg;
     subject src[TENSORS], dst[TENSORS], before[2 * TENSORS];
-    fixture f = { .plan = plan_of_100(), .at = roperot_positions_offset(3), .options = ROPEROT_OPTIONS_INIT,
-                  .count = TENSORS, .cu = { 0, 2, 2, BATCH * TOKENS } };
+    fixture f = { .plan = plan_of_100(),
+                  .at = roperot_positions_offset(3),
+                  .options = ROPEROT_OPTIONS_INIT,
+                  .count = TENSORS,
+                  .cu = { 0, 2, 2, BATCH * TOKENS } };
     for (int i = 0; i < TENSORS; i++) {
         src[i] = subject_plain(ROPEROT_F32, BATCH, TOKENS, 3 - i, DIM);
         dst[i] = subject_plain(ROPEROT_F32, BATCH, TOKENS, 3 - i, DIM);
@@ -251,9 +258,12 @@ static void one_of_4096(const void *arg)
     subject_check_equal(&x, &before, "one bad id");
     /* Not in the range, not looked at. */
     roperot_options o = ROPEROT_OPTIONS_INIT;
-    if (which == 0) o.token_begin = 1;
-    else o.token_end = which;
-    CHECK(!roperot_apply(plan, &at32, &x.view, NULL, 1, &o), "the bad id is outside the range: %s", roperot_last_error());
+    if (which == 0)
+        o.token_begin = 1;
+    else
+        o.token_end = which;
+    CHECK(!roperot_apply(plan, &at32, &x.view, NULL, 1, &o), "the bad id is outside the range: %s",
+          roperot_last_error());
     subject_close(&x);
     subject_close(&before);
     roperot_plan_destroy(plan);
@@ -282,7 +292,8 @@ static void sizes(const void *arg)
     expect_error(roperot_apply(plan, &at.known, &x.view, NULL, 1, NULL), ROPEROT_ERROR_VERSION, "positions", "88");
     at.tail[3] = 0;
     options.tail[15] = 9;
-    expect_error(roperot_apply(plan, &at.known, &x.view, NULL, 1, &options.known), ROPEROT_ERROR_VERSION, "options", "64");
+    expect_error(roperot_apply(plan, &at.known, &x.view, NULL, 1, &options.known), ROPEROT_ERROR_VERSION, "options",
+                 "64");
     subject_check_equal(&x, &before, "an unknown tail");
     subject_close(&x);
     subject_close(&before);

@@ -70,8 +70,9 @@ static void near_textbook(const void *arg)
         const double angle = random_between(-4, 4);
         const float cs[2] = { (float)cos(angle), (float)sin(angle) };
         const roperot_row row = { &cs[0], &cs[1] };
-        const roperot_tile tile = { .src = src, .dst = dst, .src_half = 1, .dst_half = 1, .tokens = 1, .heads = 1,
-                                    .pairs = 1, .rows = &row };
+        const roperot_tile tile = {
+            .src = src, .dst = dst, .src_half = 1, .dst_half = 1, .tokens = 1, .heads = 1, .pairs = 1, .rows = &row
+        };
         for (size_t j = 0; j < 2; j++) {
             x[j] = values_number(i % 3 == 0 ? CHECK_TINY : CHECK_NORMAL, r->src + 1);
             oracle_store(r->src + 1, src + j * oracle_bytes(r->src + 1), x[j]);
@@ -117,12 +118,12 @@ static void add_cases(const roperot_kernels *kernels, const roperot_kernels *sca
     harness_add(table_is_complete, kernels, "table/%s", kernels->name);
     for (size_t i = 0; i < check_rotation_count; i++)
         for (int loop = 0; loop < 3 && count < ROOM; loop++) {
-            cases[count] = (kernel_case) { &check_rotations[i], kernels, kernels == scalar ? NULL : scalar, loop };
+            cases[count] = (kernel_case){ &check_rotations[i], kernels, kernels == scalar ? NULL : scalar, loop };
             harness_add(equals_reference, &cases[count++], "%s/%s/%s", check_rotations[i].name, kernels->name,
                         loops[loop]);
         }
     for (size_t i = 0; i < check_rotation_count && kernels == scalar && count < ROOM; i++) {
-        cases[count] = (kernel_case) { &check_rotations[i], kernels, NULL, 0 };
+        cases[count] = (kernel_case){ &check_rotations[i], kernels, NULL, 0 };
         harness_add(near_textbook, &cases[count++], "%s/%s/textbook", check_rotations[i].name, kernels->name);
     }
 }

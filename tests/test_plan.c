@@ -25,9 +25,8 @@ static const roperot_table *changed_table(size_t offset, const void *value, size
     return &table;
 }
 
-#define TABLE(member, type, value) \
-    changed_table(offsetof(roperot_table, member), &(type) { value }, sizeof(type))
-#define SPECTRUM(w) (c->inv_freq = (w), c->pairs = 4)
+#define TABLE(member, type, value) changed_table(offsetof(roperot_table, member), &(type){ value }, sizeof(type))
+#define SPECTRUM(w)                (c->inv_freq = (w), c->pairs = 4)
 
 /* X(case, change, status, argument that the sentence names, value that it says). head_dim is 8 before. */
 #define BAD_CONFIGS(X)                                                                                                 \
@@ -74,7 +73,8 @@ static const roperot_table *changed_table(size_t offset, const void *value, size
     X(f32_factored, (c->angles = 1, c->cache = 2, c->max_positions = 9), ARGUMENT, "F32", "FACTORED")                  \
     X(f32_without_limit, c->angles = 1, ARGUMENT, "max_positions", "0")                                                \
     X(full_without_limit, c->cache = 1, ARGUMENT, "max_positions", "0")                                                \
-    X(full_too_large, (c->cache = 1, c->max_positions = INT64_C(1) << 31, c->head_dim = 256), MEMORY, "FULL", "2199023255552") \
+    X(full_too_large, (c->cache = 1, c->max_positions = INT64_C(1) << 31, c->head_dim = 256), MEMORY, "FULL",          \
+      "2199023255552")                                                                                                 \
     X(isa_unknown, c->isa = 7, ISA, "isa", "7")                                                                        \
     X(isa_negative, c->isa = -1, ISA, "isa", "-1")                                                                     \
     X(borrowed_without_table, c->cache = 3, ARGUMENT, "table", "NULL")                                                 \
@@ -89,7 +89,8 @@ static const roperot_table *changed_table(size_t offset, const void *value, size
     X(table_sin, c->table = TABLE(sin, void *, NULL), ARGUMENT, "sin", "NULL")                                         \
     X(table_rows, c->table = TABLE(rows, int64_t, -4), ARGUMENT, "rows", "-4")                                         \
     X(table_element_stride, c->table = TABLE(element_stride, int64_t, 0), SHAPE, "element_stride", "0")                \
-    X(table_row_stride, c->table = TABLE(row_stride, int64_t, INT64_MAX / 2), SHAPE, "row_stride", "4611686018427387903") \
+    X(table_row_stride, c->table = TABLE(row_stride, int64_t, INT64_MAX / 2), SHAPE, "row_stride",                     \
+      "4611686018427387903")                                                                                           \
     X(size_small, c->size = 40, VERSION, "size", "40")                                                                 \
     X(size_0, c->size = 0, VERSION, "size", "0")
 
@@ -200,7 +201,8 @@ static void defaults(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-static int32_t cache_of(int32_t head_dim, int64_t max_positions, int32_t angles, int32_t cache, const roperot_table *table)
+static int32_t cache_of(int32_t head_dim, int64_t max_positions, int32_t angles, int32_t cache,
+                        const roperot_table *table)
 {
     roperot_config c = small_config();
     c.head_dim = head_dim;
@@ -256,16 +258,17 @@ static void copies_its_arrays(const void *arg)
     memset(w, 0xff, sizeof w);
     memset(axis, 0xff, sizeof axis);
     const roperot_plan_info i = described(plan);
-    CHECK(i.inv_freq[0] == 0.5 && i.inv_freq[1] == -0.25 && i.inv_freq[2] == 0.0 && i.inv_freq[3] == 65536.0, "inv_freq");
-    CHECK(i.axes == 3 && i.axis && memcmp(i.axis, (const uint8_t[]) { 0, 2, 1, 0 }, 4) == 0, "axis");
+    CHECK(i.inv_freq[0] == 0.5 && i.inv_freq[1] == -0.25 && i.inv_freq[2] == 0.0 && i.inv_freq[3] == 65536.0,
+          "inv_freq");
+    CHECK(i.axes == 3 && i.axis && memcmp(i.axis, (const uint8_t[]){ 0, 2, 1, 0 }, 4) == 0, "axis");
     roperot_plan_destroy(plan);
 }
 
 static void geometries(const void *arg)
 {
     (void)arg;
-    static const int32_t good[][3] = { { 2, 0, 0 },    { 65536, 0, 0 },   { 77, 76, 0 },    { 3, 2, 0 },
-                                       { 128, 64, 64 }, { 128, 2, 126 },  { 80, 32, 0 },    { 65535, 65534, 0 } };
+    static const int32_t good[][3] = { { 2, 0, 0 },     { 65536, 0, 0 }, { 77, 76, 0 }, { 3, 2, 0 },
+                                       { 128, 64, 64 }, { 128, 2, 126 }, { 80, 32, 0 }, { 65535, 65534, 0 } };
     for (size_t k = 0; k < sizeof good / sizeof *good; k++) {
         roperot_config c = small_config();
         c.head_dim = good[k][0];
@@ -275,7 +278,8 @@ static void geometries(const void *arg)
         c.axes = 0; /* means 1 */
         roperot_plan *const plan = expect_plan(&c);
         const roperot_plan_info i = described(plan);
-        CHECK(i.pairs == (good[k][1] ? good[k][1] : good[k][0]) / 2 && i.axes == 1, "head_dim %d: %d pairs", good[k][0], i.pairs);
+        CHECK(i.pairs == (good[k][1] ? good[k][1] : good[k][0]) / 2 && i.axes == 1, "head_dim %d: %d pairs", good[k][0],
+              i.pairs);
         roperot_plan_destroy(plan);
     }
 }
@@ -286,9 +290,9 @@ static void names(const void *arg)
 {
     (void)arg;
     static const char *const isas[] = { "auto", "scalar", "avx2", "avx512", "neon", "sve", "rvv" };
-    static const char *const statuses[] = { "ROPEROT_OK", "ROPEROT_ERROR_ARGUMENT", "ROPEROT_ERROR_SHAPE",
-                                            "ROPEROT_ERROR_DTYPE", "ROPEROT_ERROR_ALIAS", "ROPEROT_ERROR_POSITION",
-                                            "ROPEROT_ERROR_ISA", "ROPEROT_ERROR_MEMORY", "ROPEROT_ERROR_VERSION" };
+    static const char *const statuses[] = { "ROPEROT_OK",          "ROPEROT_ERROR_ARGUMENT", "ROPEROT_ERROR_SHAPE",
+                                            "ROPEROT_ERROR_DTYPE", "ROPEROT_ERROR_ALIAS",    "ROPEROT_ERROR_POSITION",
+                                            "ROPEROT_ERROR_ISA",   "ROPEROT_ERROR_MEMORY",   "ROPEROT_ERROR_VERSION" };
     for (int32_t i = 0; i < 7; i++) CHECK(strcmp(roperot_isa_name(i), isas[i]) == 0, "isa %d", i);
     CHECK(!roperot_isa_name(-1) && !roperot_isa_name(7), "a name for an unknown ISA");
     for (int32_t i = 0; i < 9; i++) CHECK(strcmp(roperot_status_name(i), statuses[i]) == 0, "status %d", i);
@@ -314,7 +318,8 @@ static void isas_agree(const void *arg)
         roperot_plan *plan = NULL;
         c.isa = isa;
         const int32_t status = roperot_plan_create(&c, &plan);
-        CHECK(status == (roperot_isa_usable(isa) ? ROPEROT_OK : ROPEROT_ERROR_ISA), "isa %d: %s", isa, roperot_status_name(status));
+        CHECK(status == (roperot_isa_usable(isa) ? ROPEROT_OK : ROPEROT_ERROR_ISA), "isa %d: %s", isa,
+              roperot_status_name(status));
         if (status)
             expect_error(status, ROPEROT_ERROR_ISA, roperot_isa_name(isa), reason);
         else

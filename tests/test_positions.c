@@ -29,7 +29,8 @@ static void fill_ids(id_store *s, int64_t low, int64_t high)
 static void point_to(roperot_positions *p, const id_store *s, int32_t type)
 {
     p->type = type;
-    p->ids = type == ROPEROT_POSITIONS_I32 ? (const void *)(s->narrow + MOST_IDS / 2) : (const void *)(s->wide + MOST_IDS / 2);
+    p->ids = type == ROPEROT_POSITIONS_I32 ? (const void *)(s->narrow + MOST_IDS / 2)
+                                           : (const void *)(s->wide + MOST_IDS / 2);
 }
 
 static int64_t id(const id_store *s, int64_t at)
@@ -75,8 +76,8 @@ static void offsets(const void *arg)
 static void ids(const void *arg)
 {
     const int32_t type = *(const int32_t *)arg;
-    static const int64_t strides[][3] = { { 0, 0, 1 }, { 0, 7, 1 }, { 0, 0, 0 }, { 0, 1, 0 },  { 0, 1, 3 }, { 0, -5, -1 },
-                                          { 20, 5, 1 }, { 0, 5, 1 }, { 1, 20, 4 }, { -30, 7, -2 } };
+    static const int64_t strides[][3] = { { 0, 0, 1 },   { 0, 7, 1 },  { 0, 0, 0 }, { 0, 1, 0 },  { 0, 1, 3 },
+                                          { 0, -5, -1 }, { 20, 5, 1 }, { 0, 5, 1 }, { 1, 20, 4 }, { -30, 7, -2 } };
     static id_store s;
     for (size_t i = 0; i < sizeof strides / sizeof *strides; i++)
         for (int32_t axes = 1; axes <= MOST_AXES; axes++)
@@ -134,7 +135,9 @@ static void starts(const void *arg)
 static void ragged(const void *arg)
 {
     const int32_t type = *(const int32_t *)arg;
-    static const int64_t ends[][6] = { { 0, 7, 7, 7, 7, 7 }, { 0, 1, 3, 4, 9, 11 }, { 0, 0, 0, 5, 5, 12 }, { 0, 4, 4, 4, 4, 4 } };
+    static const int64_t ends[][6] = {
+        { 0, 7, 7, 7, 7, 7 }, { 0, 1, 3, 4, 9, 11 }, { 0, 0, 0, 5, 5, 12 }, { 0, 4, 4, 4, 4, 4 }
+    };
     static id_store s;
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         for (int given = 0; given < 2; given++)
@@ -175,7 +178,9 @@ typedef struct bounds_case {
 static roperot_table *table_of(int32_t rows)
 {
     static float values[64 * 2 * PAIRS];
-    static roperot_table table = { sizeof table, ROPEROT_F32, values, values + PAIRS, 0, 2 * PAIRS, 1, ROPEROT_TABLE_HALF, 0 };
+    static roperot_table table = {
+        sizeof table, ROPEROT_F32, values, values + PAIRS, 0, 2 * PAIRS, 1, ROPEROT_TABLE_HALF, 0
+    };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) values[i] = (float)random_between(-1, 1);
     table.rows = rows;
     return &table;
@@ -195,14 +200,16 @@ static void bounds(const void *arg)
 {
     const bounds_case *const b = arg;
     static const int64_t edge[] = { 0, 1, 29, 30, 31, -1, -29, -30, -31, INT64_MAX, INT64_MIN, 1 << 20 };
-    static const int32_t types[][4] = { { 1, 1, 1, 0 }, { 1, 2, 2, 0 }, { 3, 1, 1, 0 }, { 2, 2, 1, 2 }, { 3, 3, 2, 1 }, { 1, 3, 1, 0 } };
+    static const int32_t types[][4] = { { 1, 1, 1, 0 }, { 1, 2, 2, 0 }, { 3, 1, 1, 0 },
+                                        { 2, 2, 1, 2 }, { 3, 3, 2, 1 }, { 1, 3, 1, 0 } };
     static id_store s;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         for (uint32_t flags = 0; flags < 8; flags++)
             for (int place = 0; place < (types[i][0] == types[i][1] && !types[i][3] ? 2 : 1); place++) {
                 const int64_t tokens = 9;
                 for (int64_t n = 0; n < b->axes * tokens; n++)
-                    s.wide[MOST_IDS / 2 + n] = s.decoded[n] = random_below(3) ? edge[random_below(12)] : random_below(30);
+                    s.wide[MOST_IDS / 2 + n] = s.decoded[n] =
+                        random_below(3) ? edge[random_below(12)] : random_below(30);
                 roperot_positions p = ROPEROT_POSITIONS_INIT;
                 p.kind = ROPEROT_POSITIONS_IDS;
                 point_to(&p, &s, ROPEROT_POSITIONS_I64);
@@ -277,8 +284,8 @@ static void coordinates_are_exact(const void *arg)
                 const double w = oracle_inv_freq(100, j, 64);
                 const oracle_bracket b = oracle_trig(which, at, w, 1.5, 1.5 * 0x1p-50);
                 const float got = row[32 * which + j];
-                CHECK(got >= b.low && got <= b.high, "%s(%a * %a): %a, not %a", which ? "sin" : "cos", at, w, (double)got,
-                      (double)b.nearest);
+                CHECK(got >= b.low && got <= b.high, "%s(%a * %a): %a, not %a", which ? "sin" : "cos", at, w,
+                      (double)got, (double)b.nearest);
             }
     }
     roperot_plan_destroy(plan);
@@ -318,9 +325,9 @@ static void coordinates(const void *arg)
 int main(int argc, char **argv)
 {
     static const int32_t types[] = { ROPEROT_POSITIONS_I32, ROPEROT_POSITIONS_I64 };
-    static const bounds_case cases[] = { { 1, 1, 0, 1 }, { 1, 2, 0, 1 }, { 1, 1, 1, 1 }, { 1, 3, 0, 1 }, { 1, 2, 0, 3 },
-                                         { 2, 1, 0, 1 }, { 2, 2, 0, 1 }, { 2, 1, 1, 2 }, { 2, 3, 0, 1 }, { 2, 2, 0, 4 },
-                                         { 1, 3, 0, 2 }, { 2, 1, 0, 3 } };
+    static const bounds_case cases[] = { { 1, 1, 0, 1 }, { 1, 2, 0, 1 }, { 1, 1, 1, 1 }, { 1, 3, 0, 1 },
+                                         { 1, 2, 0, 3 }, { 2, 1, 0, 1 }, { 2, 2, 0, 1 }, { 2, 1, 1, 2 },
+                                         { 2, 3, 0, 1 }, { 2, 2, 0, 4 }, { 1, 3, 0, 2 }, { 2, 1, 0, 3 } };
     harness_add(offsets, NULL, "offset");
     harness_add(coordinates_are_exact, NULL, "coordinates/mpfr");
     for (size_t i = 0; i < 2; i++) {

@@ -46,8 +46,9 @@ static void rounds_exactly(const void *arg)
     const int dtype = *(const int *)arg;
     const uint32_t infinity = dtype == 2 ? 0x7c00 : 0x7f80;
     for (uint32_t bits = 0; bits < infinity; bits++) {
-        const double value = oracle_value(dtype, bits), next = bits + 1 < infinity ? oracle_value(dtype, bits + 1) :
-                                                               2 * value - oracle_value(dtype, bits - 1);
+        const double value = oracle_value(dtype, bits), next = bits + 1 < infinity
+                                                                   ? oracle_value(dtype, bits + 1)
+                                                                   : 2 * value - oracle_value(dtype, bits - 1);
         const double middle = 0.5 * (value + next), hair = (next - value) * 0x1p-20;
         CHECK(oracle_round(dtype, value) == bits, "0x%x did not survive", (unsigned)bits);
         CHECK(oracle_round(dtype, -value) == (bits | 0x8000), "-0x%x lost its sign", (unsigned)bits);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Somebody's cos/sin tables, borrowed by plans and filled by roperot_cos_sin, in every layout and dtype; it must not know
- * how a plan keeps them. */
+ * Somebody's cos/sin tables, borrowed by plans and filled by roperot_cos_sin, in every layout and dtype; it must not
+ * know how a plan keeps them. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,13 +22,13 @@ typedef struct layout {
 } layout;
 
 static const layout layouts[] = {
-    { "cos-sin-halves", ROPEROT_TABLE_HALF, 0, PAIRS, 2 * PAIRS, 1 },                      /* vLLM: cos||sin */
-    { "sin-cos-halves", ROPEROT_TABLE_HALF, PAIRS, 0, 2 * PAIRS, 1 },                      /* IPEX: sin||cos */
-    { "separate", ROPEROT_TABLE_HALF, 0, ROWS * PAIRS, PAIRS, 1 },                         /* ONNX */
+    { "cos-sin-halves", ROPEROT_TABLE_HALF, 0, PAIRS, 2 * PAIRS, 1 }, /* vLLM: cos||sin */
+    { "sin-cos-halves", ROPEROT_TABLE_HALF, PAIRS, 0, 2 * PAIRS, 1 }, /* IPEX: sin||cos */
+    { "separate", ROPEROT_TABLE_HALF, 0, ROWS *PAIRS, PAIRS, 1 },     /* ONNX */
     { "separate-padded", ROPEROT_TABLE_HALF, 3, 500, PAIRS + 5, 1 },
-    { "full-halves", ROPEROT_TABLE_FULL_HALVES, 0, ROWS * 2 * PAIRS, 2 * PAIRS, 1 },       /* Hugging Face */
+    { "full-halves", ROPEROT_TABLE_FULL_HALVES, 0, ROWS * 2 * PAIRS, 2 * PAIRS, 1 }, /* Hugging Face */
     { "full-repeat", ROPEROT_TABLE_FULL_REPEAT, 0, ROWS * 2 * PAIRS, 2 * PAIRS, 1 },
-    { "interleaved", ROPEROT_TABLE_HALF, 0, 1, 2 * PAIRS, 2 },                             /* ChatGLM: (cos, sin) */
+    { "interleaved", ROPEROT_TABLE_HALF, 0, 1, 2 * PAIRS, 2 }, /* ChatGLM: (cos, sin) */
     { "interleaved-sin-first", ROPEROT_TABLE_HALF, 1, 0, 2 * PAIRS + 2, 2 },
     { "full-repeat-spread", ROPEROT_TABLE_FULL_REPEAT, 1, 2, 6 * PAIRS + 1, 3 },
     { "full-halves-spread", ROPEROT_TABLE_FULL_HALVES, 0, 1, 4 * PAIRS, 2 },
@@ -42,9 +42,15 @@ typedef struct table_case {
 static roperot_table table_over(void *memory, const table_case *c, int64_t rows)
 {
     const int64_t size = (int64_t)oracle_bytes(c->dtype);
-    return (roperot_table) { sizeof(roperot_table), c->dtype, (char *)memory + c->layout->cos * size,
-                             (char *)memory + c->layout->sin * size, rows, c->layout->row_stride,
-                             c->layout->element_stride, c->layout->width, 0 };
+    return (roperot_table){ sizeof(roperot_table),
+                            c->dtype,
+                            (char *)memory + c->layout->cos * size,
+                            (char *)memory + c->layout->sin * size,
+                            rows,
+                            c->layout->row_stride,
+                            c->layout->element_stride,
+                            c->layout->width,
+                            0 };
 }
 
 static int copies(const layout *l)
@@ -80,7 +86,8 @@ static void is_filled(const void *arg)
     roperot_plan *const plan = expect_plan(&config);
     const int64_t ids[ROWS] = { 0, 1, 2, 699, 650, 3, 100, 5, 4, 800, 8, 9 };
     const roperot_positions at = roperot_positions_i64(ids, ROWS / 2);
-    for (size_t i = 0; i < sizeof got; i++) ((unsigned char *)got)[i] = ((unsigned char *)want)[i] = (unsigned char)random_bits();
+    for (size_t i = 0; i < sizeof got; i++)
+        ((unsigned char *)got)[i] = ((unsigned char *)want)[i] = (unsigned char)random_bits();
     float rows[ROWS][2][PAIRS];
     const roperot_table plain = { sizeof plain, ROPEROT_F32, rows[0][0], rows[0][1], ROWS, 2 * PAIRS, 1, 0, 0 };
     CHECK(!roperot_cos_sin(plan, &at, 2, ROWS / 2, &plain), "%s", roperot_last_error());
@@ -109,7 +116,9 @@ static void is_borrowed(const void *arg)
             put(c, table.cos, p, j, oracle_round(c->dtype, random_between(-1, 1)));
             put(c, table.sin, p, j, oracle_round(c->dtype, random_between(-1, 1)));
         }
-    static const int32_t types[][4] = { { 1, 1, 1, 0 }, { 2, 2, 2, 0 }, { 3, 3, 1, 2 }, { 1, 3, 2, 0 }, { 2, 1, 1, 0 } };
+    static const int32_t types[][4] = {
+        { 1, 1, 1, 0 }, { 2, 2, 2, 0 }, { 3, 3, 1, 2 }, { 1, 3, 2, 0 }, { 2, 1, 1, 0 }
+    };
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         for (uint32_t flags = 0; flags < 4; flags++)
             for (int factor = 0; factor < 2; factor++) {
@@ -162,7 +171,8 @@ static void zero_copy(const void *arg)
     const table_case *const c = arg;
     static float memory[ROOM];
     const roperot_table table = table_over(memory, c, ROWS);
-    const int shared = c->dtype == ROPEROT_F32 && c->layout->element_stride == 1 && c->layout->width != ROPEROT_TABLE_FULL_REPEAT;
+    const int shared =
+        c->dtype == ROPEROT_F32 && c->layout->element_stride == 1 && c->layout->width != ROPEROT_TABLE_FULL_REPEAT;
     roperot_config config = ROPEROT_CONFIG_INIT;
     config.head_dim = 2 * PAIRS;
     config.table = &table;
@@ -232,7 +242,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < LAYOUTS; i++)
         for (int32_t dtype = 1; dtype <= 3; dtype++) {
             table_case *const c = &cases[i * 3 + (size_t)dtype - 1];
-            *c = (table_case) { &layouts[i], dtype };
+            *c = (table_case){ &layouts[i], dtype };
             const char *const name = oracle_dtype_name(dtype);
             harness_add(is_filled, c, "filled/%s/%s", layouts[i].name, name);
             harness_add(is_borrowed, c, "borrowed/%s/%s", layouts[i].name, name);

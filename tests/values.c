@@ -33,8 +33,9 @@ static uint32_t special(int dtype)
 {
     const uint32_t unit = 1u << mantissa_bits[dtype];
     const uint32_t infinity = (uint32_t)(dtype == 2 ? 31 : 255) * unit;
-    const uint32_t list[] = { 0, 1, unit - 1, unit, (uint32_t)bias[dtype] * unit, infinity - 1, infinity,
-                              infinity | unit >> 1 };
+    const uint32_t list[] = {
+        0, 1, unit - 1, unit, (uint32_t)bias[dtype] * unit, infinity - 1, infinity, infinity | unit >> 1
+    };
     const uint32_t sign = random_below(2) << (dtype == 1 ? 31 : 15);
     return sign | list[random_below(sizeof list / sizeof *list)];
 }
@@ -67,8 +68,9 @@ uint32_t values_partner(int kind, int src, int dst, uint32_t first)
     const double nearby = oracle_value(dst, oracle_round(dst, oracle_value(src, first)));
     if (!isfinite(nearby)) return values_number(CHECK_NORMAL, src);
     const double half = 0.5 * oracle_ulp(dst, nearby);
-    static const double nudge[] = { 1, -1, 1, -1, 0, 0.5, -0.5, 1.5, 1 + 0x1p-7, 1 - 0x1p-7,
-                                    1 + 0x1p-10, -1 - 0x1p-10 };
+    static const double nudge[] = {
+        1, -1, 1, -1, 0, 0.5, -0.5, 1.5, 1 + 0x1p-7, 1 - 0x1p-7, 1 + 0x1p-10, -1 - 0x1p-10
+    };
     const double rest = oracle_value(src, first) - nearby; /* a wider source is brought back to the middle */
     return oracle_round(src, half * nudge[random_below(sizeof nudge / sizeof *nudge)] - rest);
 }
