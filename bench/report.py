@@ -4,6 +4,8 @@
 python bench/report.py a.json b.json ...       all files, side by side
 python bench/report.py --compare old.json new.json    and how the second differs from the first (two commits)
 
+--fill PAGE writes the main tables of the first file between the lines `<!-- results -->` and `<!-- /results -->` there.
+
 --gate FLOOR makes a comparison a test: exit 1 if a ratio (never a time) fell below FLOOR of the old one, with its whole
 95 % interval.
 """
@@ -23,6 +25,7 @@ import results
 import tables
 from results import RATIOS, Results, natural
 
+BEGIN, END = "<!-- results -->\n", "<!-- /results -->\n"
 NOISY = 0.15  # quartile distance over median
 STYLE = """body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
@@ -45,6 +48,7 @@ def command_line(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, default=Path("report"), help="<out>.md and <out>.html (default %(default)s)"
     )
+    parser.add_argument("--fill", action="append", type=Path, default=[], metavar="PAGE", help="a page to refresh")
     chosen = parser.parse_args(arguments)
     if chosen.gate is not None and not chosen.compare:
         parser.error("--gate needs --compare")
@@ -169,6 +173,29 @@ def as_html(text: str, folder: Path) -> str:
     )
 
 
+def main_tables(file: Results) -> str:
+    parts = [
+        f"{file.cpu}, best ISA {file.context.get('isa', '?')}, commit {file.commit}, "
+        f"{file.context.get('date', '?')[:10]}. Time per call, GB/s read + written, share of the sweep's speed.",
+        tables.rotations(file, markdown=True),
+    ]
+    if file.matching("cache/.*"):
+        parts.append("Decoding 16 sequences (f32, 32 + 8 heads x 128) with each cos/sin cache:")
+        parts.append(tables.caches(file, markdown=True))
+    if any(name.startswith("peer/") for name in file.rows):
+        parts.append("Peers, one thread, fastest first:")
+        parts.append(tables.peers(file, markdown=True))
+    return "\n\n".join(parts)
+
+
+def fill(page: Path, content: str) -> None:
+    before, begin, rest = page.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"report.py: error: {page} has no lines {BEGIN.strip()} and {END.strip()}")
+    page.write_text(f"{before}{BEGIN}\n{content}\n\n{END}{after}")
+
+
 def main(arguments: list[str] | None = None) -> int:
     chosen = command_line(arguments)
     files = [results.load(path) for path in chosen.files]
@@ -178,6 +205,9 @@ def main(arguments: list[str] | None = None) -> int:
     for suffix, content in ((".md", text), (".html", page)):
         path = chosen.out.with_name(chosen.out.name + suffix)
         path.write_text(content)
+        print(path)
+    for path in chosen.fill:
+        fill(path, main_tables(files[0]))
         print(path)
     if changes is not None:
         verdicts = [c.verdict for c in changes]

@@ -133,3 +133,24 @@ def test_the_overview_has_every_kind(two_machines):
     text = tables.overview(results.load(two_machines[0]))
     assert re.search(r"f32 half avx2 +111 ns 100 0.80 +25 us 100 0.80", text)
     assert "rotate/f32/half/avx2/decode-d64: the run is void" in text
+
+
+def test_a_page_is_refreshed_between_its_marks(two_machines, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# Story\n\n<!-- results -->\nold\n<!-- /results -->\nThe end.\n")
+    report.main([str(two_machines[0]), "--out", str(tmp_path / "out"), "--fill", str(page)])
+    text = page.read_text()
+    assert text.startswith("# Story\n\n<!-- results -->\n")
+    assert text.endswith("\n<!-- /results -->\nThe end.\n")
+    assert "111 ns 100 0.80" in text
+    assert "old" not in text
+    report.main([str(two_machines[0]), "--out", str(tmp_path / "out"), "--fill", str(page)])
+    assert page.read_text() == text
+
+
+def test_a_page_without_marks_is_left_alone(two_machines, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# Story\n")
+    with pytest.raises(SystemExit, match="has no lines"):
+        report.main([str(two_machines[0]), "--out", str(tmp_path / "out"), "--fill", str(page)])
+    assert page.read_text() == "# Story\n"
