@@ -243,20 +243,24 @@ INLINE ptrdiff_t t4_pairs(void) { return 2; }
 /* Two floats in the low half; the others zero. */
 INLINE __m128 load_f32x2(const float *p) { return _mm_castpd_ps(_mm_load_sd((const double *)(const void *)p)); }
 INLINE __m128 negate_f32x4(__m128 x) { return _mm_xor_ps(x, _mm_set1_ps(-0.0f)); }
-INLINE __m256 weave_f32x8(__m128 a, __m128 b) { return _mm256_set_m128(_mm_unpackhi_ps(a, b), _mm_unpacklo_ps(a, b)); }
+
+/* Four floats, each twice: the load broadcasts, one shuffle within the halves picks. */
+INLINE __m256 twice_f32x8(const float *p)
+{
+    return _mm256_permutevar_ps(_mm256_broadcast_ps((const __m128 *)(const void *)p), _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
+}
 
 INLINE void d8_lanes(const float *cos, const float *sin, d8_t *a, d8_t *b)
 {
-    const __m128 c = _mm_loadu_ps(cos), s = _mm_loadu_ps(sin);
-    *a = weave_f32x8(c, s);
-    *b = weave_f32x8(negate_f32x4(s), c);
+    const __m256 c = twice_f32x8(cos), s = twice_f32x8(sin);
+    *a = _mm256_blend_ps(c, s, 0xaa);
+    *b = _mm256_blend_ps(_mm256_xor_ps(s, _mm256_set1_ps(-0.0f)), c, 0xaa);
 }
 
 INLINE void t8_lanes(const float *cos, const float *sin, t8_t *a, t8_t *b)
 {
-    const __m128 c = _mm_loadu_ps(cos), s = _mm_loadu_ps(sin);
-    *a = weave_f32x8(c, c);
-    *b = weave_f32x8(negate_f32x4(s), s);
+    *a = twice_f32x8(cos);
+    *b = _mm256_xor_ps(twice_f32x8(sin), _mm256_setr_ps(-0.0f, 0.0f, -0.0f, 0.0f, -0.0f, 0.0f, -0.0f, 0.0f));
 }
 
 INLINE void d4_lanes(const float *cos, const float *sin, d4_t *a, d4_t *b)

@@ -427,8 +427,12 @@ static int apply_short(const roperot_plan *plan, const roperot_positions *positi
     if (bytes > plan->near_bytes) return 0;
     float scratch[ROPEROT_SCRATCH_FLOATS];
     roperot_row rows[ROPEROT_TILE_TOKENS];
-    roperot_row_source_init(&source, plan, positions, 0);
-    roperot_rows_make(&source, 0, 0, 0, (int)tokens, 0, plan->pairs, scratch, rows);
+    if (plan->cache != ROPEROT_CACHE_FACTORED) {
+        roperot_rows_look_up(&plan->rows, positions->offset, 0, (int)tokens, 0, rows);
+    } else {
+        roperot_row_source_init(&source, plan, positions, 0);
+        roperot_rows_make(&source, 0, 0, 0, (int)tokens, 0, plan->pairs, scratch, rows);
+    }
     for (int32_t i = 0; i < count; i++) rotate_short(plan, &src[i], &dst[i], ROPEROT_LOOP_COLUMNS, rows);
     return 1;
 }

@@ -24,6 +24,17 @@ void roperot_row_source_init(roperot_row_source *source, const roperot_plan *pla
 void roperot_rows_make_any(const roperot_row_source *source, int64_t b, int64_t t, int across, int count, int32_t first,
                            int32_t n, float *scratch, roperot_row *rows);
 
+/* Pointers to the rows of `count` positions from `position` on, or (`across`) of one position. */
+static inline void roperot_rows_look_up(const roperot_row_table *table, int64_t position, int across, int count, int32_t first,
+                                        roperot_row *rows)
+{
+    const int64_t at = position * table->stride + first, step = across ? 0 : table->stride;
+    for (int i = 0; i < count; i++) {
+        rows[i].cos = table->cos + at + i * step;
+        rows[i].sin = table->sin + at + i * step;
+    }
+}
+
 /* Pairs [first, first + n) of the rows of `count` tokens: token i is at b + i (rows across the batch) if `across`, else at
  * t + i. scratch holds ROPEROT_SCRATCH_FLOATS. A row with cos NULL leaves its token alone (IDENTITY). */
 static inline void roperot_rows_make(const roperot_row_source *source, int64_t b, int64_t t, int across, int count, int32_t first,
@@ -33,12 +44,9 @@ static inline void roperot_rows_make(const roperot_row_source *source, int64_t b
         roperot_rows_make_any(source, b, t, across, count, first, n, scratch, rows);
         return;
     }
-    const roperot_row_table *const table = source->flags & ROPEROT_PURE_ROTATION ? &source->plan->pure : &source->plan->rows;
-    const int64_t at = (source->positions->offset + t) * table->stride + first, step = across ? 0 : table->stride;
-    for (int i = 0; i < count; i++) {
-        rows[i].cos = table->cos + at + i * step;
-        rows[i].sin = table->sin + at + i * step;
-    }
+    const int pure = (source->flags & ROPEROT_PURE_ROTATION) != 0;
+    const roperot_row_table *const table = pure ? &source->plan->pure : &source->plan->rows;
+    roperot_rows_look_up(table, source->positions->offset + t, across, count, first, rows);
 }
 
 #endif
