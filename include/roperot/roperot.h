@@ -396,6 +396,10 @@ ROPEROT_API int32_t roperot_apply(const roperot_plan *plan, const roperot_positi
                                   const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
                                   const roperot_options *options);
 
+/* An executor for roperot_options.parallel_for: on OpenMP's threads in a library built with -Dopenmp=enabled (build_info says
+ * so), else one task after the other. ctx is not used. */
+ROPEROT_API void roperot_parallel_openmp(void *ctx, int64_t tasks, void (*task)(void *arg, int64_t index), void *arg);
+
 /* ---- initialisers and helpers ----------------------------------------------------------------------------------- */
 
 #define ROPEROT_SCALING_INIT { sizeof(roperot_scaling), ROPEROT_SCALING_DEFAULT, 1.0, 0.0, 0, 0, 32.0, 1.0, 0.0, 0.0, 1.0, \
