@@ -18,7 +18,7 @@ typedef struct cpuid_registers {
 static cpuid_registers cpuid(uint32_t leaf, uint32_t subleaf)
 {
     cpuid_registers r = { 0, 0, 0, 0 };
-    if (leaf <= __get_cpuid_max(0, NULL)) __cpuid_count(leaf, subleaf, r.a, r.b, r.c, r.d);
+    if (leaf <= (uint32_t)__get_cpuid_max(0, NULL)) __cpuid_count(leaf, subleaf, r.a, r.b, r.c, r.d);
     return r;
 }
 
@@ -69,7 +69,7 @@ const char *roperot_cpu_lacks(int32_t isa)
 static void describe_caches(roperot_machine *machine)
 {
     uint32_t leaf = 4;
-    const uint32_t extended = __get_cpuid_max(0x80000000u, NULL);
+    const uint32_t extended = (uint32_t)__get_cpuid_max(0x80000000u, NULL);
     if ((cpuid(0, 0).c == 0x444d4163u || cpuid(0, 0).c == 0x656e6961u) && extended >= 0x8000001du) leaf = 0x8000001du;
     for (uint32_t i = 0; i < 16; i++) {
         cpuid_registers r;
