@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The verb: checks everything, then walks tiles of tokens; it must not know any ISA, cache kind or scaling rule. */
+#include "compiler.h"
 #include "convert.h"
 #include "numbers.h"
 #include "plan.h"
@@ -280,8 +281,8 @@ static inline void run_tile(const call *c, const tile_place *place, float *scrat
     for (int32_t i = 0; c->dst != c->src && i < c->operands; i++) pass_around(c, &c->operand[i], place);
 }
 
-/* Lines [begin, end). */
-static void run(const call *c, int64_t begin, int64_t end)
+/* Lines [begin, end). Not inlined: its scratch is nearly all of the stack that a call may take. */
+static ROPEROT_NOINLINE void run(const call *c, int64_t begin, int64_t end)
 {
     float scratch[ROPEROT_SCRATCH_FLOATS];
     const int64_t tokens = c->tokens, most = c->rows.tile_tokens;
@@ -401,7 +402,7 @@ static inline void rotate_short(const roperot_plan *plan, const roperot_tensor *
 /* What nearly every decode step is, done without the bookkeeping that only larger or stranger calls need (it costs as much
  * as the rotation of a token): a few plain views of one row of tokens that fit one tile, at an offset, in the core's cache.
  * 0, and nothing done, if the call is anything else; the long way then finds out whether it is right. */
-static int apply_short(const roperot_plan *plan, const roperot_positions *positions, const roperot_tensor *src,
+static ROPEROT_NOINLINE int apply_short(const roperot_plan *plan, const roperot_positions *positions, const roperot_tensor *src,
                        const roperot_tensor *dst, int32_t count)
 {
     roperot_hull hulls[2 * KEPT];

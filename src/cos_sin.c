@@ -3,6 +3,7 @@
 #include "cache.h"
 #include "numbers.h"
 #include "convert.h"
+#include "fpenv.h"
 #include "positions.h"
 #include "rows.h"
 #include "status.h"
@@ -36,7 +37,7 @@ static int overlaps(const roperot_table *dst, int32_t pairs, int64_t rows)
     return 0;
 }
 
-static void write_rows(const roperot_row_source *source, int64_t batch, int64_t tokens, const roperot_table *dst)
+static ROPEROT_NOINLINE void write_rows(const roperot_row_source *source, int64_t batch, int64_t tokens, const roperot_table *dst)
 {
     float scratch[ROPEROT_SCRATCH_FLOATS];
     const float one = 1.0f, zero = 0.0f;
@@ -77,6 +78,9 @@ int32_t roperot_cos_sin(const roperot_plan *plan, const roperot_positions *posit
     if (status) return status;
     roperot_row_source source;
     roperot_row_source_init(&source, plan, positions, 0);
+    roperot_fpenv saved; /* a table is the same whoever asks for it */
+    roperot_fpenv_enter(&saved);
     write_rows(&source, batch, tokens, dst);
+    roperot_fpenv_leave(&saved);
     return ROPEROT_OK;
 }

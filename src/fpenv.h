@@ -6,19 +6,16 @@
 
 #include <stdint.h>
 
+#include "compiler.h"
+
 #if defined __SSE2__
 #include <xmmintrin.h>
 #elif !defined __aarch64__
 #include <fenv.h>
 #endif
 
-/* Work between enter and leave belongs into a function that is not inlined: the compiler does not know that arithmetic
+/* Work between enter and leave belongs into a ROPEROT_NOINLINE function: the compiler does not know that arithmetic
  * depends on the control register, so it may move an inlined operation (a `const` math call, too) across the switch. */
-#if defined __GNUC__
-#define ROPEROT_NOINLINE __attribute__((noinline))
-#else
-#define ROPEROT_NOINLINE
-#endif
 
 typedef struct roperot_fpenv {
 #if defined __SSE2__
