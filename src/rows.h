@@ -6,7 +6,8 @@
 #include "kernels.h"
 #include "plan.h"
 
-enum { ROPEROT_TILE_TOKENS = 32, ROPEROT_SCRATCH_FLOATS = 2048 };
+/* 4 KiB of scratch: a thread with the least stack that POSIX allows has about 9 KiB left for a call. */
+enum { ROPEROT_TILE_TOKENS = 32, ROPEROT_SCRATCH_FLOATS = 1024 };
 
 typedef struct roperot_row_source {
     const roperot_plan *plan;
