@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+"""Compares what the shared library exports with a list; it must not know what the symbols do.
+
+usage: check_symbols.py <nm> <libroperot.so> <symbols.txt>
+"""
+import pathlib
+import subprocess
+import sys
+
+
+def exported(nm, library):
+    lines = subprocess.run([nm, "-D", "--defined-only", library], check=True, capture_output=True, text=True).stdout
+    names = {line.split()[-1] for line in lines.splitlines() if line.strip()}
+    return {name for name in names if not name.startswith("ROPEROT_")}  # the version nodes themselves
+
+
+def main():
+    nm, library, listed = sys.argv[1:]
+    want = set(pathlib.Path(listed).read_text().split())
+    got = exported(nm, library)
+    for name in sorted(got - want):
+        print(f"exported, but not in {listed}: {name}")
+    for name in sorted(want - got):
+        print(f"in {listed}, but not exported: {name}")
+    return got != want
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ * The public header alone, in C11 with every warning an error: it compiles first, its sizes are the ABI's; nothing else
+ * of the project is known here. */
+#include <roperot/roperot.h>
+
+#if UINTPTR_MAX == UINT64_MAX
+_Static_assert(sizeof(roperot_tensor) == 88, "frozen");
+_Static_assert(sizeof(roperot_positions) == 72, "ABI");
+_Static_assert(sizeof(roperot_table) == 56, "ABI");
+_Static_assert(sizeof(roperot_config) == 96, "ABI");
+_Static_assert(sizeof(roperot_plan_info) == 112, "ABI");
+_Static_assert(sizeof(roperot_options) == 48, "ABI");
+_Static_assert(sizeof(roperot_sections) == 32, "ABI");
+_Static_assert(offsetof(roperot_tensor, shape) == 16 && offsetof(roperot_tensor, stride) == 48, "frozen");
+_Static_assert(offsetof(roperot_tensor, reserved) == 80, "frozen");
+_Static_assert(offsetof(roperot_positions, offset) == 16 && offsetof(roperot_positions, ids) == 24, "ABI");
+_Static_assert(offsetof(roperot_positions, cu_seqlens) == 56 && offsetof(roperot_positions, sequences) == 68, "ABI");
+_Static_assert(offsetof(roperot_table, cos) == 8 && offsetof(roperot_table, rows) == 24, "ABI");
+_Static_assert(offsetof(roperot_table, width) == 48 && offsetof(roperot_table, reserved) == 52, "ABI");
+_Static_assert(offsetof(roperot_config, pairing) == 16 && offsetof(roperot_config, base) == 32, "ABI");
+_Static_assert(offsetof(roperot_config, inv_freq) == 48 && offsetof(roperot_config, angles) == 64, "ABI");
+_Static_assert(offsetof(roperot_config, max_positions) == 72 && offsetof(roperot_config, isa) == 92, "ABI");
+_Static_assert(offsetof(roperot_plan_info, max_positions) == 48 && offsetof(roperot_plan_info, kernel) == 88, "ABI");
+_Static_assert(offsetof(roperot_options, token_begin) == 8 && offsetof(roperot_options, threads) == 40, "ABI");
+#endif
+
+_Static_assert(ROPEROT_OK == 0 && ROPEROT_ERROR_ARGUMENT == 1 && ROPEROT_ERROR_VERSION == 8, "statuses count up");
+_Static_assert(ROPEROT_ISA_AUTO == 0 && ROPEROT_ISA_SCALAR == 1 && ROPEROT_ISA_RVV == 6, "ISAs count up");
+_Static_assert(ROPEROT_F32 == 1 && ROPEROT_F16 == 2 && ROPEROT_BF16 == 3, "dtypes");
+_Static_assert(ROPEROT_POSITIONS_OFFSET == 0 && ROPEROT_POSITIONS_RAGGED == 3, "positions kinds");
+_Static_assert(ROPEROT_POSITIONS_I32 == 1 && ROPEROT_POSITIONS_F64 == 4, "positions types");
+_Static_assert(ROPEROT_PAIR_HALF == 1 && ROPEROT_PAIR_INTERLEAVED == 2, "pairings");
+_Static_assert(ROPEROT_ANGLES_EXACT == 0 && ROPEROT_ANGLES_F32 == 1, "angles");
+_Static_assert(ROPEROT_CACHE_AUTO == 0 && ROPEROT_CACHE_BORROWED == 3, "caches");
+_Static_assert(ROPEROT_BOUNDS_ERROR == 0 && ROPEROT_BOUNDS_CLAMP == 2, "bounds");
+_Static_assert(ROPEROT_INVERSE == 1 && ROPEROT_PURE_ROTATION == 2 && ROPEROT_SIGNED_POSITIONS == 4, "flags");
+_Static_assert(ROPEROT_TABLE_HALF == 0 && ROPEROT_TABLE_FULL_REPEAT == 2, "widths");
+
+/* What every INIT promises, and the helpers: 0 if all is as documented. */
+int main(void)
+{
+    const roperot_config c = ROPEROT_CONFIG_INIT;
+    const roperot_positions p = ROPEROT_POSITIONS_INIT;
+    const roperot_table t = ROPEROT_TABLE_INIT;
+    const roperot_options o = ROPEROT_OPTIONS_INIT;
+    const roperot_plan_info i = ROPEROT_PLAN_INFO_INIT;
+    const roperot_sections s = ROPEROT_SECTIONS_INIT;
+    const roperot_scaling scaling = ROPEROT_SCALING_INIT;
+    if (c.size != sizeof c || c.pairing != ROPEROT_PAIR_HALF || c.base < 10000 || c.base > 10000) return 1;
+    if (c.attention_factor < 1 || c.attention_factor > 1 || c.axes != 1 || c.isa || c.table || c.inv_freq) return 2;
+    if (p.size != sizeof p || p.kind != ROPEROT_POSITIONS_OFFSET || p.axes != 1 || p.offset || p.ids) return 3;
+    if (t.size != sizeof t || t.dtype != ROPEROT_F32 || t.element_stride != 1 || t.cos || t.width) return 4;
+    if (o.size != sizeof o || o.flags || o.token_begin || o.token_end != INT64_MAX || o.parallel_for) return 5;
+    if (i.size != sizeof i || s.size != sizeof s || scaling.size != sizeof scaling || scaling.kind) return 6;
+    float x[24];
+    const roperot_tensor b = roperot_tensor_bhsd(x, ROPEROT_F32, 1, 3, 2, 4), a = roperot_tensor_shd(x, 1, 2, 3, 4);
+    if (b.shape[1] != 2 || b.shape[2] != 3 || b.stride[1] != 4 || b.stride[2] != 8 || b.stride[3] != 1) return 7;
+    if (a.shape[0] != 1 || a.shape[1] != 2 || a.stride[1] != 12 || a.stride[2] != 4 || a.flags || a.reserved) return 8;
+    const int64_t ids[2] = { 0, 1 };
+    const roperot_positions q = roperot_positions_i64(ids, 2), at = roperot_positions_offset(5);
+    if (q.kind != ROPEROT_POSITIONS_IDS || q.type != ROPEROT_POSITIONS_I64 || q.batch_stride != 2) return 9;
+    if (q.token_stride != 1 || at.offset != 5 || at.kind != ROPEROT_POSITIONS_OFFSET) return 10;
+    return roperot_version() == ROPEROT_VERSION ? 0 : 11;
+}
