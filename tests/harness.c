@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The test runner over cmocka: cases, seeds, faults, quick mode; it must not know what roperot computes. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* mmap's flags, memfd_create, sigaltstack */
+#endif
 #include "harness.h"
 
 #include <setjmp.h>
