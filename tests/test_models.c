@@ -299,6 +299,7 @@ static void has_the_models_tables(const void *arg)
     config.max_positions = 1;
     for (int32_t i = 0; i < now.axes * now.tokens; i++)
         if (now.ids[i] >= config.max_positions) config.max_positions = now.ids[i] + 1;
+    if (harness_quick() && config.max_positions > 20000) return; /* a long FULL table for two of its rows */
     roperot_plan *const plan = plan_of(&config);
     float cos[MOST_TOKENS * MOST_PAIRS], sin[MOST_TOKENS * MOST_PAIRS];
     roperot_table table = ROPEROT_TABLE_INIT;
