@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,11 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "beta_slow": 1.0,
         "truncate": False,
         "original_max_position_embeddings": 4096,
-    }
+    },
+    "gemma4": {
+        "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+        "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 1e6},
+    },
 }
 
 # M-RoPE: how the sections are laid out, and the sections where config.json is silent.
@@ -77,6 +81,8 @@ _LAYERS = {
     },
 }
 _LAYERS["modernbert-decoder"] = _LAYERS["modernbert"]
+_LAYERS["olmo3"] = {name: ("rope_theta", 5e5) for name in ("full_attention", "sliding_attention")}
+_SCALED_IN_FULL_LAYERS = {"gemma3", "gemma3n", "olmo3"}
 
 _TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 _HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
@@ -130,11 +136,17 @@ def _parameters(text: Mapping[str, Any], family: str, layer_type: str | None) ->
         return dict(_of_layer(nested, layer_type))
     parameters = dict(given)
     if family in _LAYERS and "rope_theta" not in parameters:
+        if layer_type is None and parameters and family in _SCALED_IN_FULL_LAYERS:
+            raise _ambiguous(_LAYERS[family])
         field, default = _of_layer(_LAYERS[family], layer_type)
-        if layer_type == "sliding_attention" and family.startswith("gemma3"):
-            parameters = {}  # gemma3's scaling belongs to the full layers
+        if layer_type == "sliding_attention" and family in _SCALED_IN_FULL_LAYERS:
+            parameters = {}
         parameters["rope_theta"] = text.get(field) or default
     return parameters
+
+
+def _ambiguous(layers: Iterable[str]) -> ValueError:
+    return ValueError(f"this model rotates by layer type: pass layer_type, one of {', '.join(map(repr, layers))}")
 
 
 def _of_layer(layers: Mapping[str, Any], layer_type: str | None) -> Any:
@@ -142,7 +154,7 @@ def _of_layer(layers: Mapping[str, Any], layer_type: str | None) -> Any:
         distinct = [entry for i, entry in enumerate(layers.values()) if entry not in list(layers.values())[:i]]
         if len(distinct) == 1 and distinct[0] is not None:
             return distinct[0]
-        raise ValueError(f"this model rotates by layer type: pass layer_type, one of {', '.join(map(repr, layers))}")
+        raise _ambiguous(layers)
     if layers.get(layer_type) is None:
         raise ValueError(f"there is no rotary embedding for layer_type {layer_type!r}; known are {', '.join(layers)}")
     return layers[layer_type]

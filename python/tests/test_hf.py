@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,7 +87,8 @@ def test_layer_types():
     new = {**LLAMA, "rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e6},
                                         "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}}  # fmt: skip
     np.testing.assert_allclose(Rope.from_hf(new, layer_type="full_attention").inv_freq[1], 1e6 ** (-2 / 128))
-    for config in (GEMMA3, new):
+    olmo3 = {**LLAMA, "model_type": "olmo3", "rope_scaling": {"type": "linear", "factor": 2.0}}
+    for config in (GEMMA3, new, olmo3):
         with pytest.raises(ValueError, match="layer_type"):
             Rope.from_hf(config)
         with pytest.raises(ValueError, match="chunked"):
@@ -259,3 +261,37 @@ def test_pairings_equal_transformers(rng):
         rope = Rope.from_tables(cos=cos[0][:, half].contiguous(), sin=sin[0][:, half].contiguous(),
                                 **{name: made[name] for name in names if name in made})  # fmt: skip
         assert_same_bits(rope.apply(x, layout="bhsd").numpy(), expected.numpy())
+
+
+# ---- the model zoo of the C tests: published configurations with frozen values of the reference packages
+
+ZOO = Path(__file__).resolve().parents[2] / "tests" / "models"
+
+
+def zoo_cases():
+    for path in sorted(ZOO.glob("*.json")):
+        model = json.loads(path.read_text())
+        for case in model["cases"]:
+            if "config" not in case and "adapter" not in case:  # those are vision towers
+                yield pytest.param(model, case, id=f"{path.stem}/{case['name']}")
+
+
+@pytest.mark.parametrize(("model", "case"), list(zoo_cases()))
+def test_model_zoo(model, case):
+    config = {"model_type": model["model_type"], **model["config"]}
+    seq_len = max(max(row) for row in case["positions"]) + 1
+    rope = Rope.from_hf(config, layer_type=case.get("layer_type"), seq_len=seq_len)
+    golden, wanted, found = case["golden"], case["roperot"], rope.info()
+    np.testing.assert_allclose(rope.inv_freq, golden["inv_freq_f64"], rtol=1e-12)
+    assert rope.attention_factor == pytest.approx(golden["attention_factor"], rel=1e-6)
+    assert found["rotary_dim"] == wanted["rotary_dim"]
+    assert found["pairing"] == wanted["pairing"]
+    assert found["pairing_out"] == wanted.get("pairing_out", wanted["pairing"])
+    if "rotary_offset" in wanted and not wanted["rotary_offset"]:
+        assert found["head_dim"] == wanted["head_dim"]
+    if "sections" in wanted:
+        assert found["axes"] == len(wanted["sections"]["section"])
+
+
+def test_the_zoo_is_there():
+    assert len(list(zoo_cases())) >= 30
