@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""roperot-bench itself: names, counters, and nothing but the report on stdout. $ROPEROT_BENCH is its path."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+import pytest
+
+PROGRAM = os.environ.get("ROPEROT_BENCH", "")
+pytestmark = pytest.mark.skipif(not PROGRAM, reason="ROPEROT_BENCH is not set")
+SHAPES = """decode batch16 prefill128 prefill4096 decode-d64 decode-d80 decode-d96 decode-d256 prefill128-d64
+prefill128-d80 prefill128-d96 prefill128-d256 prefill128-bhsd prefill4096-bhsd decode-out prefill128-out
+prefill4096-out prefill128-2t decode-factored prefill128-factored front front-out""".split()
+RATIO = {"decode": "sweep_ratio", "decode-out": "copy_ratio", "decode-factored": "full_ratio", "front": None}
+
+
+def output(*arguments: str) -> str:
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[dict]:
+    chosen = f"^rotate/f32/.*/({'|'.join(RATIO)})$"
+    text = output(f"--benchmark_filter={chosen}", "--benchmark_min_time=0.001", "--benchmark_format=json")
+    return json.loads(text)["benchmarks"]  # fails if anything else is printed
+
+
+def test_every_name_is_there():
+    names = output("--benchmark_list_tests", "--benchmark_filter=^rotate/").split()
+    isas = {name.split("/")[3] for name in names}
+    assert "scalar" in isas
+    assert sorted(names) == sorted(
+        f"rotate/{dtype}/{pairing}/{isa}/{shape}"
+        for dtype in ("f32", "f16", "bf16")
+        for pairing in ("half", "interleaved")
+        for isa in isas
+        for shape in SHAPES
+    )
+
+
+def test_each_kind_has_its_ratio_and_an_error_has_none(rows):
+    assert len(rows) >= 2 * len(RATIO)
+    for row in rows:
+        wanted = RATIO[row["name"].split("/")[-1]]
+        ratios = {key for key in row if key.endswith("_ratio")}
+        assert ratios == ({wanted} if wanted and "error_occurred" not in row else set()), row
+
+
+def test_figures_agree_with_each_other(rows):
+    for row in (r for r in rows if "error_occurred" not in r):
+        assert row["ns"] >= row["ns_min"] > 0
+        assert row["rounds"] >= 15
+        if row["name"].endswith("/decode"):
+            assert row["GB/s"] * row["ns"] == pytest.approx(2 * 40 * 128 * 4)
+            assert row["sweep_of_twin"] >= 0.95
+
+
+def test_an_unknown_flag_is_refused():
+    done = subprocess.run([PROGRAM, "--benchmark_nonsense"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "nonsense" in done.stderr
