@@ -70,11 +70,14 @@ static double median(double *values)
     return values[ROUNDS / 2];
 }
 
-/* ns[0]: one roperot_apply in place; ns[1]: one load-multiply-store sweep over `bytes` (a multiple of 64) with the
- * vectors of `isa`, or 0 if this build has none. Medians of chunks that alternate, so that noise meets both alike. */
 ROPEROT_API int32_t model_speed(const roperot_plan *plan, const roperot_positions *positions,
                                 const roperot_tensor *tensors, int32_t count, const char *isa, void *scratch,
-                                int64_t bytes, double ns[2])
+                                int64_t bytes, double ns[2]); /* what Python looks up */
+
+/* ns[0]: one roperot_apply in place; ns[1]: one load-multiply-store sweep over `bytes` (a multiple of 64) with the
+ * vectors of `isa`, or 0 if this build has none. Medians of chunks that alternate, so that noise meets both alike. */
+int32_t model_speed(const roperot_plan *plan, const roperot_positions *positions, const roperot_tensor *tensors,
+                    int32_t count, const char *isa, void *scratch, int64_t bytes, double ns[2])
 {
     work w = { plan, positions, tensors, count, bench_sweeps_for(isa), scratch, (size_t)bytes, ROPEROT_OK };
     const long rotations = calls_per_chunk(rotate, &w);
