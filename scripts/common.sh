@@ -82,25 +82,22 @@ want_native() {
 configure() {
     directory=$1
     shift
+    log=$root/$directory.txt
     if [ -f "$root/$directory/build.ninja" ]; then
-        meson setup --reconfigure "$@" "$root/$directory" "$root" >"$root/$directory/setup.txt" 2>&1 && return 0
+        meson setup --reconfigure "$@" "$root/$directory" "$root" >"$log" 2>&1 && return 0
         say "$directory/ does not fit any more and is built anew"
-        meson setup --wipe "$@" "$root/$directory" "$root" >"$root/$directory.txt" 2>&1 ||
-            die "meson setup failed for $directory; $directory.txt says why"
-    else
-        mkdir -p "$root/$directory"
-        meson setup "$@" "$root/$directory" "$root" >"$root/$directory.txt" 2>&1 || {
-            tail -n 15 "$root/$directory.txt" >&2
-            die "meson setup failed for $directory; $directory.txt has the whole output"
-        }
-        mv "$root/$directory.txt" "$root/$directory/setup.txt"
+        set -- --wipe "$@"
     fi
+    meson setup "$@" "$root/$directory" "$root" >"$log" 2>&1 || {
+        tail -n 15 "$log" >&2
+        die "meson setup failed for $directory/; $directory.txt has the whole output"
+    }
 }
 
 compile() {
-    ninja -C "$root/$1" >"$root/$1/compile.txt" 2>&1 || {
-        tail -n 30 "$root/$1/compile.txt" >&2
-        die "the build in $1/ failed; $1/compile.txt has the whole output"
+    ninja -C "$root/$1" >>"$root/$1.txt" 2>&1 || {
+        tail -n 30 "$root/$1.txt" >&2
+        die "the build in $1/ failed; $1.txt has the whole output"
     }
 }
 

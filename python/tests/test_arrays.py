@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 import pytest
 from conftest import assert_same_bits
 
 import roperot
+from roperot import _arrays
 
 ROPE = roperot.Rope(8)
 
@@ -118,6 +121,34 @@ def test_dlpack_is_rotated_in_place_and_let_go():
     ROPE.apply_(exporter, positions=4)
     assert_same_bits(x, expected)
     assert not any(slot.keep for frame in ROPE._frames for slot in (*frame.src_slots, *frame.dst_slots))
+
+
+class Handmade:
+    """A capsule of our own, with an offset and without strides, which NumPy's exporter never makes."""
+
+    def __init__(self, array, offset):
+        self.array, self.offset, self.shape = array, offset, (array.size - offset) // 16
+        self.sizes = (ctypes.c_int64 * 3)(self.shape, 2, 8)
+        self.struct = _arrays._DLTensor(
+            data=array.ctypes.data, device_type=1, ndim=3, code=2, bits=32, lanes=1, byte_offset=4 * offset
+        )
+        self.struct.shape = ctypes.cast(self.sizes, ctypes.POINTER(ctypes.c_int64))
+
+    def __dlpack__(self):
+        new = ctypes.pythonapi.PyCapsule_New
+        new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+        return new(ctypes.addressof(self.struct), b"dltensor", None)
+
+    def __dlpack_device__(self):
+        return (1, 0)
+
+
+def test_dlpack_offsets_and_absent_strides():
+    x = np.arange(52, dtype=np.float32)
+    expected = x.copy()
+    expected[4:] = ROPE.apply(x[4:].reshape(3, 2, 8), 4).reshape(-1)
+    ROPE.apply_(Handmade(x, 4), positions=4)
+    assert_same_bits(x, expected)
 
 
 def test_read_only_input_is_fine_out_of_place():
