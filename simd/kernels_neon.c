@@ -22,8 +22,9 @@
 #define same_f16_half_0 x4
 #define same_f16_interleaved_COUNT 1
 #define same_f16_interleaved_0 x4
-#define same_bf16_half_COUNT 1
-#define same_bf16_half_0 x4
+#define same_bf16_half_COUNT 2
+#define same_bf16_half_0 e8
+#define same_bf16_half_1 x4
 #define same_bf16_interleaved_COUNT 1
 #define same_bf16_interleaved_0 x4
 #define mixed_half_COUNT 1

@@ -19,6 +19,16 @@ INLINE uint16x4_t round_bf16x4(float32x4_t x)
     return vshrn_n_u32(vbslq_u32(vceqq_f32(x, x), rounded, quiet), 16);
 }
 
+/* Two registers of f32, y0 to the even and y1 to the odd elements: as round_pairs_bf16x16 of vec_avx2.h, with the same
+ * condition on NaNs. trn takes the upper, or the lower, halves of both registers in order. */
+INLINE uint16x8_t round_pairs_bf16x8(float32x4_t y0, float32x4_t y1)
+{
+    const uint16x8_t even = vreinterpretq_u16_f32(y0), odd = vreinterpretq_u16_f32(y1);
+    const uint16x8_t high = vtrn2q_u16(even, odd), low = vtrn1q_u16(even, odd);
+    const uint16x8_t sticky = vorrq_u16(low, vandq_u16(high, vdupq_n_u16(1)));
+    return vsubq_u16(high, vcgtq_u16(sticky, vdupq_n_u16(0x8000)));
+}
+
 INLINE float32x4_t widen_bf16x4(uint16x4_t x) { return vreinterpretq_f32_u32(vshll_n_u16(x, 16)); }
 INLINE float32x4_t widen_f16x4(uint16x4_t x) { return vcvt_f32_f16(vreinterpret_f16_u16(x)); }
 INLINE uint16x4_t round_f16x4(float32x4_t x) { return vreinterpret_u16_f16(vcvt_f16_f32(x)); }
@@ -60,25 +70,73 @@ INLINE void x4_store2_f32(f32_t *p, x4_t y0, x4_t y1)
 
 INLINE void x4_stream2_f32(f32_t *p, x4_t y0, x4_t y1) { x4_store2_f32(p, y0, y1); }
 
+/* Pairs of bf16 are the halves of 32-bit lanes. */
+INLINE void x4_load2_bf16(const bf16_t *p, x4_t *x0, x4_t *x1)
+{
+    const uint32x4_t both = vreinterpretq_u32_u16(vld1q_u16(p));
+    *x0 = vreinterpretq_f32_u32(vshlq_n_u32(both, 16));
+    *x1 = vreinterpretq_f32_u32(vandq_u32(both, vdupq_n_u32(0xffff0000u)));
+}
+
+INLINE void x4_store2_bf16(bf16_t *p, x4_t y0, x4_t y1) { vst1q_u16(p, round_pairs_bf16x8(y0, y1)); }
+
+INLINE void x4_load2_f16(const f16_t *p, x4_t *x0, x4_t *x1)
+{
+    const uint16x4x2_t both = vld2_u16(p);
+    *x0 = widen_f16x4(both.val[0]);
+    *x1 = widen_f16x4(both.val[1]);
+}
+
+INLINE void x4_store2_f16(f16_t *p, x4_t y0, x4_t y1)
+{
+    const uint16x4x2_t both = { { round_f16x4(y0), round_f16x4(y1) } };
+    vst2_u16(p, both);
+}
+
 #define X4_16BIT(dtype)                                                                                                \
     INLINE x4_t x4_load_##dtype(const dtype##_t *p) { return widen_##dtype##x4(vld1_u16(p)); }                         \
     INLINE void x4_store_##dtype(dtype##_t *p, x4_t x) { vst1_u16(p, round_##dtype##x4(x)); }                          \
     INLINE void x4_stream_##dtype(dtype##_t *p, x4_t x) { x4_store_##dtype(p, x); }                                    \
-    INLINE void x4_load2_##dtype(const dtype##_t *p, x4_t *x0, x4_t *x1)                                               \
-    {                                                                                                                  \
-        const uint16x4x2_t both = vld2_u16(p);                                                                         \
-        *x0 = widen_##dtype##x4(both.val[0]);                                                                          \
-        *x1 = widen_##dtype##x4(both.val[1]);                                                                          \
-    }                                                                                                                  \
-    INLINE void x4_store2_##dtype(dtype##_t *p, x4_t y0, x4_t y1)                                                      \
-    {                                                                                                                  \
-        const uint16x4x2_t both = { { round_##dtype##x4(y0), round_##dtype##x4(y1) } };                                \
-        vst2_u16(p, both);                                                                                             \
-    }                                                                                                                  \
     INLINE void x4_stream2_##dtype(dtype##_t *p, x4_t y0, x4_t y1) { x4_store2_##dtype(p, y0, y1); }
 X4_16BIT(f16)
 X4_16BIT(bf16)
 #undef X4_16BIT
+
+/* ---- e8: even and odd elements of 8 bf16 ------------------------------------------------------------------------------------- */
+
+typedef struct e8_t {
+    float32x4_t even, odd;
+} e8_t;
+#define e8_LANEWISE 0
+INLINE ptrdiff_t e8_pairs(void) { return 8; }
+
+#define E8_EACH(verb)                                                                                                  \
+    INLINE e8_t e8_##verb(e8_t a, e8_t b)                                                                              \
+    {                                                                                                                  \
+        const e8_t result = { x4_##verb(a.even, b.even), x4_##verb(a.odd, b.odd) };                                    \
+        return result;                                                                                                 \
+    }
+E8_EACH(mul)
+E8_EACH(add)
+E8_EACH(sub)
+#undef E8_EACH
+
+INLINE e8_t e8_load_f32(const f32_t *p)
+{
+    e8_t x;
+    x4_load2_f32(p, &x.even, &x.odd);
+    return x;
+}
+
+INLINE e8_t e8_load_bf16(const bf16_t *p)
+{
+    e8_t x;
+    x4_load2_bf16(p, &x.even, &x.odd);
+    return x;
+}
+
+INLINE void e8_store_bf16(bf16_t *p, e8_t x) { x4_store2_bf16(p, x.even, x.odd); }
+INLINE void e8_stream_bf16(bf16_t *p, e8_t x) { e8_store_bf16(p, x); }
 
 /* ---- q2: two f64 ------------------------------------------------------------------------------------------------------------ */
 

@@ -58,22 +58,40 @@ INLINE void s_stream2_f32(f32_t *p, s_t y0, s_t y1) { s_store2_f32(p, y0, y1); }
 /* A pair of 16-bit elements is a 32-bit lane, x0 its lower half (Linux runs AArch64 little-endian for us). */
 INLINE svuint32_t s_load_pairs(const uint16_t *p) { return svreinterpret_u32_u16(svld1_u16(svptrue_b16(), p)); }
 
+INLINE void s_load2_bf16(const bf16_t *p, s_t *x0, s_t *x1)
+{
+    const svuint32_t both = s_load_pairs(p);
+    *x0 = s_widen_bf16(both);
+    *x1 = svreinterpret_f32_u32(svand_n_u32_x(S_ALL, both, 0xffff0000u));
+}
+
+/* As round_pairs_bf16x8. */
+INLINE void s_store2_bf16(bf16_t *p, s_t y0, s_t y1)
+{
+    const svbool_t all = svptrue_b16();
+    const svuint16_t even = svreinterpret_u16_f32(y0), odd = svreinterpret_u16_f32(y1);
+    const svuint16_t high = svtrn2_u16(even, odd), low = svtrn1_u16(even, odd);
+    const svuint16_t sticky = svorr_u16_x(all, low, svand_n_u16_x(all, high, 1));
+    svst1_u16(all, p, svadd_n_u16_m(svcmpgt_n_u16(all, sticky, 0x8000), high, 1));
+}
+
+/* The conversion reads the lower half of each lane, whatever the upper one holds. */
+INLINE void s_load2_f16(const f16_t *p, s_t *x0, s_t *x1)
+{
+    const svuint32_t both = s_load_pairs(p);
+    *x0 = s_widen_f16(both);
+    *x1 = s_widen_f16(svlsr_n_u32_x(S_ALL, both, 16));
+}
+
+INLINE void s_store2_f16(f16_t *p, s_t y0, s_t y1)
+{
+    svst1_u16(svptrue_b16(), p, svtrn1_u16(svreinterpret_u16_u32(s_round_f16(y0)), svreinterpret_u16_u32(s_round_f16(y1))));
+}
+
 #define S_16BIT(dtype)                                                                                                 \
     INLINE s_t s_load_##dtype(const dtype##_t *p) { return s_widen_##dtype(svld1uh_u32(S_ALL, p)); }                   \
     INLINE void s_store_##dtype(dtype##_t *p, s_t x) { svst1h_u32(S_ALL, p, s_round_##dtype(x)); }                     \
     INLINE void s_stream_##dtype(dtype##_t *p, s_t x) { s_store_##dtype(p, x); }                                       \
-    INLINE void s_load2_##dtype(const dtype##_t *p, s_t *x0, s_t *x1)                                                  \
-    {                                                                                                                  \
-        const svuint32_t both = s_load_pairs(p);                                                                       \
-        *x0 = s_widen_##dtype(svand_n_u32_x(S_ALL, both, 0xffff));                                                     \
-        *x1 = s_widen_##dtype(svlsr_n_u32_x(S_ALL, both, 16));                                                         \
-    }                                                                                                                  \
-    INLINE void s_store2_##dtype(dtype##_t *p, s_t y0, s_t y1)                                                         \
-    {                                                                                                                  \
-        const svuint32_t low = svand_n_u32_x(S_ALL, s_round_##dtype(y0), 0xffff);                                      \
-        const svuint32_t high = svlsl_n_u32_x(S_ALL, s_round_##dtype(y1), 16);                                         \
-        svst1_u16(svptrue_b16(), p, svreinterpret_u16_u32(svorr_u32_x(S_ALL, low, high)));                             \
-    }                                                                                                                  \
     INLINE void s_stream2_##dtype(dtype##_t *p, s_t y0, s_t y1) { s_store2_##dtype(p, y0, y1); }
 S_16BIT(f16)
 S_16BIT(bf16)

@@ -15,25 +15,14 @@
 #define secure_getenv getenv
 #endif
 
-/* Everything that is built in, best first. */
-static const roperot_kernels *const tables[] = {
-#if ROPEROT_HAVE_AVX512
-    &roperot_kernels_avx512,
-#endif
-#if ROPEROT_HAVE_AVX2
-    &roperot_kernels_avx2,
-#endif
-#if ROPEROT_HAVE_SVE
-    &roperot_kernels_sve,
-#endif
-#if ROPEROT_HAVE_NEON
-    &roperot_kernels_neon,
-#endif
-#if ROPEROT_HAVE_RVV
-    &roperot_kernels_rvv,
-#endif
-    &roperot_kernels_scalar,
-};
+/* Everything that is built in, best first: BUILT_1(x) is x, BUILT_0(x) nothing. */
+#define BUILT_1(table) table
+#define BUILT_0(table)
+#define PASTE_(a, b) a##b
+#define PASTE(a, b) PASTE_(a, b)
+#define TABLE(isa, ISA) PASTE(BUILT_, ROPEROT_HAVE_##ISA)(&roperot_kernels_##isa COMMA)
+#define COMMA ,
+static const roperot_kernels *const tables[] = { ROPEROT_ISA_LIST(TABLE) };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
 static const char *const names[] = { "auto", "scalar", "avx2", "avx512", "neon", "sve", "rvv" };

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""Prints, for every rotation kernel of an object file, its in-cache loop: instructions, data bytes, instructions per 64.
+
+Reads a disassembly only; it does not know what the instructions cost. Usage: hot_loops.py OBJDUMP OBJECT...
+"""
+import re
+import subprocess
+import sys
+
+WIDTH = {"zmm": 64, "ymm": 32, "xmm": 16, "q": 16, "d": 8}
+FORBIDDEN = ("prefetch", "prfm", "movnt", "stnt1")
+
+
+def functions(objdump, path):
+    """Yields (name, [(address, mnemonic, operands)]) for the rotation kernels."""
+    text = subprocess.run([objdump, "-d", "--no-show-raw-insn", path], check=True, capture_output=True, text=True).stdout
+    for block in re.split(r"\n\n", text):
+        head = re.match(r"\s*[0-9a-f]+ <(rotate_\w+)>:", block)
+        if head:
+            lines = re.findall(r"^\s*([0-9a-f]+):\s+(\S+)\s*(.*)$", block, re.M)
+            yield head[1], [(int(address, 16), mnemonic, operands) for address, mnemonic, operands in lines]
+
+
+def stored_bytes(mnemonic, operands):
+    """Bytes that a vector store writes; 0 for anything else. SVE counts 16 (a vector of 128 bits)."""
+    if mnemonic.startswith(("vmov", "vextract", "vcvtps2ph")) and re.search(r"%[xyz]mm\d+,[^,]*\(", operands):
+        width = WIDTH[re.search(r"%([xyz]mm)\d+,[^,]*\([^)]*\)$", operands)[1]]
+        return width // 2 if mnemonic == "vcvtps2ph" else width
+    if mnemonic in ("str", "stp") and re.match(r"[qd]\d", operands):
+        return WIDTH[operands[0]] * (2 if mnemonic == "stp" else 1)
+    if mnemonic == "st2":
+        return 32 if ".4s" in operands else 16
+    if mnemonic in ("st1w", "st1h", "st2w"):
+        return {"st1w": 16, "st1h": 16 if ".h" in operands else 8, "st2w": 32}[mnemonic]
+    return 0
+
+
+def loops(code):
+    """Yields the instructions of each innermost loop (a backward branch with no other inside)."""
+    index = {address: i for i, (address, _, _) in enumerate(code)}
+    for end, (address, mnemonic, operands) in enumerate(code):
+        target = re.match(r"(?:[a-z]\d+, )?([0-9a-f]+) <", operands)
+        if not (mnemonic.startswith(("j", "b.", "cbnz")) and target and int(target[1], 16) in index):
+            continue
+        start = index[int(target[1], 16)]
+        if int(target[1], 16) < address and not any(m.startswith(("j", "b.")) for _, m, _ in code[start:end]):
+            yield code[start:end + 1]
+
+
+def main():
+    print(f"{'kernel':58} {'instructions':>12} {'bytes':>6} {'per 64':>7}")
+    for path in sys.argv[2:]:
+        for name, code in functions(sys.argv[1], path):
+            best = (0, 0)
+            for loop in loops(code):
+                if any(m.startswith(FORBIDDEN) for _, m, _ in loop):
+                    continue
+                moved = sum(stored_bytes(m, o) for _, m, o in loop)
+                if moved > best[0]:
+                    best = (moved, len(loop))
+            if best[0]:
+                print(f"{name:58} {best[1]:12} {best[0]:6} {best[1] * 64 / best[0]:7.1f}")
+
+
+if __name__ == "__main__":
+    main()
