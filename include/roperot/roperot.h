@@ -262,8 +262,9 @@ typedef struct roperot_tensor {
 typedef enum roperot_positions_kind {
     ROPEROT_POSITIONS_OFFSET = 0, /* token t of every batch row: offset + t */
     ROPEROT_POSITIONS_IDS,        /* offset + ids[axis * axis_stride + b * batch_stride + t * token_stride] */
-    ROPEROT_POSITIONS_STARTS,     /* offset + ids[b * batch_stride] + t, on axis a + a * axis_stride */
-    ROPEROT_POSITIONS_RAGGED      /* batch 1; token t of sequence s, cu[s] <= t < cu[s + 1]: offset + ids[s] + t - cu[s] */
+    ROPEROT_POSITIONS_STARTS,     /* offset + ids[axis * axis_stride + b * step] + t; step = batch_stride, or 1 if that is 0 */
+    ROPEROT_POSITIONS_RAGGED      /* batch 1; token t of sequence s, cu[s] <= t < cu[s + 1]:
+                                     offset + ids[axis * axis_stride + s * step] + t - cu[s] */
 } roperot_positions_kind;
 
 typedef enum roperot_positions_type {
@@ -280,8 +281,8 @@ typedef struct roperot_positions {
     int32_t axes;                                   /* the plan's, or 1 (0 means 1): the same position on every axis */
     int64_t offset;                                 /* added to every integer position */
     const void *ids;                                /* NULL = zeros for STARTS and RAGGED; unused by OFFSET */
-    int64_t axis_stride, batch_stride, token_stride; /* in elements; 0 broadcasts. STARTS: batch_stride steps from row to
-                                                       row; RAGGED: batch_stride from sequence to sequence */
+    int64_t axis_stride, batch_stride, token_stride; /* in elements, any sign; 0 broadcasts, but for the step of STARTS and
+                                                       RAGGED: their ids are packed unless batch_stride says otherwise */
     const void *cu_seqlens;                         /* RAGGED: sequences + 1 non-decreasing ends, from 0 to tokens */
     int32_t cu_type;                                /* 1 int32, 2 int64 */
     int32_t sequences;
@@ -295,9 +296,11 @@ typedef enum roperot_table_width {
     ROPEROT_TABLE_FULL_REPEAT = 2  /* two per pair: c0, c0, c1, c1, ... */
 } roperot_table_width;
 
-/* Somebody's cos/sin rows: value of pair j at row p is cos[p * row_stride + j * element_stride]. Borrowed by a plan
- * (and then outliving it), or filled by roperot_cos_sin. cos||sin in one row: sin = cos + width; (cos, sin)
- * interleaved: element_stride 2, sin = cos + 1. */
+/* Somebody's cos/sin rows: column k of row p is cos[p * row_stride + k * element_stride], and sin likewise; pair j is in
+ * column j, or with FULL_REPEAT in columns 2j and 2j + 1, of which the first is read. Borrowed by a plan (and then outliving
+ * it, unchanged), or filled by roperot_cos_sin. cos||sin in one row: sin = cos + columns; sin||cos: the other way round;
+ * (cos, sin) interleaved: element_stride 2, sin = cos + 1. Borrowing copies nothing if the values are f32 with one column
+ * per pair, element_stride 1, attention_factor 1, and no NaN among them. */
 typedef struct roperot_table {
     uint32_t size;
     int32_t dtype;
@@ -413,13 +416,19 @@ ROPEROT_API void roperot_parallel_openmp(void *ctx, int64_t tasks, void (*task)(
                                  { NULL, NULL, NULL } }
 #define ROPEROT_OPTIONS_INIT { sizeof(roperot_options), 0, 0, INT64_MAX, NULL, NULL, 0, 0 }
 
-/* Contiguous views: [tokens, heads, dim], [batch, tokens, heads, dim] and [batch, heads, tokens, dim]. Products of the
- * shape must fit in int64_t; roperot_apply checks what it is given, not how it was computed. */
+/* a * b of sizes, INT64_MAX where that is more, so that roperot_apply sees and refuses it. */
+static inline int64_t roperot_size_mul(int64_t a, int64_t b)
+{
+    return a > 0 && b > 0 && a > INT64_MAX / b ? INT64_MAX : a <= 0 || b <= 0 ? 0 : a * b;
+}
+
+/* Contiguous views: [tokens, heads, dim], [batch, tokens, heads, dim] and [batch, heads, tokens, dim]. */
 static inline roperot_tensor roperot_tensor_bshd(void *data, int32_t dtype, int64_t batch, int64_t tokens, int64_t heads,
                                                  int64_t dim)
 {
     const roperot_tensor view = { data, dtype, 0, { batch, tokens, heads, dim },
-                                  { tokens * heads * dim, heads * dim, dim, 1 }, NULL };
+                                  { roperot_size_mul(tokens, roperot_size_mul(heads, dim)), roperot_size_mul(heads, dim), dim, 1 },
+                                  NULL };
     return view;
 }
 
@@ -432,7 +441,8 @@ static inline roperot_tensor roperot_tensor_bhsd(void *data, int32_t dtype, int6
                                                  int64_t dim)
 {
     const roperot_tensor view = { data, dtype, 0, { batch, tokens, heads, dim },
-                                  { heads * tokens * dim, dim, tokens * dim, 1 }, NULL };
+                                  { roperot_size_mul(heads, roperot_size_mul(tokens, dim)), dim, roperot_size_mul(tokens, dim), 1 },
+                                  NULL };
     return view;
 }
 
