@@ -13,7 +13,8 @@ static void print_cpu(void)
     int found = 0;
     while (file && !found && fgets(line, sizeof line, file)) {
         const char *const colon = strchr(line, ':');
-        if (colon && (!strncmp(line, "model name", 10) || !strncmp(line, "uarch", 5) || !strncmp(line, "CPU part", 8))) {
+        if (colon &&
+            (!strncmp(line, "model name", 10) || !strncmp(line, "uarch", 5) || !strncmp(line, "CPU part", 8))) {
             printf("CPU      %s", colon + 2); /* the line brings its own newline */
             found = 1;
         }

@@ -313,9 +313,9 @@ class Rope:
         q: Any,
         k: Any = None,
         positions: Any = None,
+        inverse: bool = False,
         *,
         coordinates: Any = None,
-        inverse: bool = False,
         layout: Layout = "bshd",
         cu_seqlens: Any = None,
     ) -> None:
@@ -330,10 +330,10 @@ class Rope:
         positions : int or array of int, optional
             The first position (token t is at positions + t; None is 0), or ``[seq]``, ``[batch, seq]`` or
             ``[axes, batch, seq]``.
-        coordinates : array of float, optional
-            Real positions instead, in the same shapes.
         inverse : bool
             Rotate backwards: the transpose, which is also the backward pass.
+        coordinates : array of float, optional
+            Real positions instead, in the same shapes.
         layout : {"bshd", "bhsd", "thd"}
             The order of the axes: batch, seq, heads, dim; batch, heads, seq, dim; or tokens, heads, dim.
         cu_seqlens : array of int, optional
@@ -377,10 +377,10 @@ class Rope:
         self,
         x: Any,
         positions: Any = None,
-        *,
-        coordinates: Any = None,
         inverse: bool = False,
         out: Any = None,
+        *,
+        coordinates: Any = None,
         layout: Layout = "bshd",
         cu_seqlens: Any = None,
     ) -> Any:
