@@ -302,6 +302,8 @@ def integers(x: Any, name: str) -> np.ndarray[Any, Any]:
     TypeError
         If the elements are not integers.
     """
+    if type(x) is np.ndarray and x.dtype in _INTEGER_CODES and x.flags.c_contiguous and x.flags.aligned:
+        return x
     array = _to_numpy(x, name)
     if array.size == 0 and array.dtype.kind == "f" and isinstance(x, (list, tuple)):
         array = array.astype(np.int64)

@@ -80,6 +80,8 @@ def _set_offset(struct: c.PositionsStruct, offset: int) -> None:
 
 def _grid(array: np.ndarray[Any, Any], name: str, batch: int, tokens: int) -> tuple[int, tuple[int, int, int]]:
     """Axes, and the strides of axis, batch and token in elements, of ids [seq], [batch, seq] or [axes, batch, seq]."""
+    if array.shape == (tokens,):
+        return 1, (0, 0, array.strides[0] // array.itemsize)
     if array.ndim not in (1, 2, 3):
         raise ValueError(f"{name} has {array.ndim} axes; [seq], [batch, seq] and [axes, batch, seq] are understood")
     view = array.reshape((1,) * (3 - array.ndim) + array.shape) if array.ndim < 3 else array
