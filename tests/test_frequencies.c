@@ -18,6 +18,14 @@
 
 enum { MOST_PAIRS = 32768 };
 
+#if UINTPTR_MAX == UINT64_MAX
+_Static_assert(sizeof(roperot_scaling) == 144, "ABI");
+_Static_assert(offsetof(roperot_scaling, attention_factor) == 16 && offsetof(roperot_scaling, length) == 32, "ABI");
+_Static_assert(offsetof(roperot_scaling, mscale) == 56 && offsetof(roperot_scaling, freq_scale) == 88, "ABI");
+_Static_assert(offsetof(roperot_scaling, mixed_b) == 112 && offsetof(roperot_scaling, factors) == 128, "ABI");
+_Static_assert(offsetof(roperot_scaling, factor_count) == 136 && offsetof(roperot_scaling, truncate) == 140, "ABI");
+#endif
+
 /* ---- helpers ----------------------------------------------------------------------------------------------------- */
 
 typedef struct result {
