@@ -58,7 +58,8 @@ want_all() {
     want clang compiles_for clang
     want qemu-user have qemu-x86_64
     want python3-venv python_with ensurepip
-    want python3-matplotlib python_with "numpy, matplotlib, markdown" # of bench/report.py, which the gate of .ci/run runs
+    # For bench/report.py, which the gate of .ci/run calls.
+    want python3-matplotlib python_with "numpy, matplotlib, markdown"
     want python3-markdown python_with "numpy, matplotlib, markdown"
     is_x86 || return 0
     if ! have aarch64-linux-gnu-gcc || ! has_arm64_modules sleef cmocka mpfr jansson; then
