@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The coefficient kernels of one ISA: factor tables, their products, angles on the fly, blending of rows; it must not
  * know any ISA. Parameters: ISA, the vocabulary's list of f64 steps (COEFFICIENTS_COUNT, _0, _1), then always q1, and its
- * widest f32 step (BLEND_COUNT, _0), then always x1. */
+ * widest f32 step (BLEND_COUNT, _0). */
 
 #if COEFFICIENTS_COUNT > 0
 #define STEP COEFFICIENTS_0
@@ -77,16 +77,14 @@ static void CAT(angles_f32_, ISA)(float *cos, float *sin, float p32, const doubl
 #include "blend_step.inc.h"
 #undef STEP
 #endif
-#define STEP x1
-#include "blend_step.inc.h"
-#undef STEP
 
-static void CAT(blend_f32_, ISA)(float *out, const float *const *row, const uint32_t *masks, int axes,
+static void CAT(blend_f32_, ISA)(float *out, const float *const *row, const uint8_t *axis, const uint32_t *masks, int axes,
                                  ptrdiff_t mask_stride, ptrdiff_t pairs)
 {
     ptrdiff_t j = 0;
 #if BLEND_COUNT > 0
-    j = CAT3(BLEND_0, _, blend)(out, row, masks, axes, mask_stride, pairs, j);
+    j = CAT3(BLEND_0, _, blend)(out, row, masks, axes, mask_stride, pairs);
 #endif
-    x1_blend(out, row, masks, axes, mask_stride, pairs, j);
+    (void)masks, (void)axes, (void)mask_stride;
+    for (; j < pairs; j++) out[j] = row[axis[j]][j];
 }

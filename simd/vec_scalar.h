@@ -83,9 +83,6 @@ INLINE x1_t x1_mul(x1_t a, x1_t b) { return a * b; }
 INLINE x1_t x1_add(x1_t a, x1_t b) { return a + b; }
 INLINE x1_t x1_sub(x1_t a, x1_t b) { return a - b; }
 
-INLINE x1_t x1_keep(x1_t x, const uint32_t *mask) { return float_of_bits(bits_of_float(x) & *mask); }
-INLINE x1_t x1_either(x1_t a, x1_t b) { return float_of_bits(bits_of_float(a) | bits_of_float(b)); }
-
 #define X1_PAIR(dtype)                                                                                                 \
     INLINE void x1_load2_##dtype(const dtype##_t *p, x1_t *x0, x1_t *x1)                                               \
     {                                                                                                                  \

@@ -266,7 +266,7 @@ static void pass_around(const call *c, const operand *o, const tile_place *place
     }
 }
 
-static inline void run_tile(const call *c, const tile_place *place, float *scratch)
+static inline void run_tile(const call *c, const tile_place *place, roperot_scratch *scratch)
 {
     roperot_row rows[ROPEROT_TILE_TOKENS];
     const int32_t pairs = c->plan->pairs;
@@ -284,8 +284,9 @@ static inline void run_tile(const call *c, const tile_place *place, float *scrat
 /* Lines [begin, end). Not inlined: its scratch is nearly all of the stack that a call may take. */
 static ROPEROT_NOINLINE void run(const call *c, int64_t begin, int64_t end)
 {
-    float scratch[ROPEROT_SCRATCH_FLOATS];
+    roperot_scratch scratch;
     const int64_t tokens = c->tokens, most = c->rows.tile_tokens;
+    roperot_scratch_init(&scratch);
     tile_place place = { .b = begin, .t = 0, .across = tokens == 1, .count = 0 };
     if (begin < tokens) place.b = 0, place.t = begin;
     else if (tokens > 1) place.b = begin / tokens, place.t = begin % tokens;
@@ -293,7 +294,7 @@ static ROPEROT_NOINLINE void run(const call *c, int64_t begin, int64_t end)
         int64_t n = end - begin < most ? end - begin : most;
         if (tokens > 1 && n > tokens - place.t) n = tokens - place.t;
         place.count = (int)n;
-        run_tile(c, &place, scratch);
+        run_tile(c, &place, &scratch);
         begin += n;
         if (tokens == 1) place.b += n;
         else if ((place.t += n) == tokens) place.t = 0, place.b++;
@@ -426,13 +427,13 @@ static ROPEROT_NOINLINE int apply_short(const roperot_plan *plan, const roperot_
         bytes += (int64_t)(hulls[count + i].end - hulls[count + i].begin);
     }
     if (bytes > plan->near_bytes) return 0;
-    float scratch[ROPEROT_SCRATCH_FLOATS];
+    roperot_scratch scratch;
     roperot_row rows[ROPEROT_TILE_TOKENS];
     if (plan->cache != ROPEROT_CACHE_FACTORED) {
         roperot_rows_look_up(&plan->rows, positions->offset, 0, (int)tokens, 0, rows);
     } else {
         roperot_row_source_init(&source, plan, positions, 0);
-        roperot_rows_make(&source, 0, 0, 0, (int)tokens, 0, plan->pairs, scratch, rows);
+        roperot_rows_make(&source, 0, 0, 0, (int)tokens, 0, plan->pairs, &scratch, rows);
     }
     for (int32_t i = 0; i < count; i++) rotate_short(plan, &src[i], &dst[i], ROPEROT_LOOP_COLUMNS, rows);
     return 1;

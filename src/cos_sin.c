@@ -39,15 +39,16 @@ static int overlaps(const roperot_table *dst, int32_t pairs, int64_t rows)
 
 static ROPEROT_NOINLINE void write_rows(const roperot_row_source *source, int64_t batch, int64_t tokens, const roperot_table *dst)
 {
-    float scratch[ROPEROT_SCRATCH_FLOATS];
+    roperot_scratch scratch;
     const float one = 1.0f, zero = 0.0f;
     const int32_t pairs = source->plan->pairs;
+    roperot_scratch_init(&scratch);
     for (int64_t b = 0; b < batch; b++)
         for (int64_t t = 0; t < tokens; t++)
             for (int32_t first = 0; first < pairs; first += source->block_pairs) {
                 const int32_t left = pairs - first, n = left < source->block_pairs ? left : source->block_pairs;
                 roperot_row row;
-                roperot_rows_make(source, b, t, 0, 1, first, n, scratch, &row);
+                roperot_rows_make(source, b, t, 0, 1, first, n, &scratch, &row);
                 for (int32_t j = 0; !row.cos && j < n; j++) { /* IDENTITY */
                     put(dst, dst->cos, b * tokens + t, pairs, first + j, 1, &one);
                     put(dst, dst->sin, b * tokens + t, pairs, first + j, 1, &zero);

@@ -2,6 +2,7 @@
  * Which kernels run: immutable tables, one chosen once; it must not know what the kernels do. */
 #define _GNU_SOURCE
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,18 @@ enum { NAMES = sizeof names / sizeof names[0] };
 static const roperot_kernels none = { .isa = 0, .name = "none" };
 static _Atomic(const roperot_kernels *) best;
 
+/* What ROPEROT_ISA says where it names nothing usable, for the error's sentence: written by one thread, read when `told`. */
+static char refused[96];
+static atomic_flag telling = ATOMIC_FLAG_INIT;
+static atomic_int told;
+
+static void refuse(const char *wanted)
+{
+    if (atomic_flag_test_and_set(&telling)) return;
+    snprintf(refused, sizeof refused, "ROPEROT_ISA is %.30s, an unknown or unusable ISA", wanted);
+    atomic_store_explicit(&told, 1, memory_order_release);
+}
+
 const char *roperot_isa_name(int32_t isa)
 {
     return isa >= 0 && isa < NAMES ? names[isa] : NULL;
@@ -54,7 +67,11 @@ static const roperot_kernels *named_table(const char *name)
 static const roperot_kernels *choose(void)
 {
     const char *const wanted = secure_getenv("ROPEROT_ISA");
-    if (wanted && *wanted && strcmp(wanted, names[ROPEROT_ISA_AUTO]) != 0) return named_table(wanted);
+    if (wanted && *wanted && strcmp(wanted, names[ROPEROT_ISA_AUTO]) != 0) {
+        const roperot_kernels *const table = named_table(wanted);
+        if (!table) refuse(wanted);
+        return table;
+    }
     for (int i = 0; i < TABLES; i++)
         if (!roperot_cpu_lacks(tables[i]->isa)) return tables[i];
     return NULL;
@@ -93,7 +110,8 @@ int32_t roperot_isa_usable(int32_t isa)
 const char *roperot_isa_reason(int32_t isa)
 {
     if (roperot_isa_usable(isa)) return "usable";
-    if (isa == ROPEROT_ISA_AUTO) return "ROPEROT_ISA names an unknown or unusable ISA";
+    if (isa == ROPEROT_ISA_AUTO)
+        return atomic_load_explicit(&told, memory_order_acquire) ? refused : "ROPEROT_ISA names an unknown or unusable ISA";
     if (isa < 0 || isa >= NAMES) return "no such ISA";
     for (int i = 0; i < TABLES; i++)
         if (tables[i]->isa == isa) return roperot_cpu_lacks(isa);

@@ -71,9 +71,9 @@ typedef void roperot_angles_fn(float *cos, float *sin, double x, const double *i
 /* cos and sin of fl32(p32 * fl32(inv_freq[j])) rounded to f32, times scale in f32, rounded again. */
 typedef void roperot_angles_f32_fn(float *cos, float *sin, float p32, const double *inv_freq, ptrdiff_t pairs, float scale);
 
-/* out[j] = row[axis[j]][j] for up to 4 rows: masks[a * mask_stride + j] is all ones where axis[j] == a, else 0. */
-typedef void roperot_blend_fn(float *out, const float *const *row, const uint32_t *masks, int axes, ptrdiff_t mask_stride,
-                              ptrdiff_t pairs);
+/* out[j] = row[axis[j]][j] for up to 4 rows. masks[a * mask_stride + j] is all ones where axis[j] == a, else 0. */
+typedef void roperot_blend_fn(float *out, const float *const *row, const uint8_t *axis, const uint32_t *masks, int axes,
+                              ptrdiff_t mask_stride, ptrdiff_t pairs);
 
 /* ---- one table per ISA ------------------------------------------------------------------------------------------------ */
 

@@ -160,12 +160,13 @@ static int32_t check_integers(const roperot_plan *plan, const roperot_positions 
                               int64_t begin, int64_t end)
 {
     const int64_t last = plan->max_positions - 1, first = flags & ROPEROT_SIGNED_POSITIONS ? -last : 0;
+    int64_t b = begin / tokens, t = begin % tokens;
     for (int64_t i = begin; i < end; i++) {
         int64_t position[ROPEROT_MOST_AXES];
-        const int64_t b = i / tokens, t = i % tokens;
         roperot_position_read(p, plan->axes, b, t, position);
         for (int32_t a = 0; a < plan->axes; a++)
             if (position[a] < first || position[a] > last) return outside(plan, flags, position[a], b, t, a);
+        if (++t == tokens) t = 0, b++;
     }
     return ROPEROT_OK;
 }

@@ -105,30 +105,43 @@ static int same_everywhere(int real, const place *at, int32_t axes)
     return 1;
 }
 
+/* The row of one axis, computed unless it is the one that was kept. */
+static const roperot_row *kept_row(const roperot_row_source *source, int real, const place *at, int32_t a, int32_t first,
+                                   int32_t n, roperot_scratch *scratch)
+{
+    roperot_row *const row = &scratch->kept_row[a];
+    if (!row->cos || scratch->kept[a] != at->p[a]) {
+        float *const workspace = scratch->values + ROPEROT_SCRATCH_FLOATS - (a + 1) * 2 * n;
+        row_of_axis(source, real, at, a, first, n, workspace, row);
+        scratch->kept[a] = at->p[a];
+    }
+    return row;
+}
+
 /* Each pair from the row of its axis. */
 static void blended_row(const roperot_row_source *source, int real, const place *at, int32_t first, int32_t n,
-                        float *workspace, float *space, roperot_row *row)
+                        roperot_scratch *scratch, float *space, roperot_row *row)
 {
     const roperot_plan *const plan = source->plan;
     const float *cos[ROPEROT_MOST_AXES], *sin[ROPEROT_MOST_AXES];
+    if (scratch->kept_first != first) roperot_scratch_init(scratch);
+    scratch->kept_first = first;
     for (int32_t a = 0; a < plan->axes; a++) {
-        roperot_row one;
-        row_of_axis(source, real, at, a, first, n, workspace + a * 2 * n, &one);
-        cos[a] = one.cos;
-        sin[a] = one.sin;
+        const roperot_row *const one = kept_row(source, real, at, a, first, n, scratch);
+        cos[a] = one->cos;
+        sin[a] = one->sin;
     }
-    plan->kernels->blend(space, cos, plan->masks + first, plan->axes, plan->pairs, n);
-    plan->kernels->blend(space + n, sin, plan->masks + first, plan->axes, plan->pairs, n);
+    plan->kernels->blend(space, cos, plan->axis + first, plan->masks + first, plan->axes, plan->pairs, n);
+    plan->kernels->blend(space + n, sin, plan->axis + first, plan->masks + first, plan->axes, plan->pairs, n);
     row->cos = space;
     row->sin = space + n;
 }
 
 void roperot_rows_make_any(const roperot_row_source *source, int64_t b, int64_t t, int across, int count, int32_t first, int32_t n,
-                       float *scratch, roperot_row *rows)
+                           roperot_scratch *scratch, roperot_row *rows)
 {
     const roperot_plan *const plan = source->plan;
     const int real = roperot_positions_are_real(source->positions);
-    float *const workspace = scratch + ROPEROT_SCRATCH_FLOATS - (plan->axes > 1 ? plan->axes * 2 * n : 0);
     for (int i = 0; i < count; i++) {
         place at;
         const int64_t row_b = across ? b + i : b, row_t = across ? t : t + i;
@@ -139,8 +152,8 @@ void roperot_rows_make_any(const roperot_row_source *source, int64_t b, int64_t 
             roperot_position_read(source->positions, plan->axes, row_b, row_t, at.p);
             if (plan->bounds != ROPEROT_BOUNDS_ERROR && !roperot_position_bound(plan, source->flags, plan->axes, at.p)) continue;
         }
-        float *const space = scratch + (source->computed ? i * 2 * n : 0);
+        float *const space = scratch->values + (source->computed ? i * 2 * n : 0);
         if (plan->axes == 1 || same_everywhere(real, &at, plan->axes)) row_of_axis(source, real, &at, 0, first, n, space, &rows[i]);
-        else blended_row(source, real, &at, first, n, workspace, space, &rows[i]);
+        else blended_row(source, real, &at, first, n, scratch, space, &rows[i]);
     }
 }

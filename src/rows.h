@@ -19,11 +19,25 @@ typedef struct roperot_row_source {
     int32_t block_pairs;   /* pairs of a row that fit at once */
 } roperot_row_source;
 
+/* Where rows are computed. With several axes, the row of each axis is kept: neighbours in an image share most coordinates. */
+typedef struct roperot_scratch {
+    float values[ROPEROT_SCRATCH_FLOATS];
+    int64_t kept[4];         /* the position, or the bits of the coordinate, whose row is kept for each axis */
+    roperot_row kept_row[4]; /* cos NULL: none */
+    int32_t kept_first;      /* first pair of the kept rows */
+} roperot_scratch;
+
+static inline void roperot_scratch_init(roperot_scratch *scratch)
+{
+    for (int a = 0; a < 4; a++) scratch->kept_row[a].cos = NULL;
+    scratch->kept_first = 0;
+}
+
 void roperot_row_source_init(roperot_row_source *source, const roperot_plan *plan, const roperot_positions *positions,
                              uint32_t flags);
 
 void roperot_rows_make_any(const roperot_row_source *source, int64_t b, int64_t t, int across, int count, int32_t first,
-                           int32_t n, float *scratch, roperot_row *rows);
+                           int32_t n, roperot_scratch *scratch, roperot_row *rows);
 
 /* Pointers to the rows of `count` positions from `position` on, or (`across`) of one position. */
 static inline void roperot_rows_look_up(const roperot_row_table *table, int64_t position, int across, int count, int32_t first,
@@ -37,9 +51,9 @@ static inline void roperot_rows_look_up(const roperot_row_table *table, int64_t 
 }
 
 /* Pairs [first, first + n) of the rows of `count` tokens: token i is at b + i (rows across the batch) if `across`, else at
- * t + i. scratch holds ROPEROT_SCRATCH_FLOATS. A row with cos NULL leaves its token alone (IDENTITY). */
+ * t + i. A row with cos NULL leaves its token alone (IDENTITY). */
 static inline void roperot_rows_make(const roperot_row_source *source, int64_t b, int64_t t, int across, int count, int32_t first,
-                                     int32_t n, float *scratch, roperot_row *rows)
+                                     int32_t n, roperot_scratch *scratch, roperot_row *rows)
 {
     if (!source->looked_up) {
         roperot_rows_make_any(source, b, t, across, count, first, n, scratch, rows);

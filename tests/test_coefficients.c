@@ -17,7 +17,7 @@ typedef struct inputs {
     const roperot_kernels *kernels, *scalar;
     ptrdiff_t pairs;
     int end, variant;
-    guard_buffer inv_freq, factors[3], rows[AXES], masks; /* pushed against `end` */
+    guard_buffer inv_freq, factors[3], rows[AXES], masks, axis; /* pushed against `end` */
     double scale, x;
 } inputs;
 
@@ -93,7 +93,8 @@ static void run_blend(const inputs *in, const roperot_kernels *k, void *out)
 {
     const float *rows[AXES];
     for (int a = 0; a < AXES; a++) rows[a] = (const float *)(const void *)in->rows[a].data;
-    k->blend(out, rows, (const uint32_t *)(const void *)in->masks.data, in->variant + 1, in->pairs, in->pairs);
+    k->blend(out, rows, in->axis.data, (const uint32_t *)(const void *)in->masks.data, in->variant + 1, in->pairs,
+             in->pairs);
 }
 
 static const operation operations[] = {
@@ -126,8 +127,10 @@ static guard_buffer floats(ptrdiff_t count, int end)
 static void fill_masks(inputs *in, int axes)
 {
     in->masks = guard_buffer_open((size_t)(axes * in->pairs) * sizeof(uint32_t), in->end);
+    in->axis = guard_buffer_open((size_t)in->pairs, in->end);
     for (ptrdiff_t j = 0; j < in->pairs; j++) {
         const int axis = (int)random_below((uint32_t)axes);
+        in->axis.data[j] = (unsigned char)axis;
         for (int a = 0; a < axes; a++)
             oracle_store(1, in->masks.data + sizeof(uint32_t) * (size_t)(a * in->pairs + j),
                          a == axis ? UINT32_MAX : 0);
@@ -150,6 +153,7 @@ static void close_inputs(inputs *in)
     for (int i = 0; i < 3; i++) guard_buffer_close(&in->factors[i]);
     for (int a = 0; a < AXES; a++) guard_buffer_close(&in->rows[a]);
     guard_buffer_close(&in->masks);
+    guard_buffer_close(&in->axis);
 }
 
 /* ---- the comparison ---------------------------------------------------------------------------------------------- */
