@@ -263,7 +263,7 @@ static roperot_scaling random_scaling(int32_t kind, int32_t pairs)
     roperot_scaling s = scaling_of(kind);
     s.factor = log_uniform(1, 64);
     s.freq_scale = 1.0 / log_uniform(1, 64);
-    s.original_length = 32 << random_below(11);
+    s.original_length = 2 << random_below(15);
     s.length = (int64_t)log_uniform(1, 4e6);
     s.beta_fast = log_uniform(8, 64);
     s.beta_slow = log_uniform(0.25, 4);
