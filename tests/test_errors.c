@@ -133,6 +133,8 @@ static void two_axes(roperot_config *c)
     X(stride_overflows, f->src[0].stride[0] = INT64_MAX, SHAPE, "stride", "9223372036854775807")                       \
     X(stride_underflows, f->src[0].stride[1] = INT64_MIN, SHAPE, "stride", "-9223372036854775808")                     \
     X(stride_overflows_bytes, f->src[1].stride[2] = INT64_MAX / 3, SHAPE, "stride", "3074457345618258602")             \
+    X(helper_overflows, f->src[0] = roperot_tensor_bshd(f, 1, 2, 3, INT64_MAX / 9, DIM), SHAPE, "shape",               \
+      "1024819115206086200")                                                                                           \
     X(shape_overflows, f->src[0].shape[2] = INT64_MAX / 2, SHAPE, "shape", "4611686018427387903")                      \
     X(dst_overflows, (out_of_place(f), f->dst[0].stride[0] = INT64_MAX / 4), SHAPE, "stride", "2305843009213693951")   \
     X(reaches_below_0, f->src[0].stride[0] = -(INT64_C(1) << 60), SHAPE, "stride", "-1152921504606846976")

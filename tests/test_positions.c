@@ -107,7 +107,7 @@ static void ids(const void *arg)
 static void starts(const void *arg)
 {
     const int32_t type = *(const int32_t *)arg;
-    static const int64_t strides[] = { 1, 2, -1, -3 };
+    static const int64_t strides[] = { 1, 2, -1, -3, 0 }; /* 0: packed, like 1 */
     static id_store s;
     for (size_t i = 0; i < sizeof strides / sizeof *strides; i++)
         for (int32_t axes = 1; axes <= 3; axes++)
@@ -124,7 +124,8 @@ static void starts(const void *arg)
                 for (int64_t a = 0; a < axes; a++)
                     for (int64_t n = 0; n < batch * tokens; n++)
                         s.decoded[a * batch * tokens + n] =
-                            offset + n % tokens + (given ? id(&s, a * 40 + n / tokens * strides[i]) : 0);
+                            offset + n % tokens +
+                            (given ? id(&s, a * 40 + n / tokens * (strides[i] ? strides[i] : 1)) : 0);
                 const call c = call_with_axes(axes, batch, tokens, &p, &s);
                 call_check(&c);
             }
@@ -151,7 +152,7 @@ static void ragged(const void *arg)
                 if (given) point_to(&p, &s, type);
                 p.axes = (int32_t)axes;
                 p.axis_stride = 50;
-                p.batch_stride = 2;
+                p.batch_stride = i == 1 ? 0 : 2; /* 0: packed, like 1 */
                 p.offset = 11;
                 p.cu_type = cu_type;
                 p.cu_seqlens = cu_type == 1 ? (const void *)narrow : (const void *)ends[i];
@@ -159,7 +160,8 @@ static void ragged(const void *arg)
                 for (int64_t a = 0; a < axes; a++)
                     for (int64_t t = 0, q = 0; t < tokens; t++) {
                         while (t >= ends[i][q + 1]) q++;
-                        s.decoded[a * tokens + t] = 11 + t - ends[i][q] + (given ? id(&s, a * 50 + q * 2) : 0);
+                        s.decoded[a * tokens + t] =
+                            11 + t - ends[i][q] + (given ? id(&s, a * 50 + q * (i == 1 ? 1 : 2)) : 0);
                     }
                 call c = call_with_axes((int32_t)axes, 1, tokens, &p, &s);
                 call_check(&c);
