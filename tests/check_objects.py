@@ -19,8 +19,9 @@ REGISTERS = [
 ]
 # The recipe rounds every product: these round only the sum. The compiler must not make them, nor may intrinsics.
 FUSED = re.compile(
-    r"\t(vfn?m(add|sub|addsub|subadd)[0-9a-z]*|fn?m(add|sub)|fml[as]|fn?ml[as]|fn?mad|fn?msb|vfn?m(acc|sac|add|sub)\.v.|"
-    r"fn?m(add|sub)\.[sd])\s"
+    r"\t(vfn?m(add|sub|addsub|subadd)[0-9a-z]*|"  # x86
+    r"fn?m(add|sub)|fn?ml[as]|fn?mad|fn?msb|"  # AArch64: scalar, NEON, SVE
+    r"vfn?m(acc|sac|add|sub)\.v.|fn?m(add|sub)\.[sd])\s"  # RISC-V
 )
 FORBIDDEN = set("printf vprintf fprintf vfprintf puts putchar putc fputs fputc fwrite perror write stdout stderr "
                 "__printf_chk __fprintf_chk __vfprintf_chk exit _exit _Exit quick_exit abort raise signal "
