@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * cos and sin of p * inv_freq for one register of pairs, in f64; it must not know any ISA.
- * Parameter: STEP, whose verbs are load, store, set1, add, sub, mul, sincos and store_f32 (round and store). */
+ * Parameter: STEP, whose verbs are load, store, set1, add, sub, mul, sincos, store_f32 and stream_f32 (round and store). */
 
 #define T CAT(STEP, _t)
 #define V(verb) CAT3(STEP, _, verb)
@@ -57,20 +57,28 @@ INLINE ptrdiff_t V(factors)(double *row, const double *inv_freq, ptrdiff_t pairs
     return j;
 }
 
-/* `levels` (1, 2 or 3, a constant at every call): f[0] times f[1] times f[2], in this order. */
-INLINE ptrdiff_t V(combine)(int levels, float *cos, float *sin, const double *const f[3], ptrdiff_t stride,
-                            ptrdiff_t pairs, double scale, ptrdiff_t j)
+/* (re, im) times the factors of pair j. */
+INLINE void V(multiply)(T *re, T *im, const double *cos, const double *sin)
 {
+    const T c = V(load)(cos), s = V(load)(sin), product = V(sub)(V(mul)(*re, c), V(mul)(*im, s));
+    *im = V(add)(V(mul)(*re, s), V(mul)(*im, c));
+    *re = product;
+}
+
+/* `levels` (1, 2 or 3, a constant at every call): f[0] times f[1] times f[2], in this order. Pointers are copied: a store
+ * of cos could change f, for all the compiler knows. */
+INLINE ptrdiff_t V(combine)(int levels, float *cos, float *sin, const double *const f[3], ptrdiff_t stride,
+                            ptrdiff_t pairs, double scale, int stream, ptrdiff_t j)
+{
+    const double *const f0 = f[0], *const f1 = levels > 1 ? f[1] : NULL, *const f2 = levels > 2 ? f[2] : NULL;
     for (; pairs - j >= V(pairs)(); j += V(pairs)()) {
-        T c = V(load)(f[0] + j), s = V(load)(f[0] + stride + j);
-        for (int k = 1; k < levels; k++) {
-            const T fc = V(load)(f[k] + j), fs = V(load)(f[k] + stride + j);
-            const T re = V(sub)(V(mul)(c, fc), V(mul)(s, fs));
-            s = V(add)(V(mul)(c, fs), V(mul)(s, fc));
-            c = re;
-        }
-        V(store_f32)(cos + j, V(mul)(c, V(set1)(scale)));
-        V(store_f32)(sin + j, V(mul)(s, V(set1)(scale)));
+        T c = V(load)(f0 + j), s = V(load)(f0 + stride + j);
+        if (levels > 1) V(multiply)(&c, &s, f1 + j, f1 + stride + j);
+        if (levels > 2) V(multiply)(&c, &s, f2 + j, f2 + stride + j);
+        c = V(mul)(c, V(set1)(scale));
+        s = V(mul)(s, V(set1)(scale));
+        if (stream) V(stream_f32)(cos + j, c), V(stream_f32)(sin + j, s);
+        else V(store_f32)(cos + j, c), V(store_f32)(sin + j, s);
     }
     return j;
 }

@@ -41,18 +41,28 @@ static void CAT(factors_f64_, ISA)(double *table, const double *inv_freq, ptrdif
     }
 }
 
-static void CAT(combine_f64_, ISA)(float *cos, float *sin, const double *const f[3], ptrdiff_t stride, ptrdiff_t pairs,
-                                   double scale)
+INLINE void CAT(combine_some_, ISA)(float *cos, float *sin, const double *const f[3], ptrdiff_t stride, ptrdiff_t pairs,
+                                    double scale, int stream)
 {
     if (f[2]) {
         const double *const g[3] = { f[2], f[1] ? f[1] : f[0], f[0] };
-        if (f[1]) EACH_STEP(combine, 3, cos, sin, g, stride, pairs, scale);
-        else EACH_STEP(combine, 2, cos, sin, g, stride, pairs, scale);
+        if (f[1]) EACH_STEP(combine, 3, cos, sin, g, stride, pairs, scale, stream);
+        else EACH_STEP(combine, 2, cos, sin, g, stride, pairs, scale, stream);
     } else if (f[1]) {
         const double *const g[3] = { f[1], f[0], NULL };
-        EACH_STEP(combine, 2, cos, sin, g, stride, pairs, scale);
+        EACH_STEP(combine, 2, cos, sin, g, stride, pairs, scale, stream);
     } else {
-        EACH_STEP(combine, 1, cos, sin, f, stride, pairs, scale);
+        EACH_STEP(combine, 1, cos, sin, f, stride, pairs, scale, stream);
+    }
+}
+
+static void CAT(combine_f64_, ISA)(float *cos, float *sin, const double *const f[3], ptrdiff_t stride, ptrdiff_t pairs,
+                                   double scale, int stream)
+{
+    if (stream && !(((uintptr_t)cos | (uintptr_t)sin) & (STREAM_ALIGN - 1))) {
+        CAT(combine_some_, ISA)(cos, sin, f, stride, pairs, scale, 1);
+    } else {
+        CAT(combine_some_, ISA)(cos, sin, f, stride, pairs, scale, 0);
     }
 }
 
@@ -83,7 +93,10 @@ static void CAT(blend_f32_, ISA)(float *out, const float *const *row, const uint
 {
     ptrdiff_t j = 0;
 #if BLEND_COUNT > 0
-    j = CAT3(BLEND_0, _, blend)(out, row, masks, axes, mask_stride, pairs);
+    /* Constants, so that the loop over the axes is unrolled. */
+    if (axes == 3) j = CAT3(BLEND_0, _, blend)(out, row, masks, 3, mask_stride, pairs);
+    else if (axes == 2) j = CAT3(BLEND_0, _, blend)(out, row, masks, 2, mask_stride, pairs);
+    else j = CAT3(BLEND_0, _, blend)(out, row, masks, axes, mask_stride, pairs);
 #endif
     (void)masks, (void)axes, (void)mask_stride;
     for (; j < pairs; j++) out[j] = row[axis[j]][j];

@@ -329,6 +329,7 @@ INLINE ptrdiff_t q4_pairs(void) { return 4; }
 INLINE q4_t q4_load(const double *p) { return _mm256_loadu_pd(p); }
 INLINE void q4_store(double *p, q4_t x) { _mm256_storeu_pd(p, x); }
 INLINE void q4_store_f32(float *p, q4_t x) { _mm_storeu_ps(p, _mm256_cvtpd_ps(x)); }
+INLINE void q4_stream_f32(float *p, q4_t x) { _mm_stream_ps(p, _mm256_cvtpd_ps(x)); }
 INLINE q4_t q4_set1(double x) { return _mm256_set1_pd(x); }
 INLINE q4_t q4_add(q4_t a, q4_t b) { return _mm256_add_pd(a, b); }
 INLINE q4_t q4_sub(q4_t a, q4_t b) { return _mm256_sub_pd(a, b); }

@@ -208,6 +208,7 @@ INLINE ptrdiff_t q8_pairs(void) { return 8; }
 INLINE q8_t q8_load(const double *p) { return _mm512_loadu_pd(p); }
 INLINE void q8_store(double *p, q8_t x) { _mm512_storeu_pd(p, x); }
 INLINE void q8_store_f32(float *p, q8_t x) { _mm256_storeu_ps(p, _mm512_cvtpd_ps(x)); }
+INLINE void q8_stream_f32(float *p, q8_t x) { _mm256_stream_ps(p, _mm512_cvtpd_ps(x)); }
 INLINE q8_t q8_set1(double x) { return _mm512_set1_pd(x); }
 INLINE q8_t q8_add(q8_t a, q8_t b) { return _mm512_add_pd(a, b); }
 INLINE q8_t q8_sub(q8_t a, q8_t b) { return _mm512_sub_pd(a, b); }

@@ -145,6 +145,7 @@ INLINE ptrdiff_t q2_pairs(void) { return 2; }
 INLINE q2_t q2_load(const double *p) { return vld1q_f64(p); }
 INLINE void q2_store(double *p, q2_t x) { vst1q_f64(p, x); }
 INLINE void q2_store_f32(float *p, q2_t x) { vst1_f32(p, vcvt_f32_f64(x)); }
+INLINE void q2_stream_f32(float *p, q2_t x) { q2_store_f32(p, x); }
 INLINE q2_t q2_set1(double x) { return vdupq_n_f64(x); }
 INLINE q2_t q2_add(q2_t a, q2_t b) { return vaddq_f64(a, b); }
 INLINE q2_t q2_sub(q2_t a, q2_t b) { return vsubq_f64(a, b); }

@@ -109,6 +109,7 @@ INLINE ptrdiff_t q1_pairs(void) { return 1; }
 INLINE q1_t q1_load(const double *p) { return *p; }
 INLINE void q1_store(double *p, q1_t x) { *p = x; }
 INLINE void q1_store_f32(float *p, q1_t x) { *p = (float)x; }
+INLINE void q1_stream_f32(float *p, q1_t x) { *p = (float)x; }
 INLINE q1_t q1_set1(double x) { return x; }
 INLINE q1_t q1_add(q1_t a, q1_t b) { return a + b; }
 INLINE q1_t q1_sub(q1_t a, q1_t b) { return a - b; }

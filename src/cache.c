@@ -54,11 +54,6 @@ static int32_t check_memory(int64_t bytes, const char *what)
                         what, (long long)bytes, (long long)machine.memory);
 }
 
-static void *allocate(int64_t bytes)
-{
-    return aligned_alloc(64, ((size_t)bytes + 63) / 64 * 64);
-}
-
 /* ---- factors ---------------------------------------------------------------------------------------------------------- */
 
 static int32_t build_factors(roperot_plan *plan)
@@ -68,7 +63,7 @@ static int32_t build_factors(roperot_plan *plan)
         if (level > 0 && entries == 1) break;
         const int shift = level == 0 ? 0 : ROPEROT_LEVEL0_BITS + (level - 1) * ROPEROT_LEVEL_BITS;
         const int64_t bytes = entries * 2 * plan->pairs * (int64_t)sizeof(double);
-        plan->level[level] = allocate(bytes);
+        plan->level[level] = roperot_table_allocate(bytes);
         if (!plan->level[level])
             return roperot_fail(ROPEROT_ERROR_MEMORY, "no memory for %lld bytes of cos/sin factors", (long long)bytes);
         plan->kernels->factors(plan->level[level], plan->inv_freq, plan->pairs, shift, 0, entries);
@@ -89,7 +84,7 @@ static void free_factors(roperot_plan *plan)
 static float *allocate_rows(roperot_plan *plan, int slot, roperot_row_table *table)
 {
     const int64_t bytes = full_bytes(plan->pairs, plan->max_positions);
-    float *const data = allocate(bytes);
+    float *const data = roperot_table_allocate(bytes);
     if (!data) {
         roperot_fail(ROPEROT_ERROR_MEMORY, "no memory for %lld bytes of cos/sin rows", (long long)bytes);
         return NULL;
@@ -112,6 +107,7 @@ static int32_t fill_exact(roperot_plan *plan)
     float *const data = allocate_rows(plan, 0, &plan->rows);
     if (!data) return ROPEROT_ERROR_MEMORY;
     const int64_t width = 2 * plan->pairs;
+    const int stream = full_bytes(plan->pairs, plan->max_positions) > plan->far_bytes; /* it cannot stay in the cache */
     for (int64_t p = 0; p < plan->max_positions; p++) {
         const int64_t high = p >> ROPEROT_LEVEL0_BITS, top = high >> ROPEROT_LEVEL_BITS;
         const double *const f[3] = {
@@ -120,7 +116,7 @@ static int32_t fill_exact(roperot_plan *plan)
             top ? plan->level[2] + top * width : NULL,
         };
         float *const row = data + p * plan->rows.stride;
-        plan->kernels->combine(row, row + plan->pairs, f, plan->pairs, plan->pairs, plan->attention_factor);
+        plan->kernels->combine(row, row + plan->pairs, f, plan->pairs, plan->pairs, plan->attention_factor, stream);
     }
     plan->pure.cos = NULL;
     if (plan->attention_factor == 1.0) {

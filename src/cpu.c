@@ -5,6 +5,8 @@
 
 #include <roperot/roperot.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #if defined __x86_64__ || defined __i386__
@@ -136,6 +138,18 @@ static void describe_caches(roperot_machine *machine)
 }
 
 #endif
+
+enum { HUGE_PAGE = 2 << 20 };
+
+void *roperot_table_allocate(int64_t bytes)
+{
+    const size_t page = bytes >= HUGE_PAGE ? HUGE_PAGE : 64, size = ((size_t)bytes + page - 1) / page * page;
+    void *const data = aligned_alloc(page, size);
+#if defined MADV_HUGEPAGE
+    if (data && page == HUGE_PAGE) (void)madvise(data, size, MADV_HUGEPAGE); /* a hint: nothing depends on it */
+#endif
+    return data;
+}
 
 void roperot_machine_describe(roperot_machine *machine)
 {

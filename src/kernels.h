@@ -61,9 +61,9 @@ typedef void roperot_factors_fn(double *table, const double *inv_freq, ptrdiff_t
 
 /* The f32 row of one position from at most three factor rows (NULL = the factor 1): the products are taken from the
  * highest level down, each y = (a.re b.re - a.im b.im, a.re b.im + a.im b.re) in unfused f64, then scaled, then rounded
- * once. f[k] points at cos, f[k] + stride at sin. */
+ * once. f[k] points at cos, f[k] + stride at sin. `stream` bypasses the cache where cos and sin are aligned for it. */
 typedef void roperot_combine_fn(float *cos, float *sin, const double *const f[3], ptrdiff_t stride, ptrdiff_t pairs,
-                                double scale);
+                                double scale, int stream);
 
 /* cos and sin of x * inv_freq[j] for a real coordinate x, exact product, times scale, rounded once. */
 typedef void roperot_angles_fn(float *cos, float *sin, double x, const double *inv_freq, ptrdiff_t pairs, double scale);

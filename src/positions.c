@@ -34,13 +34,11 @@ static int64_t sequence_of(const roperot_positions *p, int64_t t)
     return low;
 }
 
-/* Where the id of a token lies on axis 0, and how far the token is behind it. Row and sequence ids are packed unless
+/* STARTS, RAGGED: where the id of a token lies on axis 0, and how far the token is behind it. Row and sequence ids are packed unless
  * batch_stride says otherwise. */
 static int64_t id_index(const roperot_positions *p, int64_t b, int64_t t, int64_t *behind)
 {
     const int64_t step = p->batch_stride ? p->batch_stride : 1;
-    *behind = 0;
-    if (p->kind == ROPEROT_POSITIONS_IDS) return b * p->batch_stride + t * p->token_stride;
     *behind = t;
     if (p->kind == ROPEROT_POSITIONS_STARTS) return b * step;
     const int64_t s = sequence_of(p, t);
@@ -48,20 +46,28 @@ static int64_t id_index(const roperot_positions *p, int64_t b, int64_t t, int64_
     return s * step;
 }
 
+/* `given` ids of one token, `behind` its sequence's start. */
+static void read_ids(const roperot_positions *p, int32_t given, int64_t at, int64_t behind, int64_t *position)
+{
+    for (int32_t a = 0; a < given; a++) {
+        const int64_t id = p->ids ? integer_at(p->ids, p->type, at + (a ? a * p->axis_stride : 0)) : 0;
+        position[a] = saturating_sum(behind ? saturating_sum(id, behind) : id, p->offset);
+    }
+}
+
 void roperot_position_read(const roperot_positions *p, int32_t axes, int64_t b, int64_t t, int64_t *position)
 {
-    const int32_t given = p->axes > 1 ? p->axes : 1;
+    const int32_t given = p->kind != ROPEROT_POSITIONS_OFFSET && p->axes > 1 ? p->axes : 1;
     if (p->kind == ROPEROT_POSITIONS_OFFSET) {
         position[0] = saturating_sum(p->offset, t);
+    } else if (p->kind == ROPEROT_POSITIONS_IDS) {
+        read_ids(p, given, b * p->batch_stride + t * p->token_stride, 0, position);
     } else {
         int64_t behind;
         const int64_t at = id_index(p, b, t, &behind);
-        for (int32_t a = 0; a < given; a++) {
-            const int64_t id = p->ids ? integer_at(p->ids, p->type, at + a * p->axis_stride) : 0;
-            position[a] = saturating_sum(saturating_sum(id, behind), p->offset);
-        }
+        read_ids(p, given, at, behind, position);
     }
-    for (int32_t a = p->kind == ROPEROT_POSITIONS_OFFSET ? 1 : given; a < axes; a++) position[a] = position[0];
+    for (int32_t a = given; a < axes; a++) position[a] = position[0];
 }
 
 void roperot_coordinate_read(const roperot_positions *p, int32_t axes, int64_t b, int64_t t, double *coordinate)

@@ -46,7 +46,7 @@ static void combine(const roperot_plan *plan, int64_t p, int32_t first, int32_t 
         high & ((1 << ROPEROT_LEVEL_BITS) - 1) ? plan->level[1] + (high & ((1 << ROPEROT_LEVEL_BITS) - 1)) * width + first : NULL,
         top ? plan->level[2] + top * width + first : NULL,
     };
-    plan->kernels->combine(cos, sin, f, plan->pairs, n, scale);
+    plan->kernels->combine(cos, sin, f, plan->pairs, n, scale, 0);
 }
 
 /* The row of position p on one axis. Odd sin: p < 0 is |p| with the sign turned. */
