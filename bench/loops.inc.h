@@ -2,8 +2,9 @@
  * The reference loops, once, in eight vector verbs that the including file defines; it must not know the ISA's name.
  *
  * sweep and twin do the same work and were tuned apart, so that a slow sweep cannot flatter roperot unseen. Measured on
- * a Xeon with 48 KiB L1d: blocks of eight loads before eight stores win in L1; prefetching costs 5 % there and gains
- * 5 to 35 % beyond the second-level cache, hence the two ways through sweep.
+ * a Xeon with 48 KiB L1d: blocks of eight vectors win in L1; prefetching costs 5 % there and gains 5 to 35 % beyond the
+ * second-level cache, where short blocks (one line, or two vectors) 2 KiB behind the prefetch win by up to 30 % when
+ * the memory is busy. Hence the two ways through sweep.
  *
  * VEC_LANES may be a run-time value (SVE, RVV): vectors are named, never in arrays, and their lanes divide 16 KiB.
  */
@@ -15,7 +16,7 @@
 #define BENCH_PASTE_(a, b) a##b
 #define BENCH_PASTE(a, b) BENCH_PASTE_(a, b)
 
-enum { FAR_BYTES = 1 << 20, FAR_AHEAD = 4096, TWIN_AHEAD = 2048, LINE = 64 };
+enum { FAR_BYTES = 1 << 20, FAR_AHEAD = 2048, TWIN_AHEAD = 3072, COPY_AHEAD = 4096, LINE = 64 };
 
 static inline void fetch(const float *ahead)
 {
@@ -45,20 +46,24 @@ static void multiply_rest(float *p, const float *end, size_t lanes, float one)
     for (; p < end; ++p) *p *= one;
 }
 
+static inline float *sweep_far(float *p, const float *end, VEC m)
+{
+    const size_t line = LINE / sizeof *p, lanes = VEC_LANES, step = 2 * lanes > line ? 2 * lanes : line;
+    for (; (size_t)(end - p) >= step; p += step) {
+        for (size_t i = 0; i < step; i += line) fetch(p + FAR_AHEAD / sizeof *p + i);
+        for (size_t i = 0; i < step; i += lanes) VEC_STORE(p + i, VEC_MUL(VEC_LOAD(p + i), m));
+    }
+    return p;
+}
+
 static void sweep(void *data, size_t bytes, float one)
 {
     float *p = data;
     const float *const end = p + bytes / sizeof *p;
     const size_t lanes = VEC_LANES, block = 8 * lanes;
     const VEC m = VEC_SPLAT(one);
-    if (bytes >= FAR_BYTES) {
-        for (; (size_t)(end - p) >= block; p += block) {
-            for (size_t i = 0; i < block; i += LINE / sizeof *p) fetch(p + FAR_AHEAD / sizeof *p + i);
-            multiply_block(p, lanes, m);
-        }
-    } else {
-        for (; (size_t)(end - p) >= block; p += block) multiply_block(p, lanes, m);
-    }
+    if (bytes >= FAR_BYTES) p = sweep_far(p, end, m);
+    for (; (size_t)(end - p) >= block; p += block) multiply_block(p, lanes, m);
     multiply_rest(p, end, lanes, one);
 }
 
@@ -104,7 +109,7 @@ static void copy_stream(void *to, const void *from, size_t bytes)
     const float *p = from, *const end = p + bytes / sizeof *p;
     const size_t lanes = VEC_LANES, block = 4 * lanes;
     for (; (size_t)(end - p) >= block; p += block, q += block) {
-        for (size_t i = 0; i < block; i += LINE / sizeof *p) __builtin_prefetch(p + FAR_AHEAD / sizeof *p + i, 0, 3);
+        for (size_t i = 0; i < block; i += LINE / sizeof *p) __builtin_prefetch(p + COPY_AHEAD / sizeof *p + i, 0, 3);
         const VEC a = VEC_LOAD(p), b = VEC_LOAD(p + lanes), c = VEC_LOAD(p + 2 * lanes), d = VEC_LOAD(p + 3 * lanes);
         VEC_STREAM(q, a);
         VEC_STREAM(q + lanes, b);

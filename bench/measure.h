@@ -36,7 +36,7 @@ double bench_cpu_now(void); /* ns that this thread has run */
 void bench_measure(shim_state *state, const void *key, const bench_side *sides, int count,
                    void (*refresh)(void *self), void *self, bench_times *times);
 
-/* The same once more, for as many rounds as before, when those are void. */
+/* The same once more, for twice as many rounds, when those are void. */
 void bench_measure_again(const void *key, const bench_side *sides, int count, bench_times *times);
 
 /* Medians of plain arrays; sorts them. */
