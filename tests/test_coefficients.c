@@ -64,7 +64,8 @@ static void run_combine(const inputs *in, const roperot_kernels *k, void *out)
     const double *f[3];
     for (int i = 0; i < 3; i++)
         f[i] = present[in->variant / 2] >> i & 1 ? (const double *)(const void *)in->factors[i].data : NULL;
-    k->combine(row, row + in->pairs, f, in->pairs, in->pairs, in->variant % 2 ? in->scale : 1.0);
+    k->combine(row, row + in->pairs, f, in->pairs, in->pairs, in->variant % 2 ? in->scale : 1.0,
+               in->variant / 2 == 3);
 }
 
 /* Variants: 0, small, huge coordinates. */
