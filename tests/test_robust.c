@@ -453,11 +453,15 @@ static void neighbouring_slices(const void *arg)
 /* ---- small stacks ------------------------------------------------------------------------------------------------ */
 
 /* Sanitizers put redzones into every frame. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-enum { STACK_FACTOR = 16 };
+#if defined __has_feature
+#define SANITIZED                                                                                                      \
+    (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer))
+#elif defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define SANITIZED 1
 #else
-enum { STACK_FACTOR = 1 };
+#define SANITIZED 0
 #endif
+enum { STACK_FACTOR = SANITIZED ? 16 : 1 };
 
 /* A plan and the longest rows in a thread with the least stack there is. */
 static void *use_little_stack(void *arg)
@@ -465,7 +469,7 @@ static void *use_little_stack(void *arg)
     worker *const w = arg;
     static unsigned char alternate[1 << 14]; /* an overflow is to be reported under the name of its case */
     const stack_t stack = { .ss_sp = alternate, .ss_size = sizeof alternate };
-    sigaltstack(&stack, NULL);
+    if (!SANITIZED) sigaltstack(&stack, NULL); /* theirs unmap what they find here when the thread ends */
     const roperot_positions at = roperot_positions_offset(3);
     roperot_config c = ROPEROT_CONFIG_INIT;
     roperot_plan *plan;
@@ -639,6 +643,52 @@ static void executors(const void *arg)
     roperot_plan_destroy(plan);
 }
 
+/* Rows of 48 bytes reach the start of a cache line every fourth time: there, and nowhere else, a task may begin. */
+static void splits_fall_on_lines(const void *arg)
+{
+    (void)arg;
+    roperot_config c = ROPEROT_CONFIG_INIT;
+    c.head_dim = 24;
+    roperot_plan *const plan = expect_plan(&c);
+    const subject_layout pages = { SUBJECT_BSHD, GUARD_LOW, 0, 0 };
+    subject start = subject_open(ROPEROT_BF16, 1, 40001, 1, 24, pages);
+    const executor_case k = { ROPEROT_BF16, 7, 1, 40001, 1, 0 };
+    for (int64_t i = 1; i < 7; i++) {
+        subject one = subject_open(ROPEROT_BF16, 1, 40001, 1, 24, pages);
+        memcpy(one.memory.data, start.memory.data, start.memory.bytes);
+        executor e = { 3, i, 0, 0 };
+        rotate_with(plan, &one, NULL, &k, &e);
+        CHECK(e.tasks == 7, "%lld tasks", (long long)e.tasks);
+        size_t b = 0;
+        while (b < one.memory.bytes && one.memory.data[b] == start.memory.data[b]) b++;
+        CHECK(b < one.memory.bytes && b - b % 48 > 0, "task %lld changes byte %zu first", (long long)i, b);
+        CHECK((b - b % 48) % 64 == 0, "task %lld begins at byte %zu, inside a cache line", (long long)i, b - b % 48);
+        subject_close(&one);
+    }
+    subject_close(&start);
+    roperot_plan_destroy(plan);
+}
+
+/* The executor that comes with the library: OpenMP's threads, or one task after the other. */
+static void own_executor(const void *arg)
+{
+    (void)arg;
+    roperot_config c = ROPEROT_CONFIG_INIT;
+    c.head_dim = DIM;
+    roperot_plan *const plan = expect_plan(&c);
+    subject got = subject_plain(ROPEROT_F16, 2, 2000, 5, DIM), want = subject_clone(&got);
+    const roperot_positions at = roperot_positions_offset(2);
+    roperot_options o = ROPEROT_OPTIONS_INIT;
+    o.parallel_for = roperot_parallel_openmp;
+    o.threads = 6;
+    CHECK(!roperot_apply(plan, &at, &want.view, NULL, 1, NULL), "%s", roperot_last_error());
+    CHECK(!roperot_apply(plan, &at, &got.view, NULL, 1, &o), "%s", roperot_last_error());
+    subject_check_equal(&got, &want, "roperot_parallel_openmp");
+    subject_close(&got);
+    subject_close(&want);
+    roperot_plan_destroy(plan);
+}
+
 /* One decode token, one thread, or no executor: everything happens here. */
 static void small_calls_stay(const void *arg)
 {
@@ -680,6 +730,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         harness_add(executors, &cases[i], "executor/%s/%d-threads", oracle_dtype_name(cases[i].dtype),
                     cases[i].threads);
+    harness_add(splits_fall_on_lines, NULL, "executor/splits-fall-on-lines");
+    harness_add(own_executor, NULL, "executor/roperot_parallel_openmp");
     harness_add(small_calls_stay, NULL, "executor/small-calls-stay");
     harness_add(least_stack, NULL, "least-stack");
     harness_add(errors_per_thread, NULL, "errors-per-thread");
