@@ -61,7 +61,7 @@ install_missing() {
     hash -r
 }
 
-# Everything that a native build with tests and benchmarks takes, and a Python with NumPy.
+# Everything that a release build with benchmarks takes, and a Python with NumPy.
 want_native() {
     want gcc compiles_for cc
     want libc6-dev compiles_for cc
@@ -70,12 +70,17 @@ want_native() {
     want ninja-build have ninja
     want pkg-config have pkg-config
     want libsleef-dev has_module sleef
-    want libcmocka-dev has_module cmocka
-    want libmpfr-dev has_module mpfr
     want libbenchmark-dev has_module benchmark
-    want libjansson-dev has_module jansson
     want python3 python_with sys
     want python3-numpy python_with numpy
+}
+
+want_tests() {
+    want libcmocka-dev has_module cmocka
+    want libmpfr-dev has_module mpfr
+    want libjansson-dev has_module jansson
+    want python3-pytest python_with pytest,numpy
+    want python3-hypothesis python_with hypothesis,numpy
 }
 
 # configure <build directory> <meson options...>: sets up, or changes the options of what is there.
@@ -103,7 +108,7 @@ compile() {
 
 # The release build that both scripts leave behind.
 build_release() {
-    say "building the library, its tests and benchmarks in build/"
-    configure build -Dbuildtype=release -Dtests=enabled -Dbench=enabled -Dsleef=enabled "$@"
+    say "building the library and its benchmarks in build/"
+    configure build -Dbuildtype=release -Dbench=enabled -Dsleef=enabled "$@"
     compile build
 }

@@ -23,7 +23,8 @@ if [ $# -gt 0 ] && ! [ -f "$1" ]; then die "there is no file $1"; fi
 
 want_native
 install_missing
-build_release
+# The tests would only cost a newcomer time; a build that has them keeps them.
+if [ -f "$root/build/build.ninja" ]; then build_release; else build_release -Dtests=disabled; fi
 python=$(python_with numpy) || die "no Python with NumPy was found"
 ROPEROT_LIBRARY=$root/build/libroperot.so
 PYTHONPATH=$root/python

@@ -37,11 +37,10 @@ run_tests() {
 
 native() {
     want_native
-    want python3-pytest python_with pytest,numpy
-    want python3-hypothesis python_with hypothesis,numpy
+    want_tests
     [ "$all" = yes ] && want_all
     install_missing
-    if [ "$all" = yes ]; then build_release -Dwerror=true; else build_release; fi
+    if [ "$all" = yes ]; then build_release -Dtests=enabled -Dwerror=true; else build_release -Dtests=enabled; fi
     run_tests build "the release build" --no-suite emul
     if [ "$all" = yes ]; then run_tests build "other x86 CPUs under qemu" --suite emul; fi
 }
