@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The coefficient kernels of one ISA: factor tables, their products, angles on the fly, blending of rows; it must not
- * know any ISA. Parameters: ISA, the vocabulary's list of f64 steps (COEFFICIENTS_COUNT, _0, _1), then always q1, and its
- * widest f32 step (BLEND_COUNT, _0). */
+ * The coefficient kernels of one ISA: factor tables, their products, angles on the fly, blending of rows; it must
+ * not know any ISA. Parameters: ISA, the vocabulary's list of f64 steps (COEFFICIENTS_COUNT, _0, _1), then always
+ * q1, and its widest f32 step (BLEND_COUNT, _0). */
 
 #if COEFFICIENTS_COUNT > 0
 #define STEP COEFFICIENTS_0
@@ -66,12 +66,14 @@ static void CAT(combine_f64_, ISA)(float *cos, float *sin, const double *const f
     }
 }
 
-static void CAT(angles_f64_, ISA)(float *cos, float *sin, double x, const double *inv_freq, ptrdiff_t pairs, double scale)
+static void CAT(angles_f64_, ISA)(float *cos, float *sin, double x, const double *inv_freq, ptrdiff_t pairs,
+                                  double scale)
 {
     EACH_STEP(angles, cos, sin, x, inv_freq, pairs, scale);
 }
 
-static void CAT(angles_f32_, ISA)(float *cos, float *sin, float p32, const double *inv_freq, ptrdiff_t pairs, float scale)
+static void CAT(angles_f32_, ISA)(float *cos, float *sin, float p32, const double *inv_freq, ptrdiff_t pairs,
+                                  float scale)
 {
     double theta[64];
     for (ptrdiff_t first = 0; first < pairs; first += 64) {
@@ -88,8 +90,8 @@ static void CAT(angles_f32_, ISA)(float *cos, float *sin, float p32, const doubl
 #undef STEP
 #endif
 
-static void CAT(blend_f32_, ISA)(float *out, const float *const *row, const uint8_t *axis, const uint32_t *masks, int axes,
-                                 ptrdiff_t mask_stride, ptrdiff_t pairs)
+static void CAT(blend_f32_, ISA)(float *out, const float *const *row, const uint8_t *axis, const uint32_t *masks,
+                                 int axes, ptrdiff_t mask_stride, ptrdiff_t pairs)
 {
     ptrdiff_t j = 0;
 #if BLEND_COUNT > 0

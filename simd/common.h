@@ -21,12 +21,12 @@ typedef float f32_t;
 typedef uint16_t f16_t;
 typedef uint16_t bf16_t;
 
-#define CAT_(a, b) a##b
-#define CAT(a, b) CAT_(a, b)
-#define CAT3_(a, b, c) a##b##c
-#define CAT3(a, b, c) CAT3_(a, b, c)
+#define CAT_(a, b)              a##b
+#define CAT(a, b)               CAT_(a, b)
+#define CAT3_(a, b, c)          a##b##c
+#define CAT3(a, b, c)           CAT3_(a, b, c)
 #define CAT6_(a, b, c, d, e, f) a##b##c##d##e##f
-#define CAT6(a, b, c, d, e, f) CAT6_(a, b, c, d, e, f)
+#define CAT6(a, b, c, d, e, f)  CAT6_(a, b, c, d, e, f)
 
 #define INLINE static inline __attribute__((always_inline, unused))
 
@@ -38,14 +38,14 @@ INLINE void prefetch_read(const void *p, int bytes)
 
 /* Some heads of one token, by value: a store could change what a pointer leads to, for all the compiler knows. */
 typedef struct span {
-    ptrdiff_t src_half, dst_half;  /* elements */
-    ptrdiff_t src_head, dst_head;  /* bytes */
+    ptrdiff_t src_half, dst_half; /* elements */
+    ptrdiff_t src_head, dst_head; /* bytes */
     ptrdiff_t heads, pairs;
     const float *cos, *sin;
 } span;
 
 /* Half-split and interleaved as numbers, so that a body can ask which of the two a token is. */
-#define PAIRING_half 1
+#define PAIRING_half        1
 #define PAIRING_interleaved 2
 
 #endif

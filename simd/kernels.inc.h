@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Every kernel of one ISA and its table. Parameters: ISA (a token), ISA_ID, and a vocabulary (vec_*.h); it must not know
- * any ISA.
+ * Every kernel of one ISA and its table. Parameters: ISA (a token), ISA_ID, ISA_NAME and a vocabulary (vec_*.h); it
+ * must not know any ISA.
  *
  * The vocabulary names its lists of steps: same_<dtype>_<pairing> for one dtype and pairing, mixed_<pairing> for a
  * conversion, repair for half-split in and interleaved out and back. A list L is L_COUNT and L_0 .. L_3. */

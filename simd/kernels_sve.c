@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The SVE backend, vector-length agnostic: which steps each kernel takes. Coefficients are NEON's: SLEEF's SVE functions
- * are not of the family whose bits are promised. */
+ * The SVE backend, vector-length agnostic: which steps each kernel takes. Coefficients are NEON's: SLEEF's SVE
+ * functions are not of the family whose bits are promised. */
 #include "vec_sve.h"
 
 #define ISA sve

@@ -59,7 +59,8 @@ INLINE void CAT(KERNEL, _span)(const span at, const void *src_bytes, void *dst_b
     CAT(KERNEL, _x1_span)(1, at, src, dst, j, prefetch, stream);
 }
 
-/* Every byte once, in address order but for a few heads at a time, which share the coefficients that are in registers. */
+/* Every byte once, in address order but for a few heads at a time, which share the coefficients that are in
+ * registers. */
 INLINE void CAT(KERNEL, _rows)(const roperot_tile *tile, int prefetch, int stream)
 {
     span at = { tile->src_half, tile->dst_half, tile->src_head, tile->dst_head, 0, tile->pairs, NULL, NULL };
@@ -85,7 +86,8 @@ INLINE void CAT(KERNEL, _columns)(const roperot_tile *tile)
     for (ptrdiff_t t = 0; t < tile->tokens; t++) {
         at.cos = tile->rows[t].cos;
         at.sin = tile->rows[t].sin;
-        CAT(KERNEL, _span)(at, (const char *)tile->src + t * tile->src_token, (char *)tile->dst + t * tile->dst_token, 0, 0);
+        CAT(KERNEL, _span)(at, (const char *)tile->src + t * tile->src_token,
+                           (char *)tile->dst + t * tile->dst_token, 0, 0);
     }
 }
 

@@ -72,11 +72,13 @@ INLINE void NAME(ahead)(const SRC_T *src, ptrdiff_t src_half, int prefetch)
 #define SRC_AT(j) (src + (j) * CAT(PAIRING_, IN))
 #define DST_AT(j) (dst + (j) * CAT(PAIRING_, OUT))
 
-/* `steps` (1 .. 4, a constant at every call) steps from pair j on for all heads, their coefficients in registers. Named,
- * not an array: SVE and RVV vectors have no size. */
-INLINE void NAME(strip)(const int steps, const span at, const SRC_T *src, DST_T *dst, ptrdiff_t j, int prefetch, int stream)
+/* `steps` (1 .. 4, a constant at every call) steps from pair j on for all heads, their coefficients in registers.
+ * Named, not an array: SVE and RVV vectors have no size. */
+INLINE void NAME(strip)(const int steps, const span at, const SRC_T *src, DST_T *dst, ptrdiff_t j, int prefetch,
+                        int stream)
 {
-    const ptrdiff_t n = V(pairs)(), j1 = j + (steps > 1 ? n : 0), j2 = j + (steps > 2 ? 2 * n : 0), j3 = j + (steps > 3 ? 3 * n : 0);
+    const ptrdiff_t n = V(pairs)(), j1 = j + (steps > 1 ? n : 0);
+    const ptrdiff_t j2 = j + (steps > 2 ? 2 * n : 0), j3 = j + (steps > 3 ? 3 * n : 0);
     T c0, s0, c1, s1, c2, s2, c3, s3;
     NAME(coef)(at.cos + j, at.sin + j, &c0, &s0);
     NAME(coef)(at.cos + j1, at.sin + j1, &c1, &s1);
@@ -96,8 +98,10 @@ INLINE void NAME(strip)(const int steps, const span at, const SRC_T *src, DST_T 
     }
 }
 
-/* As many pairs from j on as this step takes, of all heads; the next pair. `most` (4, or 1 for small code) steps at once. */
-INLINE ptrdiff_t NAME(span)(const int most, const span at, const SRC_T *src, DST_T *dst, ptrdiff_t j, int prefetch, int stream)
+/* As many pairs from j on as this step takes, of all heads; the next pair. `most` (4, or 1 for small code) steps at
+ * once. */
+INLINE ptrdiff_t NAME(span)(const int most, const span at, const SRC_T *src, DST_T *dst, ptrdiff_t j,
+                            int prefetch, int stream)
 {
     const ptrdiff_t n = V(pairs)();
     for (; most == 4 && at.pairs - j >= 4 * n; j += 4 * n) NAME(strip)(4, at, src, dst, j, prefetch, stream);

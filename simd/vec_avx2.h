@@ -14,27 +14,26 @@
 
 #include "vec_scalar.h"
 
-INLINE void stream_end(void)
-{
-    _mm_sfence();
-}
+INLINE void stream_end(void) { _mm_sfence(); }
 
-/* ---- bf16: rounding in integers -------------------------------------------------------------------------------------- */
+/* ---- bf16: rounding in integers ---------------------------------------------------------------------------------- */
 
 /* To nearest even in the upper half of each 32-bit lane; the lower half is garbage. NaN stays NaN. */
 INLINE __m256i round_high_any_u32x8(__m256 x)
 {
-    const __m256i bits = _mm256_castps_si256(x), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    const __m256i bits = _mm256_castps_si256(x),
+                  odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
     const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
     const __m256 quiet = _mm256_or_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32(0x400000)));
-    return _mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(rounded), quiet, _mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+    return _mm256_castps_si256(
+        _mm256_blendv_ps(_mm256_castsi256_ps(rounded), quiet, _mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
 }
 
-/* Two registers of f32, y0 to the even and y1 to the odd elements, rounded to nearest even in 16-bit lanes. With the upper
- * halves in one register and the lower halves, which decide, in another: round up if low > 0x8000, or low == 0x8000 and
- * high is odd; that is, if (low | (high & 1)) > 0x8000. A NaN may carry out of its upper half unless its lower half is
- * zero, as in every NaN made of bf16 elements and finite or canonical coefficients: the rest of the library sees to it
- * that there are no others. */
+/* Two registers of f32, y0 to the even and y1 to the odd elements, rounded to nearest even in 16-bit lanes. With the
+ * upper halves in one register and the lower halves, which decide, in another: round up if low > 0x8000, or low ==
+ * 0x8000 and high is odd; that is, if (low | (high & 1)) > 0x8000. A NaN may carry out of its upper half unless its
+ * lower half is zero, as in every NaN made of bf16 elements and finite or canonical coefficients: the rest of the
+ * library sees to it that there are no others. */
 INLINE __m256i round_pairs_bf16x16(__m256 y0, __m256 y1)
 {
     const __m256i even = _mm256_castps_si256(y0), odd = _mm256_castps_si256(y1);
@@ -53,7 +52,7 @@ INLINE __m128i round_high_any_u32x4(__m128 x)
     return _mm_castps_si128(_mm_blendv_ps(_mm_castsi128_ps(rounded), quiet, _mm_cmpunord_ps(x, x)));
 }
 
-/* ---- x8 --------------------------------------------------------------------------------------------------------------- */
+/* ---- x8 ---------------------------------------------------------------------------------------------------------- */
 
 typedef __m256 x8_t;
 #define x8_LANEWISE 0
@@ -69,7 +68,10 @@ INLINE __m128i x8_to_f16(x8_t x) { return _mm256_cvtps_ph(x, _MM_FROUND_TO_NEARE
 INLINE void x8_store_f16(f16_t *p, x8_t x) { _mm_storeu_si128((__m128i *)p, x8_to_f16(x)); }
 INLINE void x8_stream_f16(f16_t *p, x8_t x) { _mm_stream_si128((__m128i *)p, x8_to_f16(x)); }
 
-INLINE x8_t x8_keep(x8_t x, const uint32_t *mask) { return _mm256_and_ps(x, _mm256_loadu_ps((const float *)(const void *)mask)); }
+INLINE x8_t x8_keep(x8_t x, const uint32_t *mask)
+{
+    return _mm256_and_ps(x, _mm256_loadu_ps((const float *)(const void *)mask));
+}
 INLINE x8_t x8_either(x8_t a, x8_t b) { return _mm256_or_ps(a, b); }
 
 INLINE x8_t x8_load_bf16(const bf16_t *p)
@@ -141,7 +143,7 @@ INLINE void x8_stream2_bf16(bf16_t *p, x8_t y0, x8_t y1)
 INLINE void x8_stream2_f32(f32_t *p, x8_t y0, x8_t y1) { x8_store2_f32(p, y0, y1); }
 INLINE void x8_stream2_f16(f16_t *p, x8_t y0, x8_t y1) { x8_store2_f16(p, y0, y1); }
 
-/* ---- x4 --------------------------------------------------------------------------------------------------------------- */
+/* ---- x4 ---------------------------------------------------------------------------------------------------------- */
 
 typedef __m128 x4_t;
 #define x4_LANEWISE 0
@@ -190,7 +192,7 @@ INLINE void x4_stream_f32(f32_t *p, x4_t x) { _mm_stream_ps(p, x); }
 INLINE void x4_stream_f16(f16_t *p, x4_t x) { x4_store_f16(p, x); }
 INLINE void x4_stream_bf16(bf16_t *p, x4_t x) { x4_store_bf16(p, x); }
 
-/* ---- e16 -------------------------------------------------------------------------------------------------------------- */
+/* ---- e16 --------------------------------------------------------------------------------------------------------- */
 
 typedef struct e16_t {
     __m256 even, odd;
@@ -226,7 +228,7 @@ INLINE e16_t e16_load_bf16(const bf16_t *p)
 INLINE void e16_store_bf16(bf16_t *p, e16_t x) { x8_store2_bf16(p, x.even, x.odd); }
 INLINE void e16_stream_bf16(bf16_t *p, e16_t x) { x8_stream2_bf16(p, x.even, x.odd); }
 
-/* ---- d8, t8, d4, t4 --------------------------------------------------------------------------------------------------- */
+/* ---- d8, t8, d4, t4 ---------------------------------------------------------------------------------------------- */
 
 /* (c, s, c, s ..) and (-s, c, -s, c ..). */
 typedef __m256 d8_t, t8_t;
@@ -241,13 +243,14 @@ INLINE ptrdiff_t d4_pairs(void) { return 2; }
 INLINE ptrdiff_t t4_pairs(void) { return 2; }
 
 /* Two floats in the low half; the others zero. */
-INLINE __m128 load_f32x2(const float *p) { return _mm_castpd_ps(_mm_load_sd((const double *)(const void *)p)); }
+INLINE __m128 load_f32x2(const float *p) { return _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(const void *)p)); }
 INLINE __m128 negate_f32x4(__m128 x) { return _mm_xor_ps(x, _mm_set1_ps(-0.0f)); }
 
 /* Four floats, each twice: the load broadcasts, one shuffle within the halves picks. */
 INLINE __m256 twice_f32x8(const float *p)
 {
-    return _mm256_permutevar_ps(_mm256_broadcast_ps((const __m128 *)(const void *)p), _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
+    return _mm256_permutevar_ps(_mm256_broadcast_ps((const __m128 *)(const void *)p),
+                                _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
 }
 
 INLINE void d8_lanes(const float *cos, const float *sin, d8_t *a, d8_t *b)
@@ -322,7 +325,7 @@ INLINE void d8_stream_f32(f32_t *p, d8_t x) { _mm256_stream_ps(p, x); }
 INLINE void d4_store_f32(f32_t *p, d4_t x) { _mm_storeu_ps(p, x); }
 INLINE void d4_stream_f32(f32_t *p, d4_t x) { _mm_stream_ps(p, x); }
 
-/* ---- q4: four f64 ------------------------------------------------------------------------------------------------------ */
+/* ---- q4: four f64 ------------------------------------------------------------------------------------------------ */
 
 typedef __m256d q4_t;
 INLINE ptrdiff_t q4_pairs(void) { return 4; }

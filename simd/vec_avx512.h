@@ -8,11 +8,12 @@
 
 #include "vec_avx2.h"
 
-/* ---- bf16 -------------------------------------------------------------------------------------------------------------- */
+/* ---- bf16 -------------------------------------------------------------------------------------------------------- */
 
 INLINE __m512i round_high_any_u32x16(__m512 x)
 {
-    const __m512i bits = _mm512_castps_si512(x), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i bits = _mm512_castps_si512(x),
+                  odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
     const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
     return _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
@@ -32,7 +33,7 @@ INLINE __m512i round_pairs_bf16x32(__m512 y0, __m512 y1)
     return _mm512_mask_add_epi16(high, more, high, _mm512_set1_epi16(1));
 }
 
-/* ---- x16 --------------------------------------------------------------------------------------------------------------- */
+/* ---- x16 --------------------------------------------------------------------------------------------------------- */
 
 typedef __m512 x16_t;
 #define x16_LANEWISE 0
@@ -75,8 +76,14 @@ INLINE void x16_join(x16_t y0, x16_t y1, __m512 *low, __m512 *high)
     *high = _mm512_permutex2var_ps(y0, _mm512_add_epi32(weave, _mm512_set1_epi32(8)), y1);
 }
 
-INLINE void x16_load2_f32(const f32_t *p, x16_t *x0, x16_t *x1) { x16_split(x16_load_f32(p), x16_load_f32(p + 16), x0, x1); }
-INLINE void x16_load2_f16(const f16_t *p, x16_t *x0, x16_t *x1) { x16_split(x16_load_f16(p), x16_load_f16(p + 16), x0, x1); }
+INLINE void x16_load2_f32(const f32_t *p, x16_t *x0, x16_t *x1)
+{
+    x16_split(x16_load_f32(p), x16_load_f32(p + 16), x0, x1);
+}
+INLINE void x16_load2_f16(const f16_t *p, x16_t *x0, x16_t *x1)
+{
+    x16_split(x16_load_f16(p), x16_load_f16(p + 16), x0, x1);
+}
 
 INLINE void x16_load2_bf16(const bf16_t *p, x16_t *x0, x16_t *x1)
 {
@@ -98,17 +105,14 @@ X16_STORE2(f32)
 X16_STORE2(f16)
 #undef X16_STORE2
 
-INLINE void x16_store2_bf16(bf16_t *p, x16_t y0, x16_t y1)
-{
-    _mm512_storeu_si512(p, round_pairs_bf16x32(y0, y1));
-}
+INLINE void x16_store2_bf16(bf16_t *p, x16_t y0, x16_t y1) { _mm512_storeu_si512(p, round_pairs_bf16x32(y0, y1)); }
 
 INLINE void x16_stream2_bf16(bf16_t *p, x16_t y0, x16_t y1)
 {
     _mm512_stream_si512((__m512i *)(void *)p, round_pairs_bf16x32(y0, y1));
 }
 
-/* ---- e32 --------------------------------------------------------------------------------------------------------------- */
+/* ---- e32 --------------------------------------------------------------------------------------------------------- */
 
 typedef struct e32_t {
     __m512 even, odd;
@@ -144,7 +148,7 @@ INLINE e32_t e32_load_bf16(const bf16_t *p)
 INLINE void e32_store_bf16(bf16_t *p, e32_t x) { x16_store2_bf16(p, x.even, x.odd); }
 INLINE void e32_stream_bf16(bf16_t *p, e32_t x) { x16_stream2_bf16(p, x.even, x.odd); }
 
-/* ---- d16, t16 ------------------------------------------------------------------------------------------------------------ */
+/* ---- d16, t16 ---------------------------------------------------------------------------------------------------- */
 
 typedef __m512 d16_t, t16_t;
 #define d16_LANEWISE 1
@@ -201,7 +205,7 @@ INLINE t16_t t16_add(t16_t a, t16_t b) { return _mm512_add_ps(a, b); }
 INLINE void d16_store_f32(f32_t *p, d16_t x) { _mm512_storeu_ps(p, x); }
 INLINE void d16_stream_f32(f32_t *p, d16_t x) { _mm512_stream_ps(p, x); }
 
-/* ---- q8: eight f64 ------------------------------------------------------------------------------------------------------- */
+/* ---- q8: eight f64 ----------------------------------------------------------------------------------------------- */
 
 typedef __m512d q8_t;
 INLINE ptrdiff_t q8_pairs(void) { return 8; }

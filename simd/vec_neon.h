@@ -9,7 +9,7 @@
 
 INLINE void stream_end(void) {}
 
-/* ---- bf16: rounding in integers ------------------------------------------------------------------------------------------ */
+/* ---- bf16: rounding in integers ---------------------------------------------------------------------------------- */
 
 INLINE uint16x4_t round_bf16x4(float32x4_t x)
 {
@@ -33,7 +33,7 @@ INLINE float32x4_t widen_bf16x4(uint16x4_t x) { return vreinterpretq_f32_u32(vsh
 INLINE float32x4_t widen_f16x4(uint16x4_t x) { return vcvt_f32_f16(vreinterpret_f16_u16(x)); }
 INLINE uint16x4_t round_f16x4(float32x4_t x) { return vreinterpret_u16_f16(vcvt_f16_f32(x)); }
 
-/* ---- x4 -------------------------------------------------------------------------------------------------------------------- */
+/* ---- x4 ---------------------------------------------------------------------------------------------------------- */
 
 typedef float32x4_t x4_t;
 #define x4_LANEWISE 0
@@ -102,7 +102,7 @@ X4_16BIT(f16)
 X4_16BIT(bf16)
 #undef X4_16BIT
 
-/* ---- e8: even and odd elements of 8 bf16 ------------------------------------------------------------------------------------- */
+/* ---- e8: even and odd elements of 8 bf16 ------------------------------------------------------------------------- */
 
 typedef struct e8_t {
     float32x4_t even, odd;
@@ -138,7 +138,7 @@ INLINE e8_t e8_load_bf16(const bf16_t *p)
 INLINE void e8_store_bf16(bf16_t *p, e8_t x) { x4_store2_bf16(p, x.even, x.odd); }
 INLINE void e8_stream_bf16(bf16_t *p, e8_t x) { e8_store_bf16(p, x); }
 
-/* ---- q2: two f64 ------------------------------------------------------------------------------------------------------------ */
+/* ---- q2: two f64 ------------------------------------------------------------------------------------------------- */
 
 typedef float64x2_t q2_t;
 INLINE ptrdiff_t q2_pairs(void) { return 2; }

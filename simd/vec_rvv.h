@@ -9,11 +9,11 @@
 
 INLINE void stream_end(void) {}
 
-/* ---- r: the lanes of two registers; 16-bit elements take one ----------------------------------------------------------- */
+/* ---- r: the lanes of two registers; 16-bit elements take one ----------------------------------------------------- */
 
 typedef vfloat32m2_t r_t;
 #define r_LANEWISE 0
-#define R_ALL __riscv_vsetvlmax_e32m2()
+#define R_ALL      __riscv_vsetvlmax_e32m2()
 INLINE ptrdiff_t r_pairs(void) { return (ptrdiff_t)R_ALL; }
 INLINE r_t r_mul(r_t a, r_t b) { return __riscv_vfmul_vv_f32m2(a, b, R_ALL); }
 INLINE r_t r_add(r_t a, r_t b) { return __riscv_vfadd_vv_f32m2(a, b, R_ALL); }
@@ -49,7 +49,7 @@ INLINE void r_store2_f32(f32_t *p, r_t y0, r_t y1)
 
 INLINE void r_stream2_f32(f32_t *p, r_t y0, r_t y1) { r_store2_f32(p, y0, y1); }
 
-/* ---- 16-bit elements in the lower half of 32-bit lanes, by integers: the base V has no arithmetic on them ---------------- */
+/* ---- 16-bit elements in the lower half of 32-bit lanes, by integers: the base V has no arithmetic on them -------- */
 
 INLINE r_t r_of_bits(vuint32m2_t bits) { return __riscv_vreinterpret_v_u32m2_f32m2(bits); }
 INLINE vuint32m2_t r_bits(r_t x) { return __riscv_vreinterpret_v_f32m2_u32m2(x); }
@@ -65,8 +65,8 @@ INLINE vuint32m2_t r_round_bf16(r_t x)
     return __riscv_vsrl_vx_u32m2(__riscv_vmerge_vvm_u32m2(rounded, quiet, nan, R_ALL), 16, R_ALL);
 }
 
-/* The fields moved in place are too small by 2^112; multiplying restores normals and denormals alike, exactly (there is no
- * flush to zero on RISC-V). What then is 2^16 or more was infinite or NaN: its exponent is all ones. */
+/* The fields moved in place are too small by 2^112; multiplying restores normals and denormals alike, exactly (there
+ * is no flush to zero on RISC-V). What then is 2^16 or more was infinite or NaN: its exponent is all ones. */
 INLINE r_t r_widen_f16(vuint32m2_t x)
 {
     const vuint32m2_t fields = __riscv_vsll_vx_u32m2(__riscv_vand_vx_u32m2(x, 0x7fff, R_ALL), 13, R_ALL);
@@ -77,8 +77,8 @@ INLINE r_t r_widen_f16(vuint32m2_t x)
     return r_of_bits(__riscv_vor_vv_u32m2(__riscv_vmerge_vvm_u32m2(r_bits(scaled), full, special, R_ALL), sign, R_ALL));
 }
 
-/* Below 2^-14 the result counts in units of 2^-24: adding 1/2 leaves that count, rounded to nearest even, in the low bits of
- * the sum. Above, 13 bits go in integers, and the exponent moves by 112. */
+/* Below 2^-14 the result counts in units of 2^-24: adding 1/2 leaves that count, rounded to nearest even, in the low
+ * bits of the sum. Above, 13 bits go in integers, and the exponent moves by 112. */
 INLINE vuint32m2_t r_round_f16(r_t x)
 {
     const vuint32m2_t bits = r_bits(x), magnitude = __riscv_vand_vx_u32m2(bits, 0x7fffffff, R_ALL);
@@ -88,13 +88,17 @@ INLINE vuint32m2_t r_round_f16(r_t x)
     const vuint32m2_t normal = __riscv_vsrl_vx_u32m2(__riscv_vadd_vv_u32m2(moved, odd, R_ALL), 13, R_ALL);
     const vuint32m2_t counted = r_bits(__riscv_vfadd_vf_f32m2(r_of_bits(magnitude), 0.5f, R_ALL));
     const vuint32m2_t small = __riscv_vsub_vx_u32m2(counted, 0x3f000000u, R_ALL);
-    vuint32m2_t result = __riscv_vmerge_vvm_u32m2(normal, small, __riscv_vmsltu_vx_u32m2_b16(magnitude, 0x38800000u, R_ALL), R_ALL);
-    result = __riscv_vmerge_vxm_u32m2(result, 0x7c00, __riscv_vmsgeu_vx_u32m2_b16(magnitude, 0x477ff000u, R_ALL), R_ALL);
-    result = __riscv_vmerge_vxm_u32m2(result, 0x7e00, __riscv_vmsgtu_vx_u32m2_b16(magnitude, 0x7f800000u, R_ALL), R_ALL);
+    vuint32m2_t result =
+        __riscv_vmerge_vvm_u32m2(normal, small, __riscv_vmsltu_vx_u32m2_b16(magnitude, 0x38800000u, R_ALL), R_ALL);
+    result =
+        __riscv_vmerge_vxm_u32m2(result, 0x7c00, __riscv_vmsgeu_vx_u32m2_b16(magnitude, 0x477ff000u, R_ALL), R_ALL);
+    result =
+        __riscv_vmerge_vxm_u32m2(result, 0x7e00, __riscv_vmsgtu_vx_u32m2_b16(magnitude, 0x7f800000u, R_ALL), R_ALL);
     return __riscv_vor_vv_u32m2(result, sign, R_ALL);
 }
 
-/* A pair of 16-bit elements is a 32-bit lane, x0 its lower half; read as 16-bit lanes, so that element alignment is enough. */
+/* A pair of 16-bit elements is a 32-bit lane, x0 its lower half; read as 16-bit lanes, so that element alignment is
+ * enough. */
 INLINE vuint32m2_t r_load_pairs(const uint16_t *p)
 {
     return __riscv_vreinterpret_v_u16m2_u32m2(__riscv_vle16_v_u16m2(p, 2 * R_ALL));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The vocabulary on one lane in plain C: the reference for every other vec_*.h and their last tail; it knows no RoPE. */
+ * The vocabulary on one lane in plain C: the reference for every other vec_*.h and their last tail; it knows no
+ * RoPE. */
 #ifndef ROPEROT_VEC_SCALAR_H
 #define ROPEROT_VEC_SCALAR_H
 
@@ -11,7 +12,7 @@
 #include <math.h>
 #endif
 
-/* ---- conversions: exact widening, one rounding to nearest even, denormals kept, NaN stays NaN ---------------------- */
+/* ---- conversions: exact widening, one rounding to nearest even, denormals kept, NaN stays NaN -------------------- */
 
 INLINE float float_of_bits(uint32_t bits)
 {
@@ -27,10 +28,7 @@ INLINE uint32_t bits_of_float(float value)
     return bits;
 }
 
-INLINE float widen_bf16(bf16_t x)
-{
-    return float_of_bits((uint32_t)x << 16);
-}
+INLINE float widen_bf16(bf16_t x) { return float_of_bits((uint32_t)x << 16); }
 
 INLINE bf16_t round_bf16(float x)
 {
@@ -61,14 +59,14 @@ INLINE f16_t round_f16(float x)
     if (magnitude >= 0x477ff000u) return (f16_t)(sign | 0x7c00u); /* 65520 and above round to infinity */
     if (magnitude >= 0x38800000u)                                 /* normal: drop 13 bits, to nearest even */
         return (f16_t)(sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13) & 1u)) >> 13));
-    if (magnitude < 0x33000000u) return (f16_t)sign;              /* below half the least denormal, 2^-25 */
-    const uint32_t drop = 126u - (magnitude >> 23);               /* 14 .. 24 bits of the 24-bit significand go */
+    if (magnitude < 0x33000000u) return (f16_t)sign; /* below half the least denormal, 2^-25 */
+    const uint32_t drop = 126u - (magnitude >> 23);  /* 14 .. 24 bits of the 24-bit significand go */
     const uint32_t significand = (magnitude & 0x7fffffu) | 0x800000u;
     const uint32_t kept = significand >> drop, rest = significand & ((1u << drop) - 1u), half = 1u << (drop - 1u);
     return (f16_t)(sign | (kept + (rest > half || (rest == half && (kept & 1u)))));
 }
 
-/* ---- x1: one pair ---------------------------------------------------------------------------------------------------- */
+/* ---- x1: one pair ------------------------------------------------------------------------------------------------ */
 
 typedef float x1_t;
 #define x1_LANEWISE 0
@@ -101,8 +99,7 @@ X1_PAIR(f16)
 X1_PAIR(bf16)
 #undef X1_PAIR
 
-
-/* ---- q1: one f64 ------------------------------------------------------------------------------------------------------ */
+/* ---- q1: one f64 ------------------------------------------------------------------------------------------------- */
 
 typedef double q1_t;
 INLINE ptrdiff_t q1_pairs(void) { return 1; }

@@ -7,11 +7,11 @@
 
 #include "vec_neon.h"
 
-/* ---- s: svcntw() lanes. 16-bit elements are loaded into, and stored from, the lower half of 32-bit lanes. -------------- */
+/* ---- s: svcntw() lanes. 16-bit elements are loaded into, and stored from, the lower half of 32-bit lanes. -------- */
 
 typedef svfloat32_t s_t;
 #define s_LANEWISE 0
-#define S_ALL svptrue_b32()
+#define S_ALL      svptrue_b32()
 INLINE ptrdiff_t s_pairs(void) { return (ptrdiff_t)svcntw(); }
 INLINE s_t s_mul(s_t a, s_t b) { return svmul_f32_x(S_ALL, a, b); }
 INLINE s_t s_add(s_t a, s_t b) { return svadd_f32_x(S_ALL, a, b); }
@@ -85,7 +85,8 @@ INLINE void s_load2_f16(const f16_t *p, s_t *x0, s_t *x1)
 
 INLINE void s_store2_f16(f16_t *p, s_t y0, s_t y1)
 {
-    svst1_u16(svptrue_b16(), p, svtrn1_u16(svreinterpret_u16_u32(s_round_f16(y0)), svreinterpret_u16_u32(s_round_f16(y1))));
+    svst1_u16(svptrue_b16(), p,
+              svtrn1_u16(svreinterpret_u16_u32(s_round_f16(y0)), svreinterpret_u16_u32(s_round_f16(y1))));
 }
 
 #define S_16BIT(dtype)                                                                                                 \

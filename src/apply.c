@@ -35,13 +35,13 @@ typedef struct call {
     int32_t count, operands;
     int loop;
     int64_t tokens, begin, end;
-    int64_t bytes;                   /* read plus written */
+    int64_t bytes; /* read plus written */
     roperot_row_source rows;
     roperot_hull src_hull[KEPT], dst_hull[KEPT];
-    operand operand[KEPT];           /* of the views that are being rotated */
+    operand operand[KEPT]; /* of the views that are being rotated */
 } call;
 
-/* ---- checks ------------------------------------------------------------------------------------------------------------ */
+/* ---- checks ------------------------------------------------------------------------------------------------------ */
 
 static int32_t check_options(const roperot_options *o)
 {
@@ -49,11 +49,15 @@ static int32_t check_options(const roperot_options *o)
     if (roperot_check_size(o, sizeof *o, sizeof *o, "options")) return ROPEROT_ERROR_VERSION;
     if (o->reserved) return roperot_fail(ROPEROT_ERROR_VERSION, "options.reserved is %d; it must be 0", o->reserved);
     if (o->flags & ~(uint32_t)KNOWN_FLAGS)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "options.flags is %#x; only 1 (inverse), 2 (pure rotation) and 4 (signed positions) "
-                            "are known", (unsigned)o->flags);
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                            "options.flags is %#x; only 1 (inverse), 2 (pure rotation) and 4 (signed positions) "
+                            "are known",
+                            (unsigned)o->flags);
     if (o->token_begin < 0)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "options.token_begin is %lld; it must be at least 0", (long long)o->token_begin);
-    if (o->threads < 0) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "options.threads is %d; it must be at least 0", o->threads);
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "options.token_begin is %lld; it must be at least 0",
+                            (long long)o->token_begin);
+    if (o->threads < 0)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "options.threads is %d; it must be at least 0", o->threads);
     return ROPEROT_OK;
 }
 
@@ -64,8 +68,10 @@ static int meet(const roperot_hull *a, const roperot_hull *b)
 
 static int32_t alias(const char *a, int32_t i, const char *b, int32_t j)
 {
-    return roperot_fail(ROPEROT_ERROR_ALIAS, "%s[%d] and %s[%d] overlap, and one of them is written; they must be apart, the same view, or "
-                        "separate slots of one row", a, i, b, j);
+    return roperot_fail(ROPEROT_ERROR_ALIAS,
+                        "%s[%d] and %s[%d] overlap, and one of them is written; they must be apart, the same view, or "
+                        "separate slots of one row",
+                        a, i, b, j);
 }
 
 /* The hull of a view that was checked before: kept for the first few, found again for the others. */
@@ -103,8 +109,10 @@ static int32_t check_pair(const call *c, int32_t i)
             return roperot_fail(ROPEROT_ERROR_SHAPE, "dst[%d].shape[%d] is %lld; it must be src's, %lld", i, axis,
                                 (long long)dst->shape[axis], (long long)src->shape[axis]);
     if (!c->plan->rotate[src->dtype - 1][dst->dtype - 1])
-        return roperot_fail(ROPEROT_ERROR_DTYPE, "dst[%d].dtype is %d and src's is %d; they must be the same, or one of them f32 with "
-                            "pairing_out = pairing", i, dst->dtype, src->dtype);
+        return roperot_fail(ROPEROT_ERROR_DTYPE,
+                            "dst[%d].dtype is %d and src's is %d; they must be the same, or one of them f32 with "
+                            "pairing_out = pairing",
+                            i, dst->dtype, src->dtype);
     return ROPEROT_OK;
 }
 
@@ -117,7 +125,8 @@ static int32_t other_lines(const call *c, int32_t i)
 
 static int32_t other_pairing(const call *c, int32_t i)
 {
-    return roperot_fail(ROPEROT_ERROR_ALIAS, "src[%d] is rotated in place; pairing_out %d, other than pairing %d, needs another dst", i,
+    return roperot_fail(ROPEROT_ERROR_ALIAS,
+                        "src[%d] is rotated in place; pairing_out %d, other than pairing %d, needs another dst", i,
                         c->plan->pairing_out, c->plan->pairing);
 }
 
@@ -158,7 +167,7 @@ static int32_t check_tensors(call *c)
     return ROPEROT_OK;
 }
 
-/* ---- tiles ------------------------------------------------------------------------------------------------------------ */
+/* ---- tiles ------------------------------------------------------------------------------------------------------- */
 
 static void set_operand(const call *c, operand *o, int32_t i)
 {
@@ -198,7 +207,8 @@ static void pass(const operand *o, int64_t b, int64_t t, int64_t first, int64_t 
     const char *src = o->src + step(b, o->src_batch) + step(t, o->src_token) + first * o->src_size;
     char *dst = o->dst + step(b, o->dst_batch) + step(t, o->dst_token) + first * o->dst_size;
     for (int64_t head = 0; head < o->heads; head++)
-        roperot_convert(src + step(head, o->src_head), o->src_view->dtype, 1, dst + step(head, o->dst_head), o->dst_view->dtype, 1, n);
+        roperot_convert(src + step(head, o->src_head), o->src_view->dtype, 1, dst + step(head, o->dst_head),
+                        o->dst_view->dtype, 1, n);
 }
 
 /* The rotated channels of a token that IDENTITY leaves alone: re-paired or converted only. */
@@ -217,15 +227,16 @@ static void leave_alone(const roperot_plan *plan, const operand *o, int64_t b, i
 }
 
 /* `count` tokens from the one at (b, t) on, none of them left alone. */
-static inline void rotate(const call *c, const operand *o, int64_t b, int64_t t, int across, int count, const roperot_row *rows,
-                          int32_t first, int32_t n)
+static inline void rotate(const call *c, const operand *o, int64_t b, int64_t t, int across, int count,
+                          const roperot_row *rows, int32_t first, int32_t n)
 {
     const roperot_plan *const plan = c->plan;
     const int64_t src_token = count == 1 ? 0 : across ? o->src_batch : o->src_token;
     const int64_t dst_token = count == 1 ? 0 : across ? o->dst_batch : o->dst_token;
     roperot_tile tile;
     tile.src = o->src + step(b, o->src_batch) + step(t, o->src_token) + (int64_t)first * plan->pairing * o->src_size;
-    tile.dst = o->dst + step(b, o->dst_batch) + step(t, o->dst_token) + (int64_t)first * plan->pairing_out * o->dst_size;
+    tile.dst =
+        o->dst + step(b, o->dst_batch) + step(t, o->dst_token) + (int64_t)first * plan->pairing_out * o->dst_size;
     tile.src_token = src_token;
     tile.src_head = o->heads == 1 ? 0 : o->src_head;
     tile.dst_token = dst_token;
@@ -241,12 +252,14 @@ static inline void rotate(const call *c, const operand *o, int64_t b, int64_t t,
 }
 
 /* Runs of tokens that are rotated and of tokens that are left alone. */
-static void rotate_runs(const call *c, const operand *o, const tile_place *place, const roperot_row *rows, int32_t first, int32_t n)
+static void rotate_runs(const call *c, const operand *o, const tile_place *place, const roperot_row *rows,
+                        int32_t first, int32_t n)
 {
     const int moves = c->dst != c->src && !roperot_tensor_same(o->src_view, o->dst_view);
     for (int from = 0, to; from < place->count; from = to) {
         const int alone = rows[from].cos == NULL;
-        for (to = from + 1; to < place->count && (rows[to].cos == NULL) == alone; to++) {}
+        for (to = from + 1; to < place->count && (rows[to].cos == NULL) == alone; to++) {
+        }
         const int64_t b = place->b + (place->across ? from : 0), t = place->t + (place->across ? 0 : from);
         if (!alone) rotate(c, o, b, t, place->across, to - from, rows + from, first, n);
         for (int k = 0; alone && moves && k < to - from; k++)
@@ -274,8 +287,10 @@ static inline void run_tile(const call *c, const tile_place *place, roperot_scra
         const int32_t n = pairs - first < c->rows.block_pairs ? pairs - first : c->rows.block_pairs;
         roperot_rows_make(&c->rows, place->b, place->t, place->across, place->count, first, n, scratch, rows);
         for (int32_t i = 0; i < c->operands; i++) {
-            if (c->plan->bounds == ROPEROT_BOUNDS_IDENTITY) rotate_runs(c, &c->operand[i], place, rows, first, n);
-            else rotate(c, &c->operand[i], place->b, place->t, place->across, place->count, rows, first, n);
+            if (c->plan->bounds == ROPEROT_BOUNDS_IDENTITY)
+                rotate_runs(c, &c->operand[i], place, rows, first, n);
+            else
+                rotate(c, &c->operand[i], place->b, place->t, place->across, place->count, rows, first, n);
         }
     }
     for (int32_t i = 0; c->dst != c->src && i < c->operands; i++) pass_around(c, &c->operand[i], place);
@@ -288,20 +303,24 @@ static ROPEROT_NOINLINE void run(const call *c, int64_t begin, int64_t end)
     const int64_t tokens = c->tokens, most = c->rows.tile_tokens;
     roperot_scratch_init(&scratch);
     tile_place place = { .b = begin, .t = 0, .across = tokens == 1, .count = 0 };
-    if (begin < tokens) place.b = 0, place.t = begin;
-    else if (tokens > 1) place.b = begin / tokens, place.t = begin % tokens;
+    if (begin < tokens)
+        place.b = 0, place.t = begin;
+    else if (tokens > 1)
+        place.b = begin / tokens, place.t = begin % tokens;
     while (begin < end) {
         int64_t n = end - begin < most ? end - begin : most;
         if (tokens > 1 && n > tokens - place.t) n = tokens - place.t;
         place.count = (int)n;
         run_tile(c, &place, &scratch);
         begin += n;
-        if (tokens == 1) place.b += n;
-        else if ((place.t += n) == tokens) place.t = 0, place.b++;
+        if (tokens == 1)
+            place.b += n;
+        else if ((place.t += n) == tokens)
+            place.t = 0, place.b++;
     }
 }
 
-/* ---- threads ---------------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 typedef struct split {
     const call *c;
@@ -342,12 +361,14 @@ static void run_all(call *c, const roperot_options *o)
     for (int32_t i = 0; i < c->count;) {
         for (c->operands = 0; i < c->count && c->operands < KEPT; i++)
             if (c->src[i].shape[2] != 0) set_operand(c, &c->operand[c->operands++], i);
-        if (tasks > 1) run_parallel(c, o, tasks);
-        else run(c, c->begin, c->end);
+        if (tasks > 1)
+            run_parallel(c, o, tasks);
+        else
+            run(c, c->begin, c->end);
     }
 }
 
-/* ---- the long way ------------------------------------------------------------------------------------------------------ */
+/* ---- the long way ------------------------------------------------------------------------------------------------ */
 
 static int32_t check_arguments(const roperot_plan *plan, const roperot_positions *positions, const roperot_tensor *src,
                                int32_t count)
@@ -366,23 +387,26 @@ static int choose_loop(const call *c)
     return c->dst != c->src && bytes > c->plan->far_bytes ? ROPEROT_LOOP_STREAM : ROPEROT_LOOP_ROWS;
 }
 
-/* ---- the short way ---------------------------------------------------------------------------------------------------- */
+/* ---- the short way ----------------------------------------------------------------------------------------------- */
 
 /* View i of a short call: plain, of the call's only row of tokens, apart from the written views before it. */
-static inline int is_short(const roperot_plan *plan, const roperot_tensor *views, int32_t i, int64_t tokens, roperot_hull *hulls)
+static inline int is_short(const roperot_plan *plan, const roperot_tensor *views, int32_t i, int64_t tokens,
+                           roperot_hull *hulls)
 {
     const roperot_tensor *const view = &views[i];
-    if (!roperot_tensor_is_plain(view, plan->head_dim, &hulls[i]) || view->shape[0] != 1 || view->shape[1] != tokens) return 0;
+    if (!roperot_tensor_is_plain(view, plan->head_dim, &hulls[i]) || view->shape[0] != 1 || view->shape[1] != tokens)
+        return 0;
     for (int32_t j = 0; j < i; j++)
         if (meet(&hulls[i], &hulls[j])) return 0;
     return 1;
 }
 
-static inline void rotate_short(const roperot_plan *plan, const roperot_tensor *src, const roperot_tensor *dst, int loop,
-                                const roperot_row *rows)
+static inline void rotate_short(const roperot_plan *plan, const roperot_tensor *src, const roperot_tensor *dst,
+                                int loop, const roperot_row *rows)
 {
     const int64_t size = src->dtype == ROPEROT_F32 ? 4 : 2;
-    const int64_t src_head = src->shape[2] == 1 ? 0 : src->stride[2], dst_head = dst->shape[2] == 1 ? 0 : dst->stride[2];
+    const int64_t src_head = src->shape[2] == 1 ? 0 : src->stride[2],
+                  dst_head = dst->shape[2] == 1 ? 0 : dst->stride[2];
     roperot_tile tile;
     tile.src = (const char *)src->data + plan->rotary_offset * size;
     tile.dst = (char *)dst->data + plan->rotary_offset * size;
@@ -400,26 +424,29 @@ static inline void rotate_short(const roperot_plan *plan, const roperot_tensor *
     plan->rotate[src->dtype - 1][dst->dtype - 1](&tile);
 }
 
-/* What nearly every decode step is, done without the bookkeeping that only larger or stranger calls need (it costs as much
- * as the rotation of a token): a few plain views of one row of tokens that fit one tile, at an offset, in the core's cache.
- * 0, and nothing done, if the call is anything else; the long way then finds out whether it is right. */
-static ROPEROT_NOINLINE int apply_short(const roperot_plan *plan, const roperot_positions *positions, const roperot_tensor *src,
-                       const roperot_tensor *dst, int32_t count)
+/* What nearly every decode step is, done without the bookkeeping that only larger or stranger calls need (it costs
+ * as much as the rotation of a token): a few plain views of one row of tokens that fit one tile, at an offset, in
+ * the core's cache. 0, and nothing done, if the call is anything else; the long way then finds out whether it is
+ * right. */
+static ROPEROT_NOINLINE int apply_short(const roperot_plan *plan, const roperot_positions *positions,
+                                        const roperot_tensor *src, const roperot_tensor *dst, int32_t count)
 {
     roperot_hull hulls[2 * KEPT];
     roperot_row_source source;
-    if (count > KEPT || !plan->plain || positions->kind != ROPEROT_POSITIONS_OFFSET || positions->size != sizeof *positions ||
-        (uint32_t)positions->axes > 1)
+    if (count > KEPT || !plan->plain || positions->kind != ROPEROT_POSITIONS_OFFSET ||
+        positions->size != sizeof *positions || (uint32_t)positions->axes > 1)
         return 0;
     const int64_t tokens = src->shape[1];
     int64_t bytes = 0;
-    if (tokens > plan->tile_tokens || positions->offset < 0 || positions->offset > plan->max_positions - tokens) return 0;
+    if (tokens > plan->tile_tokens || positions->offset < 0 || positions->offset > plan->max_positions - tokens)
+        return 0;
     for (int32_t i = 0; i < count; i++) {
         if (!is_short(plan, src, i, tokens, hulls)) return 0;
         bytes += (int64_t)(hulls[i].end - hulls[i].begin);
     }
     for (int32_t i = 0; dst != src && i < count; i++) {
-        if (dst[i].dtype != src[i].dtype || dst[i].shape[2] != src[i].shape[2] || plan->head_dim != plan->rotary_dim) return 0;
+        if (dst[i].dtype != src[i].dtype || dst[i].shape[2] != src[i].shape[2] || plan->head_dim != plan->rotary_dim)
+            return 0;
         if (!roperot_tensor_is_plain(&dst[i], plan->head_dim, &hulls[count + i])) return 0;
         if (dst[i].shape[0] != 1 || dst[i].shape[1] != tokens) return 0;
         for (int32_t j = 0; j < count + i; j++)
@@ -439,7 +466,7 @@ static ROPEROT_NOINLINE int apply_short(const roperot_plan *plan, const roperot_
     return 1;
 }
 
-/* ---- the verb --------------------------------------------------------------------------------------------------------- */
+/* ---- the verb ---------------------------------------------------------------------------------------------------- */
 
 int32_t roperot_apply(const roperot_plan *plan, const roperot_positions *positions, const roperot_tensor *src,
                       const roperot_tensor *dst, int32_t count, const roperot_options *options)

@@ -13,7 +13,7 @@
 
 enum { AUTO_FULL_BYTES = 64 << 20, POSITION_BITS = 31 };
 
-/* ---- sizes ---------------------------------------------------------------------------------------------------------- */
+/* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
 /* Entries of a level for positions below n. */
 static int64_t level_entries(int level, int64_t n)
@@ -50,11 +50,12 @@ static int32_t check_memory(int64_t bytes, const char *what)
     roperot_machine machine;
     roperot_machine_describe(&machine);
     if (bytes <= machine.memory / 4) return ROPEROT_OK;
-    return roperot_fail(ROPEROT_ERROR_MEMORY, "%s would take %lld bytes; at most a quarter of this machine's %lld is allowed",
-                        what, (long long)bytes, (long long)machine.memory);
+    return roperot_fail(ROPEROT_ERROR_MEMORY,
+                        "%s would take %lld bytes; at most a quarter of this machine's %lld is allowed", what,
+                        (long long)bytes, (long long)machine.memory);
 }
 
-/* ---- factors ---------------------------------------------------------------------------------------------------------- */
+/* ---- factors ----------------------------------------------------------------------------------------------------- */
 
 static int32_t build_factors(roperot_plan *plan)
 {
@@ -79,7 +80,7 @@ static void free_factors(roperot_plan *plan)
     }
 }
 
-/* ---- full tables -------------------------------------------------------------------------------------------------------- */
+/* ---- full tables ------------------------------------------------------------------------------------------------- */
 
 static float *allocate_rows(roperot_plan *plan, int slot, roperot_row_table *table)
 {
@@ -144,7 +145,7 @@ static int32_t fill_f32(roperot_plan *plan)
     return ROPEROT_OK;
 }
 
-/* ---- borrowed tables ------------------------------------------------------------------------------------------------------ */
+/* ---- borrowed tables --------------------------------------------------------------------------------------------- */
 
 roperot_table_shape roperot_table_shape_of(const roperot_table *table, int32_t pairs)
 {
@@ -158,17 +159,21 @@ roperot_table_shape roperot_table_shape_of(const roperot_table *table, int32_t p
 int32_t roperot_table_check(const roperot_table *table, int32_t pairs, int64_t rows, const char *name)
 {
     if (roperot_check_size(table, sizeof *table, sizeof *table, name)) return ROPEROT_ERROR_VERSION;
-    if (table->reserved) return roperot_fail(ROPEROT_ERROR_VERSION, "%s.reserved is %d; it must be 0", name, table->reserved);
+    if (table->reserved)
+        return roperot_fail(ROPEROT_ERROR_VERSION, "%s.reserved is %d; it must be 0", name, table->reserved);
     const int32_t size = roperot_dtype_size(table->dtype);
     if (!size)
-        return roperot_fail(ROPEROT_ERROR_DTYPE, "%s.dtype is %d; it must be 1 (f32), 2 (f16) or 3 (bf16)", name, table->dtype);
+        return roperot_fail(ROPEROT_ERROR_DTYPE, "%s.dtype is %d; it must be 1 (f32), 2 (f16) or 3 (bf16)", name,
+                            table->dtype);
     if (table->width < ROPEROT_TABLE_HALF || table->width > ROPEROT_TABLE_FULL_REPEAT)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s.width is %d; it must be 0 (half), 1 or 2 (full)", name, table->width);
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s.width is %d; it must be 0 (half), 1 or 2 (full)", name,
+                            table->width);
     if (table->rows < rows)
-        return roperot_fail(ROPEROT_ERROR_SHAPE, "%s.rows is %lld; at least %lld are needed", name, (long long)table->rows,
-                            (long long)rows);
+        return roperot_fail(ROPEROT_ERROR_SHAPE, "%s.rows is %lld; at least %lld are needed", name,
+                            (long long)table->rows, (long long)rows);
     if (rows == 0) return ROPEROT_OK;
-    if (!table->cos || !table->sin) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s.%s is NULL", name, table->cos ? "sin" : "cos");
+    if (!table->cos || !table->sin)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s.%s is NULL", name, table->cos ? "sin" : "cos");
     if (table->element_stride < 1)
         return roperot_fail(ROPEROT_ERROR_SHAPE, "%s.element_stride is %lld; it must be at least 1", name,
                             (long long)table->element_stride);
@@ -177,13 +182,13 @@ int32_t roperot_table_check(const roperot_table *table, int32_t pairs, int64_t r
     const int64_t reach = roperot_saturating_add(roperot_saturating_mul(row_stride, rows - 1),
                                                  roperot_saturating_mul(table->element_stride, columns - 1));
     if (reach >= PTRDIFF_MAX / size)
-        return roperot_fail(ROPEROT_ERROR_SHAPE, "%s: %lld rows, row_stride %lld and element_stride %lld overflow", name,
-                            (long long)rows, (long long)table->row_stride, (long long)table->element_stride);
+        return roperot_fail(ROPEROT_ERROR_SHAPE, "%s: %lld rows, row_stride %lld and element_stride %lld overflow",
+                            name, (long long)rows, (long long)table->row_stride, (long long)table->element_stride);
     return ROPEROT_OK;
 }
 
-/* NaN coefficients: the 16-bit kernels round in integers and count on NaNs whose lower half is zero, which arithmetic makes
- * of elements but a table may break. */
+/* NaN coefficients: the 16-bit kernels round in integers and count on NaNs whose lower half is zero, which
+ * arithmetic makes of elements but a table may break. */
 static int is_odd_nan(float x)
 {
     uint32_t bits;
@@ -200,11 +205,13 @@ static int has_odd_nan(const roperot_row_table *rows, int64_t count, int64_t pai
 }
 
 /* The caller's values as f32 rows of our own, times `factor` in f32. */
-static int32_t copy_table(roperot_plan *plan, const roperot_table *table, int slot, roperot_row_table *rows, float factor)
+static int32_t copy_table(roperot_plan *plan, const roperot_table *table, int slot, roperot_row_table *rows,
+                          float factor)
 {
     float *const data = allocate_rows(plan, slot, rows);
     if (!data) return ROPEROT_ERROR_MEMORY;
-    const int64_t size = roperot_dtype_size(table->dtype), step = roperot_table_shape_of(table, plan->pairs).pair_stride;
+    const int64_t size = roperot_dtype_size(table->dtype),
+                  step = roperot_table_shape_of(table, plan->pairs).pair_stride;
     for (int64_t p = 0; p < plan->max_positions; p++) {
         float *const row = data + p * rows->stride;
         const char *const cos = (const char *)table->cos + p * table->row_stride * size;
@@ -225,29 +232,36 @@ static int32_t borrow(roperot_plan *plan, const roperot_table *table)
     const int in_place = table->dtype == ROPEROT_F32 && roperot_table_shape_of(table, plan->pairs).pair_stride == 1 &&
                          !has_odd_nan(&given, plan->max_positions, plan->pairs);
     int32_t status = ROPEROT_OK;
-    if (in_place) plan->pure = given;
-    else status = copy_table(plan, table, 1, &plan->pure, 1.0f);
+    if (in_place)
+        plan->pure = given;
+    else
+        status = copy_table(plan, table, 1, &plan->pure, 1.0f);
     if (status) return status;
-    if (plan->attention_factor == 1.0) plan->rows = plan->pure;
-    else status = copy_table(plan, table, 0, &plan->rows, (float)plan->attention_factor);
+    if (plan->attention_factor == 1.0)
+        plan->rows = plan->pure;
+    else
+        status = copy_table(plan, table, 0, &plan->rows, (float)plan->attention_factor);
     return status;
 }
 
-/* ---- choice ------------------------------------------------------------------------------------------------------------------ */
+/* ---- choice ------------------------------------------------------------------------------------------------------ */
 
 /* The combinations of cache, angles, max_positions and table that make no sense. */
 static int32_t check_combination(const roperot_config *config)
 {
     const int f32 = config->angles == ROPEROT_ANGLES_F32;
     if (config->table && (config->cache == ROPEROT_CACHE_FULL || config->cache == ROPEROT_CACHE_FACTORED))
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.cache is %d with a table; it must be AUTO or BORROWED", config->cache);
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.cache is %d with a table; it must be AUTO or BORROWED",
+                            config->cache);
     if (!config->table && config->cache == ROPEROT_CACHE_BORROWED)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.table is NULL; the BORROWED cache needs one");
     if (config->table) return ROPEROT_OK;
     if (f32 && config->cache == ROPEROT_CACHE_FACTORED)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.cache is FACTORED with F32 angles; they need FULL or BORROWED");
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                            "config.cache is FACTORED with F32 angles; they need FULL or BORROWED");
     if (config->max_positions == 0 && (f32 || config->cache == ROPEROT_CACHE_FULL))
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.max_positions is 0; %s must be told how many positions (1 .. 2^31)",
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                            "config.max_positions is 0; %s must be told how many positions (1 .. 2^31)",
                             f32 ? "F32 angles" : "a FULL cache");
     return ROPEROT_OK;
 }
@@ -276,12 +290,15 @@ static int32_t resolve(roperot_plan *plan, const roperot_config *config)
 static int32_t build_borrowed(roperot_plan *plan, const roperot_config *config)
 {
     if (config->table->rows < 1 || plan->max_positions > config->table->rows)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.table has %lld rows; max_positions %lld needs as many, and one at least",
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                            "config.table has %lld rows; max_positions %lld needs as many, and one at least",
                             (long long)config->table->rows, (long long)plan->max_positions);
     const int32_t status = roperot_table_check(config->table, plan->pairs, plan->max_positions, "config.table");
     if (status) return status;
     const int32_t memory = check_memory(full_bytes(plan->pairs, plan->max_positions), "a copy of the table");
-    return memory && (config->table->dtype != ROPEROT_F32 || plan->attention_factor != 1.0) ? memory : borrow(plan, config->table);
+    return memory && (config->table->dtype != ROPEROT_F32 || plan->attention_factor != 1.0)
+               ? memory
+               : borrow(plan, config->table);
 }
 
 int32_t roperot_cache_build(roperot_plan *plan, const roperot_config *config)

@@ -19,5 +19,4 @@ roperot_table_shape roperot_table_shape_of(const roperot_table *table, int32_t p
 /* Everything about a table that does not depend on who reads or writes it. `rows` rows are needed. */
 int32_t roperot_table_check(const roperot_table *table, int32_t pairs, int64_t rows, const char *name);
 
-
 #endif

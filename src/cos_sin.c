@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT
  * A plan's cos and sin as a table in the caller's layout; it must not know tensors or kernels. */
 #include "cache.h"
-#include "numbers.h"
 #include "convert.h"
 #include "fpenv.h"
+#include "numbers.h"
 #include "positions.h"
 #include "rows.h"
 #include "status.h"
 
 /* One half (cos or sin) of row `at`: pairs [first, first + n), in every column that repeats them. */
-static void put(const roperot_table *dst, void *base, int64_t at, int32_t pairs, int32_t first, int32_t n, const float *values)
+static void put(const roperot_table *dst, void *base, int64_t at, int32_t pairs, int32_t first, int32_t n,
+                const float *values)
 {
     const int64_t size = roperot_dtype_size(dst->dtype), step = roperot_table_shape_of(dst, pairs).pair_stride;
     char *const row = (char *)base + at * dst->row_stride * size;
@@ -37,7 +38,8 @@ static int overlaps(const roperot_table *dst, int32_t pairs, int64_t rows)
     return 0;
 }
 
-static ROPEROT_NOINLINE void write_rows(const roperot_row_source *source, int64_t batch, int64_t tokens, const roperot_table *dst)
+static ROPEROT_NOINLINE void write_rows(const roperot_row_source *source, int64_t batch, int64_t tokens,
+                                        const roperot_table *dst)
 {
     roperot_scratch scratch;
     const float one = 1.0f, zero = 0.0f;
@@ -65,14 +67,15 @@ int32_t roperot_cos_sin(const roperot_plan *plan, const roperot_positions *posit
     if (!plan || !positions || !dst)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s is NULL", !plan ? "plan" : !positions ? "positions" : "dst");
     if (batch < 0 || tokens < 0)
-        return roperot_fail(ROPEROT_ERROR_SHAPE, "batch is %lld and tokens is %lld; they must be at least 0", (long long)batch,
-                            (long long)tokens);
+        return roperot_fail(ROPEROT_ERROR_SHAPE, "batch is %lld and tokens is %lld; they must be at least 0",
+                            (long long)batch, (long long)tokens);
     int32_t status = roperot_check_size(positions, sizeof *positions, sizeof *positions, "positions");
     const int64_t lines = roperot_saturating_mul(batch, tokens);
     if (!status) status = roperot_table_check(dst, plan->pairs, lines, "dst");
     if (status || lines == 0) return status;
     if (overlaps(dst, plan->pairs, lines))
-        return roperot_fail(ROPEROT_ERROR_ALIAS, "dst overlaps itself: row_stride %lld, element_stride %lld, sin %lld bytes after cos",
+        return roperot_fail(ROPEROT_ERROR_ALIAS,
+                            "dst overlaps itself: row_stride %lld, element_stride %lld, sin %lld bytes after cos",
                             (long long)dst->row_stride, (long long)dst->element_stride,
                             (long long)((intptr_t)dst->sin - (intptr_t)dst->cos));
     status = roperot_positions_check(plan, positions, 0, batch, tokens, 0, lines);

@@ -75,8 +75,10 @@ static void describe_caches(roperot_machine *machine)
     if ((cpuid(0, 0).c == 0x444d4163u || cpuid(0, 0).c == 0x656e6961u) && extended >= 0x8000001du) leaf = 0x8000001du;
     for (uint32_t i = 0; i < 16; i++) {
         cpuid_registers r;
-        if (leaf == 4) r = cpuid(leaf, i);
-        else __cpuid_count(leaf, i, r.a, r.b, r.c, r.d);
+        if (leaf == 4)
+            r = cpuid(leaf, i);
+        else
+            __cpuid_count(leaf, i, r.a, r.b, r.c, r.d);
         const uint32_t type = r.a & 31u, level = (r.a >> 5) & 7u;
         if (type == 0) return;
         if (type == 2) continue; /* instructions */

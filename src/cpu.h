@@ -16,8 +16,8 @@ typedef struct roperot_machine {
 } roperot_machine;
 void roperot_machine_describe(roperot_machine *machine);
 
-/* Memory for a table, aligned to cache lines, to be freed with free(); NULL if there is none. Large tables are aligned to
- * huge pages and asked to be made of them: first touch and TLB misses are most of their cost otherwise. */
+/* Memory for a table, aligned to cache lines, to be freed with free(); NULL if there is none. Large tables are
+ * aligned to huge pages and asked to be made of them: first touch and TLB misses are most of their cost otherwise. */
 void *roperot_table_allocate(int64_t bytes);
 
 #endif

@@ -19,10 +19,10 @@
 /* Everything that is built in, best first: BUILT_1(x) is x, BUILT_0(x) nothing. */
 #define BUILT_1(table) table
 #define BUILT_0(table)
-#define PASTE_(a, b) a##b
-#define PASTE(a, b) PASTE_(a, b)
+#define PASTE_(a, b)    a##b
+#define PASTE(a, b)     PASTE_(a, b)
 #define TABLE(isa, ISA) PASTE(BUILT_, ROPEROT_HAVE_##ISA)(&roperot_kernels_##isa COMMA)
-#define COMMA ,
+#define COMMA           ,
 static const roperot_kernels *const tables[] = { ROPEROT_ISA_LIST(TABLE) };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
@@ -33,7 +33,8 @@ enum { NAMES = sizeof names / sizeof names[0] };
 static const roperot_kernels none = { .isa = 0, .name = "none" };
 static _Atomic(const roperot_kernels *) best;
 
-/* What ROPEROT_ISA says where it names nothing usable, for the error's sentence: written by one thread, read when `told`. */
+/* What ROPEROT_ISA says where it names nothing usable, for the error's sentence: written by one thread, read when
+ * `told`. */
 static char refused[96];
 static atomic_flag telling = ATOMIC_FLAG_INIT;
 static atomic_int told;
@@ -85,7 +86,8 @@ static const roperot_kernels *best_table(void)
         table = choose();
         if (!table) table = &none;
         /* The first writer wins, so that a change of the environment between two threads' reads cannot split them. */
-        if (!atomic_compare_exchange_strong_explicit(&best, &expected, table, memory_order_acq_rel, memory_order_acquire))
+        if (!atomic_compare_exchange_strong_explicit(&best, &expected, table, memory_order_acq_rel,
+                                                     memory_order_acquire))
             table = expected;
     }
     return table == &none ? NULL : table;
@@ -111,7 +113,8 @@ const char *roperot_isa_reason(int32_t isa)
 {
     if (roperot_isa_usable(isa)) return "usable";
     if (isa == ROPEROT_ISA_AUTO)
-        return atomic_load_explicit(&told, memory_order_acquire) ? refused : "ROPEROT_ISA names an unknown or unusable ISA";
+        return atomic_load_explicit(&told, memory_order_acquire) ? refused
+                                                                 : "ROPEROT_ISA names an unknown or unusable ISA";
     if (isa < 0 || isa >= NAMES) return "no such ISA";
     for (int i = 0; i < TABLES; i++)
         if (tables[i]->isa == isa) return roperot_cpu_lacks(isa);

@@ -80,7 +80,8 @@ static int32_t check_numbers(const roperot_scaling *scaling, unsigned uses)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "scaling.attention_factor is %g; it must be finite and > 0, or 0 "
                             "for what the kind defines", a);
     if (uses & ROPEROT_USES_BANDS && scaling->low_freq_factor > scaling->high_freq_factor)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "scaling.low_freq_factor is %g; it must be <= high_freq_factor = %g",
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                            "scaling.low_freq_factor is %g; it must be <= high_freq_factor = %g",
                             scaling->low_freq_factor, scaling->high_freq_factor);
     if (uses & ROPEROT_USES_TRUNCATE && scaling->truncate != 0 && scaling->truncate != 1)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "scaling.truncate is %d; it must be 0 or 1",

@@ -28,9 +28,9 @@ double roperot_power(double base, int32_t numerator, int32_t denominator);
 typedef struct roperot_rule {
     const roperot_scaling *scaling;
     int32_t dim;
-    double base;          /* the caller's, or the one that an NTK rule puts in its place */
-    double low, high;     /* ends of a ramp over pairs, or wavelengths */
-    double scale;         /* NTK_FIXED: f^(2/d); NTK_MIXED: a */
+    double base;      /* the caller's, or the one that an NTK rule puts in its place */
+    double low, high; /* ends of a ramp over pairs, or wavelengths */
+    double scale;     /* NTK_FIXED: f^(2/d); NTK_MIXED: a */
     double attention_factor;
 } roperot_rule;
 

@@ -6,16 +6,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* ---- the enumerator lists: the only places edited to add an ISA, a dtype or an operation -------------------------- */
+/* ---- the enumerator lists: the only places edited to add an ISA, a dtype or an operation ------------------------- */
 
 /* X(isa, ISA): best first. An ISA is in a build when ROPEROT_HAVE_<ISA> is 1 (config.h). */
 #define ROPEROT_ISA_LIST(X) X(avx512, AVX512) X(avx2, AVX2) X(sve, SVE) X(neon, NEON) X(rvv, RVV) X(scalar, SCALAR)
 
-/* X(src dtype, dst dtype, src pairing, dst pairing) of every rotation. One dtype: all pairings. Conversions: one pairing. */
+/* X(src dtype, dst dtype, src pairing, dst pairing) of every rotation. One dtype: all pairings. Conversions: one
+ * pairing. */
 #define ROPEROT_ROTATE_LIST(X)                                                                                         \
-    ROPEROT_ROTATE_SAME(X, f32) ROPEROT_ROTATE_SAME(X, f16) ROPEROT_ROTATE_SAME(X, bf16)                               \
-    ROPEROT_ROTATE_CONVERT(X, f32, f16) ROPEROT_ROTATE_CONVERT(X, f32, bf16)                                           \
-    ROPEROT_ROTATE_CONVERT(X, f16, f32) ROPEROT_ROTATE_CONVERT(X, bf16, f32)
+    ROPEROT_ROTATE_SAME(X, f32)                                                                                        \
+    ROPEROT_ROTATE_SAME(X, f16) ROPEROT_ROTATE_SAME(X, bf16) ROPEROT_ROTATE_CONVERT(X, f32, f16)                       \
+        ROPEROT_ROTATE_CONVERT(X, f32, bf16) ROPEROT_ROTATE_CONVERT(X, f16, f32) ROPEROT_ROTATE_CONVERT(X, bf16, f32)
 #define ROPEROT_ROTATE_SAME(X, d)                                                                                      \
     X(d, d, half, half) X(d, d, interleaved, interleaved) X(d, d, half, interleaved) X(d, d, interleaved, half)
 #define ROPEROT_ROTATE_CONVERT(X, s, d) X(s, d, half, half) X(s, d, interleaved, interleaved)
@@ -24,7 +25,7 @@
 enum { ROPEROT_INDEX_f32, ROPEROT_INDEX_f16, ROPEROT_INDEX_bf16, ROPEROT_DTYPES };
 enum { ROPEROT_INDEX_half, ROPEROT_INDEX_interleaved, ROPEROT_PAIRINGS };
 
-/* ---- rotation ----------------------------------------------------------------------------------------------------- */
+/* ---- rotation ---------------------------------------------------------------------------------------------------- */
 
 /* The coefficients of one token: `pairs` cos and `pairs` sin, natural alignment. */
 typedef struct roperot_row {
@@ -32,9 +33,11 @@ typedef struct roperot_row {
 } roperot_row;
 
 /* How a tile is walked. The bits do not depend on it. */
-enum { ROPEROT_LOOP_COLUMNS, /* in cache: cos/sin of a strip of columns stay in registers across the heads */
-       ROPEROT_LOOP_ROWS,    /* beyond it: every head once, in address order, with software prefetch */
-       ROPEROT_LOOP_STREAM   /* rows, and stores that bypass the cache where they are aligned; dst is not src */ };
+enum {
+    ROPEROT_LOOP_COLUMNS, /* in cache: cos/sin of a strip of columns stay in registers across the heads */
+    ROPEROT_LOOP_ROWS,    /* beyond it: every head once, in address order, with software prefetch */
+    ROPEROT_LOOP_STREAM   /* rows, and stores that bypass the cache where they are aligned; dst is not src */
+};
 
 /* tokens x heads rows of `pairs` pairs each. src and dst point at x0 of pair 0 of token 0 and head 0, aligned to their
  * element only. In place means src == dst with equal strides; otherwise no row of dst overlaps any row of src.
@@ -43,19 +46,19 @@ typedef struct roperot_tile {
     const void *src;
     void *dst;
     ptrdiff_t src_token, src_head, dst_token, dst_head; /* strides in bytes, any sign */
-    ptrdiff_t src_half, dst_half; /* half-split sides: elements from x0 to x1 of one pair (rotary_dim / 2) */
-    ptrdiff_t tokens, heads, pairs;  /* >= 1 */
-    const roperot_row *rows;      /* one per token */
-    int loop;                     /* ROPEROT_LOOP_... */
-    int heads_outer;              /* rows and stream: walk all tokens of a head before the next head */
+    ptrdiff_t src_half, dst_half;   /* half-split sides: elements from x0 to x1 of one pair (rotary_dim / 2) */
+    ptrdiff_t tokens, heads, pairs; /* >= 1 */
+    const roperot_row *rows;        /* one per token */
+    int loop;                       /* ROPEROT_LOOP_... */
+    int heads_outer;                /* rows and stream: walk all tokens of a head before the next head */
 } roperot_tile;
 
 typedef void roperot_rotate_fn(const roperot_tile *tile);
 
-/* ---- coefficients --------------------------------------------------------------------------------------------------- */
+/* ---- coefficients ------------------------------------------------------------------------------------------------ */
 
-/* A factor table: entry i of pair j is exp(1i * angle(i, j)) with angle = i * 2^shift * inv_freq[j]; the row of entry i is
- * `pairs` cos, then `pairs` sin, f64. Row 0 is exactly (1, +0). Fills entries [begin, end). */
+/* A factor table: entry i of pair j is exp(1i * angle(i, j)) with angle = i * 2^shift * inv_freq[j]; the row of
+ * entry i is `pairs` cos, then `pairs` sin, f64. Row 0 is exactly (1, +0). Fills entries [begin, end). */
 typedef void roperot_factors_fn(double *table, const double *inv_freq, ptrdiff_t pairs, int shift, int64_t begin,
                                 int64_t end);
 
@@ -69,18 +72,20 @@ typedef void roperot_combine_fn(float *cos, float *sin, const double *const f[3]
 typedef void roperot_angles_fn(float *cos, float *sin, double x, const double *inv_freq, ptrdiff_t pairs, double scale);
 
 /* cos and sin of fl32(p32 * fl32(inv_freq[j])) rounded to f32, times scale in f32, rounded again. */
-typedef void roperot_angles_f32_fn(float *cos, float *sin, float p32, const double *inv_freq, ptrdiff_t pairs, float scale);
+typedef void roperot_angles_f32_fn(float *cos, float *sin, float p32, const double *inv_freq, ptrdiff_t pairs,
+                                   float scale);
 
 /* out[j] = row[axis[j]][j] for up to 4 rows. masks[a * mask_stride + j] is all ones where axis[j] == a, else 0. */
 typedef void roperot_blend_fn(float *out, const float *const *row, const uint8_t *axis, const uint32_t *masks, int axes,
                               ptrdiff_t mask_stride, ptrdiff_t pairs);
 
-/* ---- one table per ISA ------------------------------------------------------------------------------------------------ */
+/* ---- one table per ISA ------------------------------------------------------------------------------------------- */
 
 typedef struct roperot_kernels {
     int32_t isa; /* roperot_isa */
     const char *name;
-    roperot_rotate_fn *rotate[ROPEROT_DTYPES][ROPEROT_DTYPES][ROPEROT_PAIRINGS][ROPEROT_PAIRINGS]; /* src, dst; NULL: none */
+    roperot_rotate_fn
+        *rotate[ROPEROT_DTYPES][ROPEROT_DTYPES][ROPEROT_PAIRINGS][ROPEROT_PAIRINGS]; /* src, dst; NULL: none */
     roperot_factors_fn *factors;
     roperot_combine_fn *combine;
     roperot_angles_fn *angles;
@@ -92,7 +97,7 @@ typedef struct roperot_kernels {
 ROPEROT_ISA_LIST(ROPEROT_DECLARE_TABLE)
 #undef ROPEROT_DECLARE_TABLE
 
-/* ---- dispatch (dispatch.c) ---------------------------------------------------------------------------------------------- */
+/* ---- dispatch (dispatch.c) --------------------------------------------------------------------------------------- */
 
 /* The table of one ISA if it is built in and usable, else NULL; AUTO follows ROPEROT_ISA. */
 const roperot_kernels *roperot_kernels_for(int32_t isa);

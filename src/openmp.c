@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * An executor for roperot_options.parallel_for on OpenMP, built with -Dopenmp=enabled; it must not know what it runs. */
+ * An executor for roperot_options.parallel_for on OpenMP, built with -Dopenmp=enabled; it must not know what it
+ * runs. */
 #include <roperot/roperot.h>
 
 #include "config.h"

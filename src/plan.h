@@ -21,18 +21,18 @@ struct roperot_plan {
     roperot_rotate_fn *rotate[ROPEROT_DTYPES][ROPEROT_DTYPES]; /* of this plan's pairings; NULL: not offered */
     int32_t head_dim, rotary_dim, rotary_offset, pairing, pairing_out, pairs, axes, angles, cache, bounds;
     int64_t max_positions, cache_bytes;
-    int64_t near_bytes; /* calls up to this size are walked by columns */
-    int64_t far_bytes;  /* calls out of place beyond it are streamed */
+    int64_t near_bytes;  /* calls up to this size are walked by columns */
+    int64_t far_bytes;   /* calls out of place beyond it are streamed */
     int32_t plain;       /* one axis, positions outside are errors, one pairing, rows fit the scratch in one block */
     int32_t tile_tokens; /* with no options */
     double attention_factor;
-    double *inv_freq;   /* NULL: BORROWED */
-    uint8_t *axis;      /* NULL: one axis */
-    uint32_t *masks;    /* [axes][pairs], for roperot_blend_fn */
+    double *inv_freq;              /* NULL: BORROWED */
+    uint8_t *axis;                 /* NULL: one axis */
+    uint32_t *masks;               /* [axes][pairs], for roperot_blend_fn */
     double *level[ROPEROT_LEVELS]; /* factor tables; NULL: every position has index 0 there, or no factors are kept */
-    roperot_row_table rows; /* FULL and BORROWED: with the attention factor */
-    roperot_row_table pure; /* the same without it; cos NULL: take the factors */
-    void *owned[2];         /* what rows and pure point into, unless it is borrowed */
+    roperot_row_table rows;        /* FULL and BORROWED: with the attention factor */
+    roperot_row_table pure;        /* the same without it; cos NULL: take the factors */
+    void *owned[2];                /* what rows and pure point into, unless it is borrowed */
 };
 
 #endif

@@ -9,7 +9,7 @@
 
 static const double coordinate_limit = 2147483648.0;
 
-/* ---- reading ------------------------------------------------------------------------------------------------------------ */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static int64_t integer_at(const void *ids, int32_t type, int64_t i)
 {
@@ -28,14 +28,16 @@ static int64_t sequence_of(const roperot_positions *p, int64_t t)
     int64_t low = 0, high = p->sequences;
     while (high - low > 1) {
         const int64_t middle = low + (high - low) / 2;
-        if (integer_at(p->cu_seqlens, p->cu_type, middle) <= t) low = middle;
-        else high = middle;
+        if (integer_at(p->cu_seqlens, p->cu_type, middle) <= t)
+            low = middle;
+        else
+            high = middle;
     }
     return low;
 }
 
-/* STARTS, RAGGED: where the id of a token lies on axis 0, and how far the token is behind it. Row and sequence ids are packed unless
- * batch_stride says otherwise. */
+/* STARTS, RAGGED: where the id of a token lies on axis 0, and how far the token is behind it. Row and sequence ids
+ * are packed unless batch_stride says otherwise. */
 static int64_t id_index(const roperot_positions *p, int64_t b, int64_t t, int64_t *behind)
 {
     const int64_t step = p->batch_stride ? p->batch_stride : 1;
@@ -76,7 +78,8 @@ void roperot_coordinate_read(const roperot_positions *p, int32_t axes, int64_t b
     const int64_t at = b * p->batch_stride + t * p->token_stride;
     for (int32_t a = 0; a < axes; a++) {
         const int64_t i = at + (a < given ? a : 0) * p->axis_stride;
-        const double x = p->type == ROPEROT_POSITIONS_F32 ? (double)((const float *)p->ids)[i] : ((const double *)p->ids)[i];
+        const double x =
+            p->type == ROPEROT_POSITIONS_F32 ? (double)((const float *)p->ids)[i] : ((const double *)p->ids)[i];
         coordinate[a] = x + (double)p->offset;
     }
 }
@@ -92,7 +95,7 @@ int roperot_position_bound(const roperot_plan *plan, uint32_t flags, int32_t axe
     return 1;
 }
 
-/* ---- checking ------------------------------------------------------------------------------------------------------------ */
+/* ---- checking ---------------------------------------------------------------------------------------------------- */
 
 static int32_t bad(const char *field, long long value, const char *allowed)
 {
@@ -104,14 +107,18 @@ static int32_t check_fields(const roperot_plan *plan, const roperot_positions *p
     if (p->kind < ROPEROT_POSITIONS_OFFSET || p->kind > ROPEROT_POSITIONS_RAGGED)
         return bad("kind", p->kind, "0 (offset), 1 (ids), 2 (starts) or 3 (ragged)");
     if (p->axes < 0 || (p->axes > 1 && p->axes != plan->axes))
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.axes is %d; it must be 1 or the plan's, %d", p->axes, plan->axes);
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.axes is %d; it must be 1 or the plan's, %d", p->axes,
+                            plan->axes);
     if (p->kind == ROPEROT_POSITIONS_OFFSET) return ROPEROT_OK;
-    if (!p->ids) return p->kind == ROPEROT_POSITIONS_IDS ? roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.ids is NULL") : ROPEROT_OK;
+    if (!p->ids)
+        return p->kind == ROPEROT_POSITIONS_IDS ? roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.ids is NULL")
+                                                : ROPEROT_OK;
     if (p->type < ROPEROT_POSITIONS_I32 || p->type > ROPEROT_POSITIONS_F64)
         return bad("type", p->type, "1 (int32), 2 (int64), 3 (float) or 4 (double)");
     if (p->type < ROPEROT_POSITIONS_F32) return ROPEROT_OK;
     if (p->kind != ROPEROT_POSITIONS_IDS) return bad("type", p->type, "1 (int32) or 2 (int64) unless kind is ids");
-    if (!plan->inv_freq) return bad("type", p->type, "1 (int32) or 2 (int64): a borrowed table has no frequencies for coordinates");
+    if (!plan->inv_freq)
+        return bad("type", p->type, "1 (int32) or 2 (int64): a borrowed table has no frequencies for coordinates");
     return ROPEROT_OK;
 }
 
@@ -127,15 +134,18 @@ static int32_t check_reach(const roperot_positions *p, int64_t batch, int64_t to
         reach = roperot_saturating_add(reach, roperot_saturating_mul(roperot_magnitude(strides[i]), counts[i] - 1));
     }
     if (reach < PTRDIFF_MAX / 8) return ROPEROT_OK;
-    return roperot_fail(ROPEROT_ERROR_SHAPE, "positions: strides %lld, %lld, %lld overflow for %lld tokens in %lld rows",
+    return roperot_fail(ROPEROT_ERROR_SHAPE,
+                        "positions: strides %lld, %lld, %lld overflow for %lld tokens in %lld rows",
                         (long long)p->axis_stride, (long long)p->batch_stride, (long long)p->token_stride,
                         (long long)tokens, (long long)batch);
 }
 
 static int32_t check_ragged(const roperot_positions *p, int64_t batch, int64_t tokens)
 {
-    if (batch != 1) return roperot_fail(ROPEROT_ERROR_SHAPE, "batch is %lld; ragged positions need batch 1", (long long)batch);
-    if (!p->cu_seqlens) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.cu_seqlens is NULL; ragged positions need it");
+    if (batch != 1)
+        return roperot_fail(ROPEROT_ERROR_SHAPE, "batch is %lld; ragged positions need batch 1", (long long)batch);
+    if (!p->cu_seqlens)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.cu_seqlens is NULL; ragged positions need it");
     if (p->cu_type != ROPEROT_POSITIONS_I32 && p->cu_type != ROPEROT_POSITIONS_I64)
         return bad("cu_type", p->cu_type, "1 (int32) or 2 (int64)");
     if (p->sequences < 1) return bad("sequences", p->sequences, "at least 1");
@@ -144,22 +154,23 @@ static int32_t check_ragged(const roperot_positions *p, int64_t batch, int64_t t
         const int64_t end = integer_at(p->cu_seqlens, p->cu_type, s);
         if (s == 0 && end != 0) return bad("cu_seqlens[0]", end, "0");
         if (end < before)
-            return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.cu_seqlens[%lld] is %lld, below %lld before it", (long long)s,
-                                (long long)end, (long long)before);
+            return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.cu_seqlens[%lld] is %lld, below %lld before it",
+                                (long long)s, (long long)end, (long long)before);
         before = end;
     }
     if (before != tokens)
-        return roperot_fail(ROPEROT_ERROR_SHAPE, "positions.cu_seqlens ends at %lld; there are %lld tokens", (long long)before,
-                            (long long)tokens);
+        return roperot_fail(ROPEROT_ERROR_SHAPE, "positions.cu_seqlens ends at %lld; there are %lld tokens",
+                            (long long)before, (long long)tokens);
     return ROPEROT_OK;
 }
 
 static int32_t outside(const roperot_plan *plan, uint32_t flags, int64_t position, int64_t b, int64_t t, int32_t axis)
 {
-    return roperot_fail(ROPEROT_ERROR_POSITION, "the position of token %lld of batch row %lld (axis %d) is %lld; it must be in %s%lld, %lld)",
-                        (long long)t, (long long)b, axis, (long long)position,
-                        flags & ROPEROT_SIGNED_POSITIONS ? "(-" : "[", flags & ROPEROT_SIGNED_POSITIONS ? (long long)plan->max_positions : 0LL,
-                        (long long)plan->max_positions);
+    return roperot_fail(
+        ROPEROT_ERROR_POSITION,
+        "the position of token %lld of batch row %lld (axis %d) is %lld; it must be in %s%lld, %lld)", (long long)t,
+        (long long)b, axis, (long long)position, flags & ROPEROT_SIGNED_POSITIONS ? "(-" : "[",
+        flags & ROPEROT_SIGNED_POSITIONS ? (long long)plan->max_positions : 0LL, (long long)plan->max_positions);
 }
 
 static int32_t check_integers(const roperot_plan *plan, const roperot_positions *p, uint32_t flags, int64_t tokens,
@@ -177,15 +188,18 @@ static int32_t check_integers(const roperot_plan *plan, const roperot_positions 
     return ROPEROT_OK;
 }
 
-static int32_t check_coordinates(const roperot_plan *plan, const roperot_positions *p, int64_t tokens, int64_t begin, int64_t end)
+static int32_t check_coordinates(const roperot_plan *plan, const roperot_positions *p, int64_t tokens, int64_t begin,
+                                 int64_t end)
 {
     for (int64_t i = begin; i < end; i++) {
         double x[ROPEROT_MOST_AXES];
         roperot_coordinate_read(p, plan->axes, i / tokens, i % tokens, x);
         for (int32_t a = 0; a < plan->axes; a++)
             if (!(fabs(x[a]) < coordinate_limit))
-                return roperot_fail(ROPEROT_ERROR_POSITION, "the coordinate of token %lld of batch row %lld (axis %d) is %g; it must be "
-                                    "finite and within 2^31 of 0", (long long)(i % tokens), (long long)(i / tokens), a, x[a]);
+                return roperot_fail(ROPEROT_ERROR_POSITION,
+                                    "the coordinate of token %lld of batch row %lld (axis %d) is %g; it must be "
+                                    "finite and within 2^31 of 0",
+                                    (long long)(i % tokens), (long long)(i / tokens), a, x[a]);
     }
     return ROPEROT_OK;
 }

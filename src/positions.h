@@ -10,10 +10,10 @@ enum { ROPEROT_MOST_AXES = 4 };
 int32_t roperot_positions_check_any(const roperot_plan *plan, const roperot_positions *positions, uint32_t flags,
                                     int64_t batch, int64_t tokens, int64_t begin, int64_t end);
 
-/* Everything about positions of tokens [begin, end) (index b * tokens + t), before anything is written. What a decode step
- * brings, one row of tokens at an offset, is answered here. */
-static inline int32_t roperot_positions_check(const roperot_plan *plan, const roperot_positions *positions, uint32_t flags,
-                                              int64_t batch, int64_t tokens, int64_t begin, int64_t end)
+/* Everything about positions of tokens [begin, end) (index b * tokens + t), before anything is written. What a
+ * decode step brings, one row of tokens at an offset, is answered here. */
+static inline int32_t roperot_positions_check(const roperot_plan *plan, const roperot_positions *positions,
+                                              uint32_t flags, int64_t batch, int64_t tokens, int64_t begin, int64_t end)
 {
     if (positions->kind == ROPEROT_POSITIONS_OFFSET && (uint32_t)positions->axes <= 1 && end <= tokens &&
         positions->offset >= 0 && positions->offset <= plan->max_positions - end)
@@ -31,7 +31,8 @@ static inline int roperot_positions_are_real(const roperot_positions *positions)
 void roperot_position_read(const roperot_positions *positions, int32_t axes, int64_t b, int64_t t, int64_t *position);
 
 /* The same for real coordinates. */
-void roperot_coordinate_read(const roperot_positions *positions, int32_t axes, int64_t b, int64_t t, double *coordinate);
+void roperot_coordinate_read(const roperot_positions *positions, int32_t axes, int64_t b, int64_t t,
+                             double *coordinate);
 
 /* CLAMP moves positions into the plan's bounds; 1 if the token is rotated, 0 if it is left alone (IDENTITY). */
 int roperot_position_bound(const roperot_plan *plan, uint32_t flags, int32_t axes, int64_t *position);

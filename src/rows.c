@@ -22,7 +22,8 @@ void roperot_row_source_init(roperot_row_source *source, const roperot_plan *pla
     source->flags = flags;
     source->computed = plan->axes > 1 || flags & (ROPEROT_INVERSE | ROPEROT_SIGNED_POSITIONS) ||
                        takes_factors(plan, flags) || roperot_positions_are_real(positions);
-    source->looked_up = !source->computed && plan->bounds == ROPEROT_BOUNDS_ERROR && positions->kind == ROPEROT_POSITIONS_OFFSET;
+    source->looked_up =
+        !source->computed && plan->bounds == ROPEROT_BOUNDS_ERROR && positions->kind == ROPEROT_POSITIONS_OFFSET;
     source->block_pairs = plan->pairs;
     source->tile_tokens = ROPEROT_TILE_TOKENS;
     if (!source->computed) return;
@@ -43,14 +44,17 @@ static void combine(const roperot_plan *plan, int64_t p, int32_t first, int32_t 
     const int64_t high = p >> ROPEROT_LEVEL0_BITS, top = high >> ROPEROT_LEVEL_BITS, width = 2 * (int64_t)plan->pairs;
     const double *const f[3] = {
         plan->level[0] + (p & ((1 << ROPEROT_LEVEL0_BITS) - 1)) * width + first,
-        high & ((1 << ROPEROT_LEVEL_BITS) - 1) ? plan->level[1] + (high & ((1 << ROPEROT_LEVEL_BITS) - 1)) * width + first : NULL,
+        high & ((1 << ROPEROT_LEVEL_BITS) - 1)
+            ? plan->level[1] + (high & ((1 << ROPEROT_LEVEL_BITS) - 1)) * width + first
+            : NULL,
         top ? plan->level[2] + top * width + first : NULL,
     };
     plan->kernels->combine(cos, sin, f, plan->pairs, n, scale, 0);
 }
 
 /* The row of position p on one axis. Odd sin: p < 0 is |p| with the sign turned. */
-static void integer_row(const roperot_row_source *source, int64_t p, int32_t first, int32_t n, float *space, roperot_row *row)
+static void integer_row(const roperot_row_source *source, int64_t p, int32_t first, int32_t n, float *space,
+                        roperot_row *row)
 {
     const roperot_plan *const plan = source->plan;
     const int pure = (source->flags & ROPEROT_PURE_ROTATION) != 0;
@@ -71,7 +75,8 @@ static void integer_row(const roperot_row_source *source, int64_t p, int32_t fir
     if (turn) negate(space + n, n);
 }
 
-static void real_row(const roperot_row_source *source, double x, int32_t first, int32_t n, float *space, roperot_row *row)
+static void real_row(const roperot_row_source *source, double x, int32_t first, int32_t n, float *space,
+                     roperot_row *row)
 {
     const roperot_plan *const plan = source->plan;
     const double factor = source->flags & ROPEROT_PURE_ROTATION ? 1.0 : plan->attention_factor;
@@ -91,11 +96,13 @@ typedef union place {
     double x[ROPEROT_MOST_AXES];
 } place;
 
-static void row_of_axis(const roperot_row_source *source, int real, const place *at, int32_t a, int32_t first, int32_t n,
-                        float *space, roperot_row *row)
+static void row_of_axis(const roperot_row_source *source, int real, const place *at, int32_t a, int32_t first,
+                        int32_t n, float *space, roperot_row *row)
 {
-    if (real) real_row(source, at->x[a], first, n, space, row);
-    else integer_row(source, at->p[a], first, n, space, row);
+    if (real)
+        real_row(source, at->x[a], first, n, space, row);
+    else
+        integer_row(source, at->p[a], first, n, space, row);
 }
 
 static int same_everywhere(int real, const place *at, int32_t axes)
@@ -106,8 +113,8 @@ static int same_everywhere(int real, const place *at, int32_t axes)
 }
 
 /* The row of one axis, computed unless it is the one that was kept. */
-static const roperot_row *kept_row(const roperot_row_source *source, int real, const place *at, int32_t a, int32_t first,
-                                   int32_t n, roperot_scratch *scratch)
+static const roperot_row *kept_row(const roperot_row_source *source, int real, const place *at, int32_t a,
+                                   int32_t first, int32_t n, roperot_scratch *scratch)
 {
     roperot_row *const row = &scratch->kept_row[a];
     if (!row->cos || scratch->kept[a] != at->p[a]) {
@@ -137,8 +144,8 @@ static void blended_row(const roperot_row_source *source, int real, const place 
     row->sin = space + n;
 }
 
-void roperot_rows_make_any(const roperot_row_source *source, int64_t b, int64_t t, int across, int count, int32_t first, int32_t n,
-                           roperot_scratch *scratch, roperot_row *rows)
+void roperot_rows_make_any(const roperot_row_source *source, int64_t b, int64_t t, int across, int count, int32_t first,
+                           int32_t n, roperot_scratch *scratch, roperot_row *rows)
 {
     const roperot_plan *const plan = source->plan;
     const int real = roperot_positions_are_real(source->positions);
@@ -150,10 +157,13 @@ void roperot_rows_make_any(const roperot_row_source *source, int64_t b, int64_t 
             roperot_coordinate_read(source->positions, plan->axes, row_b, row_t, at.x);
         } else {
             roperot_position_read(source->positions, plan->axes, row_b, row_t, at.p);
-            if (plan->bounds != ROPEROT_BOUNDS_ERROR && !roperot_position_bound(plan, source->flags, plan->axes, at.p)) continue;
+            if (plan->bounds != ROPEROT_BOUNDS_ERROR && !roperot_position_bound(plan, source->flags, plan->axes, at.p))
+                continue;
         }
         float *const space = scratch->values + (source->computed ? i * 2 * n : 0);
-        if (plan->axes == 1 || same_everywhere(real, &at, plan->axes)) row_of_axis(source, real, &at, 0, first, n, space, &rows[i]);
-        else blended_row(source, real, &at, first, n, scratch, space, &rows[i]);
+        if (plan->axes == 1 || same_everywhere(real, &at, plan->axes))
+            row_of_axis(source, real, &at, 0, first, n, space, &rows[i]);
+        else
+            blended_row(source, real, &at, first, n, scratch, space, &rows[i]);
     }
 }

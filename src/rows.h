@@ -13,13 +13,14 @@ typedef struct roperot_row_source {
     const roperot_plan *plan;
     const roperot_positions *positions;
     uint32_t flags;
-    int32_t computed;      /* rows need scratch; else they are pointers into a table */
-    int32_t looked_up;     /* nothing but pointers to rows, one after the other */
-    int32_t tile_tokens;   /* rows that fit at once */
-    int32_t block_pairs;   /* pairs of a row that fit at once */
+    int32_t computed;    /* rows need scratch; else they are pointers into a table */
+    int32_t looked_up;   /* nothing but pointers to rows, one after the other */
+    int32_t tile_tokens; /* rows that fit at once */
+    int32_t block_pairs; /* pairs of a row that fit at once */
 } roperot_row_source;
 
-/* Where rows are computed. With several axes, the row of each axis is kept: neighbours in an image share most coordinates. */
+/* Where rows are computed. With several axes, the row of each axis is kept: neighbours in an image share most
+ * coordinates. */
 typedef struct roperot_scratch {
     float values[ROPEROT_SCRATCH_FLOATS];
     int64_t kept[4];         /* the position, or the bits of the coordinate, whose row is kept for each axis */
@@ -40,8 +41,8 @@ void roperot_rows_make_any(const roperot_row_source *source, int64_t b, int64_t 
                            int32_t n, roperot_scratch *scratch, roperot_row *rows);
 
 /* Pointers to the rows of `count` positions from `position` on, or (`across`) of one position. */
-static inline void roperot_rows_look_up(const roperot_row_table *table, int64_t position, int across, int count, int32_t first,
-                                        roperot_row *rows)
+static inline void roperot_rows_look_up(const roperot_row_table *table, int64_t position, int across, int count,
+                                        int32_t first, roperot_row *rows)
 {
     const int64_t at = position * table->stride + first, step = across ? 0 : table->stride;
     for (int i = 0; i < count; i++) {
@@ -50,10 +51,10 @@ static inline void roperot_rows_look_up(const roperot_row_table *table, int64_t 
     }
 }
 
-/* Pairs [first, first + n) of the rows of `count` tokens: token i is at b + i (rows across the batch) if `across`, else at
- * t + i. A row with cos NULL leaves its token alone (IDENTITY). */
-static inline void roperot_rows_make(const roperot_row_source *source, int64_t b, int64_t t, int across, int count, int32_t first,
-                                     int32_t n, roperot_scratch *scratch, roperot_row *rows)
+/* Pairs [first, first + n) of the rows of `count` tokens: token i is at b + i (rows across the batch) if `across`,
+ * else at t + i. A row with cos NULL leaves its token alone (IDENTITY). */
+static inline void roperot_rows_make(const roperot_row_source *source, int64_t b, int64_t t, int across, int count,
+                                     int32_t first, int32_t n, roperot_scratch *scratch, roperot_row *rows)
 {
     if (!source->looked_up) {
         roperot_rows_make_any(source, b, t, across, count, first, n, scratch, rows);

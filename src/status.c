@@ -51,10 +51,11 @@ int32_t roperot_check_size(const void *data, uint32_t first, uint32_t known, con
     const unsigned char *const bytes = data;
     for (uint32_t i = known; i < size; i++)
         if (bytes[i])
-            return roperot_fail(ROPEROT_ERROR_VERSION,
-                                "%s.size is %u and byte %u is not zero; this library (%d.%d.%d) knows the first %u bytes",
-                                name, (unsigned)size, (unsigned)i, ROPEROT_VERSION_MAJOR, ROPEROT_VERSION_MINOR,
-                                ROPEROT_VERSION_PATCH, (unsigned)known);
+            return roperot_fail(
+                ROPEROT_ERROR_VERSION,
+                "%s.size is %u and byte %u is not zero; this library (%d.%d.%d) knows the first %u bytes", name,
+                (unsigned)size, (unsigned)i, ROPEROT_VERSION_MAJOR, ROPEROT_VERSION_MINOR, ROPEROT_VERSION_PATCH,
+                (unsigned)known);
     return ROPEROT_OK;
 }
 

@@ -15,8 +15,8 @@
  * The sentence names the argument, its value and what is allowed. */
 int32_t roperot_fail(int32_t status, const char *format, ...) ROPEROT_PRINTF(2, 3);
 
-/* The rule of every struct that starts with `size`: known is sizeof here, first is the size it was first published with.
- * OK, or ROPEROT_ERROR_VERSION with a sentence that calls the struct `name`. */
+/* The rule of every struct that starts with `size`: known is sizeof here, first is the size it was first published
+ * with. OK, or ROPEROT_ERROR_VERSION with a sentence that calls the struct `name`. */
 int32_t roperot_check_size(const void *data, uint32_t first, uint32_t known, const char *name);
 
 #endif

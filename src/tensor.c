@@ -4,7 +4,7 @@
 
 #include "status.h"
 
-/* ---- a view with itself ------------------------------------------------------------------------------------------------------------ */
+/* ---- a view with itself ------------------------------------------------------------------------------------------ */
 
 /* The axes of a view that are longer than 1, by rising |stride|: how many. */
 static int sorted_axes(const roperot_tensor *t, int *axis)
@@ -13,7 +13,8 @@ static int sorted_axes(const roperot_tensor *t, int *axis)
     for (int i = 2; i >= 0; i--) {
         if (t->shape[i] == 1) continue;
         int at = n++;
-        for (; at > 0 && roperot_magnitude(t->stride[axis[at - 1]]) > roperot_magnitude(t->stride[i]); at--) axis[at] = axis[at - 1];
+        for (; at > 0 && roperot_magnitude(t->stride[axis[at - 1]]) > roperot_magnitude(t->stride[i]); at--)
+            axis[at] = axis[at - 1];
         axis[at] = i;
     }
     return n;
@@ -27,32 +28,36 @@ static int32_t check_written(const roperot_tensor *t, const char *name, int32_t 
     for (int i = 0; i < n; i++) {
         const int64_t stride = roperot_magnitude(t->stride[axis[i]]);
         if (stride < extent)
-            return roperot_fail(ROPEROT_ERROR_ALIAS, "%s[%d] is written and overlaps itself: stride[%d] is %lld; it must be at least %lld",
+            return roperot_fail(ROPEROT_ERROR_ALIAS,
+                                "%s[%d] is written and overlaps itself: stride[%d] is %lld; it must be at least %lld",
                                 name, index, axis[i], (long long)t->stride[axis[i]], (long long)extent);
         extent = roperot_saturating_add(extent, roperot_saturating_mul(stride, t->shape[axis[i]] - 1));
     }
     return ROPEROT_OK;
 }
 
-/* ---- one view ---------------------------------------------------------------------------------------------------------- */
+/* ---- one view ---------------------------------------------------------------------------------------------------- */
 
 static int32_t bad_axis(const roperot_tensor *t, const char *name, int32_t index, int32_t head_dim)
 {
     static const char *const axis[] = { "batch", "tokens", "heads", "dim" };
     for (int i = 0; i < 4; i++)
         if (t->shape[i] < 0)
-            return roperot_fail(ROPEROT_ERROR_SHAPE, "%s[%d].shape[%d] (%s) is %lld; it must be at least 0", name, index, i, axis[i],
-                                (long long)t->shape[i]);
+            return roperot_fail(ROPEROT_ERROR_SHAPE, "%s[%d].shape[%d] (%s) is %lld; it must be at least 0", name,
+                                index, i, axis[i], (long long)t->shape[i]);
     return roperot_fail(ROPEROT_ERROR_SHAPE, "%s[%d].shape[3] is %lld; it must be the plan's head_dim, %d", name, index,
                         (long long)t->shape[3], head_dim);
 }
 
 static int32_t check_fields(const roperot_tensor *t, const char *name, int32_t index, int32_t head_dim)
 {
-    if (t->flags) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s[%d].flags is %d; it must be 0", name, index, t->flags);
-    if (t->reserved) return roperot_fail(ROPEROT_ERROR_VERSION, "%s[%d].reserved is %p; it must be NULL", name, index, t->reserved);
+    if (t->flags)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s[%d].flags is %d; it must be 0", name, index, t->flags);
+    if (t->reserved)
+        return roperot_fail(ROPEROT_ERROR_VERSION, "%s[%d].reserved is %p; it must be NULL", name, index, t->reserved);
     if (!roperot_dtype_size(t->dtype))
-        return roperot_fail(ROPEROT_ERROR_DTYPE, "%s[%d].dtype is %d; it must be 1 (f32), 2 (f16) or 3 (bf16)", name, index, t->dtype);
+        return roperot_fail(ROPEROT_ERROR_DTYPE, "%s[%d].dtype is %d; it must be 1 (f32), 2 (f16) or 3 (bf16)", name,
+                            index, t->dtype);
     if ((t->shape[0] | t->shape[1] | t->shape[2] | t->shape[3]) < 0 || t->shape[3] != head_dim)
         return bad_axis(t, name, index, head_dim);
     return ROPEROT_OK;
@@ -60,9 +65,11 @@ static int32_t check_fields(const roperot_tensor *t, const char *name, int32_t i
 
 static int32_t overflow(const roperot_tensor *t, const char *name, int32_t index)
 {
-    return roperot_fail(ROPEROT_ERROR_SHAPE, "%s[%d]: shape [%lld, %lld, %lld, %lld] with strides [%lld, %lld, %lld, 1] reaches "
-                        "outside the address space", name, index, (long long)t->shape[0], (long long)t->shape[1],
-                        (long long)t->shape[2], (long long)t->shape[3], (long long)t->stride[0], (long long)t->stride[1],
+    return roperot_fail(ROPEROT_ERROR_SHAPE,
+                        "%s[%d]: shape [%lld, %lld, %lld, %lld] with strides [%lld, %lld, %lld, 1] reaches "
+                        "outside the address space",
+                        name, index, (long long)t->shape[0], (long long)t->shape[1], (long long)t->shape[2],
+                        (long long)t->shape[3], (long long)t->stride[0], (long long)t->stride[1],
                         (long long)t->stride[2]);
 }
 
@@ -74,13 +81,15 @@ static void reach(const roperot_tensor *t, int64_t *below, int64_t *above)
     for (int i = 0; i < 3; i++) {
         if (t->shape[i] == 1) continue;
         const int64_t span = roperot_saturating_mul(roperot_magnitude(t->stride[i]), t->shape[i] - 1);
-        if (t->stride[i] < 0) *below = roperot_saturating_add(*below, span);
-        else *above = roperot_saturating_add(*above, span);
+        if (t->stride[i] < 0)
+            *below = roperot_saturating_add(*below, span);
+        else
+            *above = roperot_saturating_add(*above, span);
     }
 }
 
-int32_t roperot_tensor_check_any(const roperot_tensor *t, int32_t head_dim, int written, const char *name, int32_t index,
-                                 roperot_hull *hull)
+int32_t roperot_tensor_check_any(const roperot_tensor *t, int32_t head_dim, int written, const char *name,
+                                 int32_t index, roperot_hull *hull)
 {
     hull->begin = hull->end = 0;
     const int32_t status = check_fields(t, name, index, head_dim);
@@ -90,20 +99,23 @@ int32_t roperot_tensor_check_any(const roperot_tensor *t, int32_t head_dim, int 
     if (!t->data) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s[%d].data is NULL", name, index);
     const uintptr_t data = (uintptr_t)t->data;
     if (data % (uintptr_t)size)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s[%d].data is %p; it must be a multiple of the element's %lld bytes", name, index,
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                            "%s[%d].data is %p; it must be a multiple of the element's %lld bytes", name, index,
                             t->data, (long long)size);
     if (t->stride[3] != 1)
-        return roperot_fail(ROPEROT_ERROR_SHAPE, "%s[%d].stride[3] is %lld; it must be 1", name, index, (long long)t->stride[3]);
+        return roperot_fail(ROPEROT_ERROR_SHAPE, "%s[%d].stride[3] is %lld; it must be 1", name, index,
+                            (long long)t->stride[3]);
     int64_t below, above;
     reach(t, &below, &above);
     if (below > PTRDIFF_MAX / size || above > PTRDIFF_MAX / size) return overflow(t, name, index);
-    if (data < (uintptr_t)(below * size) || UINTPTR_MAX - data < (uintptr_t)(above * size)) return overflow(t, name, index);
+    if (data < (uintptr_t)(below * size) || UINTPTR_MAX - data < (uintptr_t)(above * size))
+        return overflow(t, name, index);
     hull->begin = data - (uintptr_t)(below * size);
     hull->end = data + (uintptr_t)(above * size);
     return written ? check_written(t, name, index) : ROPEROT_OK;
 }
 
-/* ---- two views ---------------------------------------------------------------------------------------------------------- */
+/* ---- two views --------------------------------------------------------------------------------------------------- */
 
 /* The bytes of one token's heads x dim, relative to its head 0. */
 static void block_reach(const roperot_tensor *t, int64_t *low, int64_t *high)

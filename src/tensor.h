@@ -16,12 +16,12 @@ typedef struct roperot_hull {
 
 /* One view by itself, and, if it is written, that it does not overlap itself. `name` and `index` are for the sentence
  * ("src[1]"). */
-int32_t roperot_tensor_check_any(const roperot_tensor *tensor, int32_t head_dim, int written, const char *name, int32_t index,
-                                 roperot_hull *hull);
+int32_t roperot_tensor_check_any(const roperot_tensor *tensor, int32_t head_dim, int written, const char *name,
+                                 int32_t index, roperot_hull *hull);
 
-/* The same for what nearly every call brings, in a few nanoseconds: sizes below 2^28, non-negative strides, heads inside
- * tokens inside rows. 0 if the view is something else, right or wrong. One OR over all sizes replaces a check per
- * product: none of them, nor their sum times 4, can leave 63 bits. */
+/* The same for what nearly every call brings, in a few nanoseconds: sizes below 2^28, non-negative strides, heads
+ * inside tokens inside rows. 0 if the view is something else, right or wrong. One OR over all sizes replaces a check
+ * per product: none of them, nor their sum times 4, can leave 63 bits. */
 static inline int roperot_tensor_is_plain(const roperot_tensor *t, int32_t head_dim, roperot_hull *hull)
 {
     enum { SMALL = 1 << 28 };
@@ -29,8 +29,11 @@ static inline int roperot_tensor_is_plain(const roperot_tensor *t, int32_t head_
     const int64_t row = t->stride[0], token = t->stride[1], head = t->stride[2];
     const uint64_t sizes = (uint64_t)(batch | tokens | heads | row | token | head);
     const uintptr_t data = (uintptr_t)t->data, size = t->dtype == ROPEROT_F32 ? 4 : 2;
-    const uint64_t odd = (uint64_t)(dim ^ head_dim) | (uint64_t)(t->stride[3] ^ 1) | (uint32_t)t->flags | (uintptr_t)t->reserved;
-    if (sizes >= SMALL || (odd | (data & (size - 1))) != 0 || (uint32_t)(t->dtype - ROPEROT_F32) > ROPEROT_BF16 - ROPEROT_F32) return 0;
+    const uint64_t odd =
+        (uint64_t)(dim ^ head_dim) | (uint64_t)(t->stride[3] ^ 1) | (uint32_t)t->flags | (uintptr_t)t->reserved;
+    if (sizes >= SMALL || (odd | (data & (size - 1))) != 0 ||
+        (uint32_t)(t->dtype - ROPEROT_F32) > ROPEROT_BF16 - ROPEROT_F32)
+        return 0;
     if (batch == 0 || tokens == 0 || heads == 0 || data == 0) return 0;
     const int64_t block = (heads - 1) * head + dim, rows = (tokens - 1) * token + block, all = (batch - 1) * row + rows;
     if ((head < dim && heads != 1) || (token < block && tokens != 1) || (row < rows && batch != 1)) return 0;
@@ -39,8 +42,8 @@ static inline int roperot_tensor_is_plain(const roperot_tensor *t, int32_t head_
     return hull->end > data;
 }
 
-static inline int32_t roperot_tensor_check(const roperot_tensor *t, int32_t head_dim, int written, const char *name, int32_t index,
-                                           roperot_hull *hull)
+static inline int32_t roperot_tensor_check(const roperot_tensor *t, int32_t head_dim, int written, const char *name,
+                                           int32_t index, roperot_hull *hull)
 {
     if (roperot_tensor_is_plain(t, head_dim, hull)) return ROPEROT_OK;
     return roperot_tensor_check_any(t, head_dim, written, name, index, hull);
