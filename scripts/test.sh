@@ -94,12 +94,11 @@ other_builds() {
     fi
 }
 
-# PyPI's torch is the CUDA build, gigabytes that no test here uses; the CPU build is named torch+cpu.
+# The CPU build where an index offers it by name; elsewhere PyPI's own.
 install_torch() {
     wanted=$(sed -n 's/^torch==//p' python/requirements-torch.txt)
     "$venv/bin/pip" install -q "torch==$wanted+cpu" 2>/dev/null ||
-        "$venv/bin/pip" install -q --index-url https://download.pytorch.org/whl/cpu "torch==$wanted" ||
-        die "pip could not install the CPU build of torch $wanted"
+        "$venv/bin/pip" install -q "torch==$wanted" || die "pip could not install torch $wanted"
 }
 
 python_package() {

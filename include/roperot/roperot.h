@@ -262,7 +262,7 @@ typedef struct roperot_tensor {
 typedef enum roperot_positions_kind {
     ROPEROT_POSITIONS_OFFSET = 0, /* token t of every batch row: offset + t */
     ROPEROT_POSITIONS_IDS,        /* offset + ids[axis * axis_stride + b * batch_stride + t * token_stride] */
-    ROPEROT_POSITIONS_STARTS,     /* offset + ids[axis * axis_stride + b * step] + t; step = batch_stride, or 1 if that is 0 */
+    ROPEROT_POSITIONS_STARTS,     /* offset + ids[axis * axis_stride + b * step] + t; step = batch_stride, or 1 if it is 0 */
     ROPEROT_POSITIONS_RAGGED      /* batch 1; token t of sequence s, cu[s] <= t < cu[s + 1]:
                                      offset + ids[axis * axis_stride + s * step] + t - cu[s] */
 } roperot_positions_kind;
@@ -281,8 +281,8 @@ typedef struct roperot_positions {
     int32_t axes;                                   /* the plan's, or 1 (0 means 1): the same position on every axis */
     int64_t offset;                                 /* added to every integer position */
     const void *ids;                                /* NULL = zeros for STARTS and RAGGED; unused by OFFSET */
-    int64_t axis_stride, batch_stride, token_stride; /* in elements, any sign; 0 broadcasts, but for the step of STARTS and
-                                                       RAGGED: their ids are packed unless batch_stride says otherwise */
+    int64_t axis_stride, batch_stride, token_stride; /* in elements, any sign; 0 broadcasts, but for the step of STARTS
+                                                       and RAGGED: packed unless batch_stride says otherwise */
     const void *cu_seqlens;                         /* RAGGED: sequences + 1 non-decreasing ends, from 0 to tokens */
     int32_t cu_type;                                /* 1 int32, 2 int64 */
     int32_t sequences;
@@ -296,11 +296,11 @@ typedef enum roperot_table_width {
     ROPEROT_TABLE_FULL_REPEAT = 2  /* two per pair: c0, c0, c1, c1, ... */
 } roperot_table_width;
 
-/* Somebody's cos/sin rows: column k of row p is cos[p * row_stride + k * element_stride], and sin likewise; pair j is in
- * column j, or with FULL_REPEAT in columns 2j and 2j + 1, of which the first is read. Borrowed by a plan (and then outliving
- * it, unchanged), or filled by roperot_cos_sin. cos||sin in one row: sin = cos + columns; sin||cos: the other way round;
- * (cos, sin) interleaved: element_stride 2, sin = cos + 1. Borrowing copies nothing if the values are f32 with one column
- * per pair, element_stride 1, attention_factor 1, and no NaN among them. */
+/* Somebody's cos/sin rows: column k of row p is cos[p * row_stride + k * element_stride], and sin likewise; pair j is
+ * in column j, or with FULL_REPEAT in columns 2j and 2j + 1, of which the first is read. Borrowed by a plan (and then
+ * outliving it, unchanged), or filled by roperot_cos_sin. cos||sin in one row: sin = cos + columns; sin||cos: the other
+ * way round; (cos, sin) interleaved: element_stride 2, sin = cos + 1. Borrowing copies nothing if the values are f32
+ * with one column per pair, element_stride 1, attention_factor 1, and no NaN among them. */
 typedef struct roperot_table {
     uint32_t size;
     int32_t dtype;
@@ -333,7 +333,8 @@ typedef struct roperot_config {
     int32_t rotary_offset;   /* even; first rotated channel */
     int32_t pairing;         /* ROPEROT_PAIR_HALF or _INTERLEAVED; 0 is an error */
     int32_t pairing_out;     /* the same for what is written; 0 = pairing. Another one: out of place, one dtype */
-    int32_t pairs, axes;     /* pairs: length of inv_freq and axis, rotary_dim / 2, or 0 with both NULL; axes 1..4, 0 = 1 */
+    int32_t pairs, axes;     /* pairs: length of inv_freq and axis, rotary_dim / 2, or 0 with both NULL;
+                                axes 1..4, 0 = 1 */
     double base;             /* finite, > 0; used when inv_freq is NULL and the cache is not BORROWED */
     double attention_factor; /* finite, > 0: multiplies cos and sin (YaRN, longrope) */
     const double *inv_freq;  /* copied; NULL = base^(-2j / rotary_dim). Finite, |w| <= 65536; 0 and negative allowed */
@@ -375,7 +376,7 @@ ROPEROT_API int32_t roperot_cos_sin(const roperot_plan *plan, const roperot_posi
 
 /* ---- the verb -------------------------------------------------------------------------------------------------- */
 
-enum { ROPEROT_INVERSE = 1,          /* the transpose: backward pass, un-rotate (it multiplies by the attention factor too) */
+enum { ROPEROT_INVERSE = 1,          /* the transpose: backward pass, un-rotate (times the attention factor, too) */
        ROPEROT_PURE_ROTATION = 2,    /* attention factor 1: shifting a K cache */
        ROPEROT_SIGNED_POSITIONS = 4  /* p < 0 rotates back; positions in (-max_positions, max_positions) */ };
 
@@ -399,8 +400,8 @@ ROPEROT_API int32_t roperot_apply(const roperot_plan *plan, const roperot_positi
                                   const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
                                   const roperot_options *options);
 
-/* An executor for roperot_options.parallel_for: on OpenMP's threads in a library built with -Dopenmp=enabled (build_info says
- * so), else one task after the other. ctx is not used. */
+/* An executor for roperot_options.parallel_for: on OpenMP's threads in a library built with -Dopenmp=enabled (build_info
+ * says so), else one task after the other. ctx is not used. */
 ROPEROT_API void roperot_parallel_openmp(void *ctx, int64_t tasks, void (*task)(void *arg, int64_t index), void *arg);
 
 /* ---- initialisers and helpers ----------------------------------------------------------------------------------- */
@@ -423,12 +424,12 @@ static inline int64_t roperot_size_mul(int64_t a, int64_t b)
 }
 
 /* Contiguous views: [tokens, heads, dim], [batch, tokens, heads, dim] and [batch, heads, tokens, dim]. */
-static inline roperot_tensor roperot_tensor_bshd(void *data, int32_t dtype, int64_t batch, int64_t tokens, int64_t heads,
-                                                 int64_t dim)
+static inline roperot_tensor roperot_tensor_bshd(void *data, int32_t dtype, int64_t batch, int64_t tokens,
+                                                 int64_t heads, int64_t dim)
 {
     const roperot_tensor view = { data, dtype, 0, { batch, tokens, heads, dim },
-                                  { roperot_size_mul(tokens, roperot_size_mul(heads, dim)), roperot_size_mul(heads, dim), dim, 1 },
-                                  NULL };
+                                  { roperot_size_mul(tokens, roperot_size_mul(heads, dim)),
+                                    roperot_size_mul(heads, dim), dim, 1 }, NULL };
     return view;
 }
 
@@ -437,12 +438,12 @@ static inline roperot_tensor roperot_tensor_shd(void *data, int32_t dtype, int64
     return roperot_tensor_bshd(data, dtype, 1, tokens, heads, dim);
 }
 
-static inline roperot_tensor roperot_tensor_bhsd(void *data, int32_t dtype, int64_t batch, int64_t heads, int64_t tokens,
-                                                 int64_t dim)
+static inline roperot_tensor roperot_tensor_bhsd(void *data, int32_t dtype, int64_t batch, int64_t heads,
+                                                 int64_t tokens, int64_t dim)
 {
     const roperot_tensor view = { data, dtype, 0, { batch, tokens, heads, dim },
-                                  { roperot_size_mul(heads, roperot_size_mul(tokens, dim)), dim, roperot_size_mul(tokens, dim), 1 },
-                                  NULL };
+                                  { roperot_size_mul(heads, roperot_size_mul(tokens, dim)), dim,
+                                    roperot_size_mul(tokens, dim), 1 }, NULL };
     return view;
 }
 
