@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <roperot/roperot.h>
@@ -412,6 +413,48 @@ static void *rotate_slice(void *arg)
     return NULL;
 }
 
+/* The deterministic half: in place, the channels that are not rotated lie in pages that cannot be written. */
+typedef struct fenced_call {
+    const roperot_plan *plan;
+    const roperot_tensor *view;
+    int32_t status;
+} fenced_call;
+
+static void apply_fenced(void *arg)
+{
+    fenced_call *const f = arg;
+    const roperot_positions at = roperot_positions_offset(11);
+    f->status = roperot_apply(f->plan, &at, f->view, NULL, 1, NULL);
+}
+
+static void other_channels_are_not_written(const void *arg)
+{
+    const int32_t dtype = *(const int32_t *)arg;
+    const int64_t page = sysconf(_SC_PAGESIZE), half = page / (int64_t)oracle_bytes(dtype), rows = 6;
+    for (int upper = 0; upper < 2; upper++)
+        for (int32_t pairing = 1; pairing <= 2; pairing++) {
+            roperot_config c = ROPEROT_CONFIG_INIT;
+            c.head_dim = (int32_t)(2 * half);
+            c.rotary_dim = (int32_t)half;
+            c.rotary_offset = upper ? (int32_t)half : 0;
+            c.pairing = pairing;
+            c.max_positions = 20;
+            roperot_plan *const plan = expect_plan(&c);
+            const subject_layout pages = { SUBJECT_BSHD, GUARD_LOW, 0, 0 };
+            subject x = subject_open(dtype, 1, 2, 3, 2 * half, pages), before = subject_clone(&x);
+            fenced_call f = { plan, &x.view, 0 };
+            harness_fault fault;
+            for (int64_t i = 0; i < rows; i++)
+                CHECK(!mprotect(x.memory.data + (2 * i + !upper) * page, (size_t)page, PROT_READ), "mprotect");
+            CHECK(!harness_faults(apply_fenced, &f, &fault), "signal %d: byte %td of the tensor was written",
+                  fault.signal, (const unsigned char *)fault.address - x.memory.data);
+            CHECK(!f.status && memcmp(x.memory.data, before.memory.data, x.memory.bytes) != 0, "status %d", f.status);
+            subject_close(&x);
+            subject_close(&before);
+            roperot_plan_destroy(plan);
+        }
+}
+
 typedef struct slice_case {
     int32_t dtype, pairing, left; /* channels of the left slice */
 } slice_case;
@@ -730,6 +773,9 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         harness_add(executors, &cases[i], "executor/%s/%d-threads", oracle_dtype_name(cases[i].dtype),
                     cases[i].threads);
+    static const int32_t dtypes[] = { 1, 2, 3 };
+    for (size_t i = 0; i < 3; i++)
+        harness_add(other_channels_are_not_written, &dtypes[i], "other-channels/%s", oracle_dtype_name(dtypes[i]));
     harness_add(splits_fall_on_lines, NULL, "executor/splits-fall-on-lines");
     harness_add(own_executor, NULL, "executor/roperot_parallel_openmp");
     harness_add(small_calls_stay, NULL, "executor/small-calls-stay");
