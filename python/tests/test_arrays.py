@@ -104,6 +104,18 @@ def test_cu_seqlens_refused(cu_seqlens):
         ROPE.apply(good(), layout="thd", cu_seqlens=cu_seqlens)
 
 
+@pytest.mark.parametrize("starts", [[0], [0, 1, 2], [[0, 1]]])
+def test_there_is_one_start_per_sequence(starts):
+    with pytest.raises(ValueError, match="one start per sequence"):
+        ROPE.apply(good(), starts, layout="thd", cu_seqlens=[0, 1, 3])
+
+
+def test_a_conversion_that_is_not_offered_is_a_type_error():
+    rope = roperot.Rope(8, pairing_out="interleaved")
+    with pytest.raises(TypeError, match="dtype"):
+        rope.apply(good(), out=good().astype(np.float16))
+
+
 @pytest.mark.parametrize("shape", [(0, 2, 8), (3, 0, 8), (0, 3, 2, 8), (2, 0, 2, 8)])
 def test_empty_arrays_come_back_empty(shape):
     x = np.empty(shape, np.float32)
