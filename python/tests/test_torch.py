@@ -233,12 +233,15 @@ def test_patched_models_give_the_same_logits(name):
     ids = torch.randint(1, 98, (2, 24))
     with torch.no_grad():
         logits, text = model(ids).logits, generate(model, ids[:, :10])
+        short = model(ids[:, :8]).logits  # another length: dynamic and longrope change their frequencies
         for angles in ("exact", "model"):
             with rt.patch_transformers(model, angles=angles) as patch:
                 patched, patched_text = model(ids).logits, generate(model, ids[:, :10])
+                patched_short = model(ids[:, :8]).logits
                 assert patch.calls >= 2 * model.config.get_text_config().num_hidden_layers
             error = (logits - patched).abs().max() / logits.abs().max()
             assert error <= 1e-5, angles
+            assert (short - patched_short).abs().max() / short.abs().max() <= 1e-5, angles
             assert torch.equal(text, patched_text)
             if angles == "model":
                 assert torch.equal(logits, patched)  # the rotation is bit-identical, hence everything after it
