@@ -140,6 +140,7 @@ def test_compile_does_not_break_the_graph():
 
 def test_a_compiled_graph_never_meets_another_rope():
     """Handles are not reused: a graph whose Rope is gone says so instead of rotating by a new one."""
+    assert rt._handle(ROPE) == rt._handle(ROPE)
     handle = rt._handle(roperot.Rope(16))
     fresh = roperot.Rope(16, base=500.0)
     assert rt._handle(fresh) != handle
