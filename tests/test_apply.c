@@ -212,7 +212,9 @@ static void several_tensors(const void *arg)
     enum { COUNT = 4 };
     static const int32_t dtypes[COUNT] = { 1, 2, 3, 1 };
     static const int64_t heads[COUNT] = { 7, 2, 3, 0 };
-    const call c = call_plain(24, 2, 5, 1);
+    call c = call_plain(24, 2, 5, 1);
+    c.config.rotary_dim = 16; /* channels pass through on both sides */
+    c.config.rotary_offset = 4;
     roperot_plan *const plan = expect_plan(&c.config);
     for (int out = 0; out < 2; out++) {
         subject src[COUNT], dst[COUNT], want[COUNT];

@@ -271,6 +271,35 @@ static void one_of_4096(const void *arg)
     roperot_plan_destroy(plan);
 }
 
+/* Only the tokens of the range need valid positions: 2 rows of 4 tokens at 97 .. 100, of which 100 is out. */
+static void ranges_limit_offsets(const void *arg)
+{
+    (void)arg;
+    static const int64_t cases[][3] = { { 0, 3, 1 }, { 0, 4, 0 }, { 3, 4, 0 }, { 4, 7, 1 }, { 4, 8, 0 }, { 7, 8, 0 },
+                                        { 5, 6, 1 }, { 2, 5, 0 }, { 0, 8, 0 }, { 6, 7, 1 }, { 3, 5, 0 }, { 1, 3, 1 } };
+    roperot_plan *const plan = plan_of_100();
+    const roperot_positions at = roperot_positions_offset(97), below = roperot_positions_offset(-3);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        subject x = subject_plain(ROPEROT_F32, 2, 4, 1, DIM), before = subject_clone(&x);
+        roperot_options o = ROPEROT_OPTIONS_INIT;
+        o.token_begin = cases[i][0];
+        o.token_end = cases[i][1];
+        const int32_t status = roperot_apply(plan, &at, &x.view, NULL, 1, &o);
+        CHECK(status == (cases[i][2] ? ROPEROT_OK : ROPEROT_ERROR_POSITION), "[%lld, %lld): %s",
+              (long long)o.token_begin, (long long)o.token_end, roperot_status_name(status));
+        if (status) subject_check_equal(&x, &before, "a position outside");
+        o.token_begin = 7 - cases[i][1] + 1; /* mirrored: -3 .. 0, of which the last alone is inside */
+        o.token_end = 8 - cases[i][0];
+        int fine = 1;
+        for (int64_t t = o.token_begin; t < o.token_end; t++) fine &= t % 4 == 3;
+        CHECK(roperot_apply(plan, &below, &x.view, NULL, 1, &o) == (fine ? ROPEROT_OK : ROPEROT_ERROR_POSITION),
+              "from below, [%lld, %lld)", (long long)o.token_begin, (long long)o.token_end);
+        subject_close(&x);
+        subject_close(&before);
+    }
+    roperot_plan_destroy(plan);
+}
+
 /* ---- structs of another age -------------------------------------------------------------------------------------- */
 
 static void sizes(const void *arg)
@@ -377,6 +406,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof bad_tables / sizeof *bad_tables; i++)
         harness_add(table_is_refused, &bad_tables[i], "cos_sin/%s", bad_tables[i].name);
     harness_add(cos_sin_arguments, NULL, "cos_sin/arguments");
+    harness_add(ranges_limit_offsets, NULL, "ranges-limit-offsets");
     harness_add(sizes, NULL, "struct-sizes");
     return harness_run(argc, argv, "errors");
 }

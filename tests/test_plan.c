@@ -314,6 +314,9 @@ static void isas_agree(const void *arg)
         CHECK((strcmp(reason, "usable") == 0) == roperot_isa_usable(isa), "isa %d: usable %d, reason %s", isa,
               roperot_isa_usable(isa), reason);
         if (isa < ROPEROT_ISA_SCALAR || isa > ROPEROT_ISA_RVV) continue;
+        const int built = strstr(roperot_build_info(), roperot_isa_name(isa)) != NULL;
+        CHECK(roperot_isa_usable(isa) || built != (strcmp(reason, "not built in") == 0),
+              "%s: %s, in a build that is %s", roperot_isa_name(isa), reason, roperot_build_info());
         roperot_config c = small_config();
         roperot_plan *plan = NULL;
         c.isa = isa;
