@@ -389,6 +389,13 @@ static int choose_loop(const call *c)
 
 /* ---- the short way ----------------------------------------------------------------------------------------------- */
 
+/* No options, or those of the INIT macro with an executor at most: a short call has nothing to hand to it. */
+static inline int is_usual(const roperot_options *o)
+{
+    return !o || (o->size == sizeof *o && o->flags == 0 && o->reserved == 0 && o->threads >= 0 && o->token_begin == 0 &&
+                  o->token_end == INT64_MAX);
+}
+
 /* View i of a short call: plain, of the call's only row of tokens, apart from the written views before it. */
 static inline int is_short(const roperot_plan *plan, const roperot_tensor *views, int32_t i, int64_t tokens,
                            roperot_hull *hulls)
@@ -471,7 +478,8 @@ static ROPEROT_NOINLINE int apply_short(const roperot_plan *plan, const roperot_
 int32_t roperot_apply(const roperot_plan *plan, const roperot_positions *positions, const roperot_tensor *src,
                       const roperot_tensor *dst, int32_t count, const roperot_options *options)
 {
-    if (plan && positions && src && count > 0 && !options && apply_short(plan, positions, src, dst ? dst : src, count))
+    if (plan && positions && src && count > 0 && is_usual(options) &&
+        apply_short(plan, positions, src, dst ? dst : src, count))
         return ROPEROT_OK;
     const roperot_options *const o = options ? options : &default_options;
     int32_t status = check_arguments(plan, positions, src, count);
