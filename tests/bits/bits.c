@@ -123,6 +123,7 @@ void bits_point(int failures, const char *format, ...)
 void bits_skip(const char *what, const char *why)
 {
     printf("ok %d - %s # SKIP %s\n", ++points, what, why);
+    fflush(stdout);
 }
 
 void bits_note(const char *format, ...)

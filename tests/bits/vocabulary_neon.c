@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ * Every step that the kernels of NEON take, as functions from memory to memory, compiled with their flags. */
+#include "vec_neon.h"
+
+#include "vocabulary.h"
+
+#define FAMILY pairwise
+#define HAS_MASKS 1
+#define STEP x4
+#include "vocabulary.inc.h"
+#undef HAS_MASKS
+#define HAS_MASKS 0
+#define STEP x1
+#include "vocabulary.inc.h"
+#undef HAS_MASKS
+#undef FAMILY
+
+#define FAMILY even_odd
+#define STEP e8
+#include "vocabulary.inc.h"
+#undef FAMILY
+
+#define FAMILY doubles
+#define STEP q2
+#include "vocabulary.inc.h"
+#define STEP q1
+#include "vocabulary.inc.h"
+#undef FAMILY
+
+const vocabulary vocabulary_neon = {
+    ROPEROT_ISA_NEON,
+    {&step_x4, &step_e8, &step_q2, &step_x1, &step_q1, NULL }
+};
