@@ -130,8 +130,8 @@ static void norm_does_not_grow(const void *arg)
         shift(plan, k, somewhere(p) - somewhere(p));
         for (int i = 0; i < SIZE / 2; i++) {
             const double is = norm_at(p, k, i), was = p->factor * norm_at(p, x, i);
-            CHECK(fabs(is - was) <= was * (n * pure_step + first_step), "pair %d after %d shifts: norm %a, not %a", i, n,
-                  is, was);
+            CHECK(fabs(is - was) <= was * (n * pure_step + first_step), "pair %d after %d shifts: norm %a, not %a", i,
+                  n, is, was);
         }
     }
     const int64_t delta = 3;
