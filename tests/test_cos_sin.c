@@ -83,11 +83,12 @@ static void check_rows(const roperot_plan *plan, const int64_t *p, int64_t count
 {
     static float rows[MOST * 2 * PAIRS];
     roperot_plan_info info = ROPEROT_PLAN_INFO_INIT;
+    const int32_t step = harness_quick() ? 5 : 1;
     CHECK(roperot_plan_describe(plan, &info) == ROPEROT_OK, "%s", roperot_last_error());
     rows_at(plan, p, count, PAIRS, rows);
     for (int64_t i = 0; i < count; i++)
-        for (int32_t j = 0; j < PAIRS; j++)
-            for (int which = 0; which < 2 && (only_pair < 0 || j == only_pair); which++)
+        for (int32_t j = only_pair < 0 ? (int32_t)i % step : only_pair; j < PAIRS; j += only_pair < 0 ? step : PAIRS)
+            for (int which = 0; which < 2; which++)
                 check_value(which, p[i], info.inv_freq[j], info.attention_factor, rows[(i * 2 + which) * PAIRS + j]);
 }
 
