@@ -230,7 +230,8 @@ def plot(errors: dict, shifts: dict, path: Path) -> None:
     for axes in (left, right):
         axes.grid(True, alpha=0.3)
     left.legend(fontsize=8)
-    right.legend(fontsize=8, loc=(0.02, 0.25))  # between the f32 and the 16-bit lines
+    right.set_ylim(bottom=1e-9)  # room for the legend
+    right.legend(fontsize=8, loc="lower center", ncols=3)
     figure.savefig(path, dpi=90)
 
 
