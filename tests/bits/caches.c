@@ -236,27 +236,32 @@ static void emit_axes(sink *to, const roperot_config *config)
     also(to, "full, through apply", by_apply(&full, &at, 0));
 }
 
+static void emit_caches(sink *to, const roperot_config *config)
+{
+    char what[64];
+    snprintf(what, sizeof what, "dim %d, base %.1f, A %g", config->head_dim, config->base, config->attention_factor);
+    snprintf(to->name, sizeof to->name, "near, %s", what), emit_near(to, config);
+    if (!(config->attention_factor > 1.0)) emit_detours(to, config);
+    snprintf(to->name, sizeof to->name, "within 3000000, %s", what), emit_far(to, config, 3000000);
+    snprintf(to->name, sizeof to->name, "within 2^31, %s", what), emit_far(to, config, everywhere);
+    snprintf(to->name, sizeof to->name, "f32 angles, %s", what), emit_f32(to, config);
+    snprintf(to->name, sizeof to->name, "coordinates, %s", what), emit_coordinates(to, config);
+    snprintf(to->name, sizeof to->name, "three axes, %s", what), emit_axes(to, config);
+}
+
 static void each_cache(int32_t isa, sink *to)
 {
-    static const int32_t dims[] = { 2, 34, 128 };
-    static const struct { double base, factor; } numbers[] = { { 10000.0, 1.0 }, { 500000.0, 1.2079 }, { 1234567.5, 0.75 } };
-    for (int d = 0; d < 3; d++)
-        for (int n = 0; n < 3; n++) {
-            char what[64];
-            roperot_config config = ROPEROT_CONFIG_INIT;
-            config.head_dim = dims[d];
-            config.base = numbers[n].base;
-            config.attention_factor = numbers[n].factor;
-            config.isa = isa;
-            snprintf(what, sizeof what, "dim %d, base %.1f, A %g", dims[d], config.base, config.attention_factor);
-            snprintf(to->name, sizeof to->name, "near, %s", what), emit_near(to, &config);
-            if (n == 0) emit_detours(to, &config);
-            snprintf(to->name, sizeof to->name, "within 3000000, %s", what), emit_far(to, &config, 3000000);
-            snprintf(to->name, sizeof to->name, "within 2^31, %s", what), emit_far(to, &config, everywhere);
-            snprintf(to->name, sizeof to->name, "f32 angles, %s", what), emit_f32(to, &config);
-            snprintf(to->name, sizeof to->name, "coordinates, %s", what), emit_coordinates(to, &config);
-            snprintf(to->name, sizeof to->name, "three axes, %s", what), emit_axes(to, &config);
-        }
+    static const struct { int32_t dim; double base, factor; } numbers[] = {
+        { 2, 10000.0, 1.0 }, { 34, 10000.0, 1.0 }, { 66, 1234567.5, 1.2079 }, { 128, 500000.0, 1.0 }, { 16, 10.0, 1.375 }
+    };
+    for (size_t n = 0; n < sizeof numbers / sizeof *numbers; n++) {
+        roperot_config config = ROPEROT_CONFIG_INIT;
+        config.head_dim = numbers[n].dim;
+        config.base = numbers[n].base;
+        config.attention_factor = numbers[n].factor;
+        config.isa = isa;
+        emit_caches(to, &config);
+    }
 }
 
 /* ---- scaling rules ---------------------------------------------------------------------------------------------------------- */

@@ -116,6 +116,12 @@ static int is_large(const shape *s)
     return s->tokens >= 64;
 }
 
+/* The shapes that sweep over dims leave the ways that know nothing of dims to the others. */
+static int is_sweep(const shape *s)
+{
+    return s->last_dim > s->first_dim;
+}
+
 /* A kernel alone sees one axis, the table's own rows and rotated tokens only. */
 static int is_simple(const shape *s)
 {
@@ -127,7 +133,8 @@ static int applies(const way *w, const subject *s)
     const kernel *const k = s->kernel;
     if (w->in_place && (k->src != k->dst || k->in != k->out)) return 0;
     if (w->how == IN_THREADS) return is_large(s->shape);
-    if (w->how == HEADS_APART) return s->shape->heads > 1;
+    if (w->how == RANGES) return !is_sweep(s->shape);
+    if (w->how == HEADS_APART) return !is_sweep(s->shape) && s->shape->heads > 1;
     return w->how < BY_COLUMNS || is_simple(s->shape);
 }
 
