@@ -440,8 +440,9 @@ static ROPEROT_NOINLINE int apply_short(const roperot_plan *plan, const roperot_
 {
     roperot_hull hulls[2 * KEPT];
     roperot_row_source source;
-    if (count > KEPT || !plan->plain || positions->kind != ROPEROT_POSITIONS_OFFSET ||
-        positions->size != sizeof *positions || (uint32_t)positions->axes > 1)
+    if (count > KEPT || !plan->plain || (dst != src && plan->head_dim != plan->rotary_dim) ||
+        positions->kind != ROPEROT_POSITIONS_OFFSET || positions->size != sizeof *positions ||
+        (uint32_t)positions->axes > 1)
         return 0;
     const int64_t tokens = src->shape[1];
     int64_t bytes = 0;
@@ -452,14 +453,11 @@ static ROPEROT_NOINLINE int apply_short(const roperot_plan *plan, const roperot_
         bytes += (int64_t)(hulls[i].end - hulls[i].begin);
     }
     for (int32_t i = 0; dst != src && i < count; i++) {
-        if (dst[i].dtype != src[i].dtype || dst[i].shape[2] != src[i].shape[2] || plan->head_dim != plan->rotary_dim)
-            return 0;
-        if (!roperot_tensor_is_plain(&dst[i], plan->head_dim, &hulls[count + i])) return 0;
-        if (dst[i].shape[0] != 1 || dst[i].shape[1] != tokens) return 0;
+        if (!roperot_tensor_is_like(&dst[i], &src[i], &hulls[i], &hulls[count + i])) return 0;
         for (int32_t j = 0; j < count + i; j++)
             if (meet(&hulls[count + i], &hulls[j])) return 0;
-        bytes += (int64_t)(hulls[count + i].end - hulls[count + i].begin);
     }
+    if (dst != src) bytes *= 2;
     if (bytes > plan->near_bytes) return 0;
     roperot_scratch scratch;
     roperot_row rows[ROPEROT_TILE_TOKENS];

@@ -42,6 +42,19 @@ static inline int roperot_tensor_is_plain(const roperot_tensor *t, int32_t head_
     return hull->end > data;
 }
 
+/* The same for a view that has the layout of a plain one: what is checked once for `like` need not be checked again. */
+static inline int roperot_tensor_is_like(const roperot_tensor *t, const roperot_tensor *like,
+                                         const roperot_hull *like_hull, roperot_hull *hull)
+{
+    uint64_t odd = (uint32_t)(t->dtype ^ like->dtype) | (uint32_t)t->flags | (uintptr_t)t->reserved;
+    for (int i = 0; i < 4; i++)
+        odd |= (uint64_t)(t->shape[i] ^ like->shape[i]) | (uint64_t)(t->stride[i] ^ like->stride[i]);
+    const uintptr_t data = (uintptr_t)t->data, size = t->dtype == ROPEROT_F32 ? 4 : 2;
+    hull->begin = data;
+    hull->end = data + (like_hull->end - like_hull->begin);
+    return (odd | (data & (size - 1))) == 0 && data != 0 && hull->end > data;
+}
+
 static inline int32_t roperot_tensor_check(const roperot_tensor *t, int32_t head_dim, int written, const char *name,
                                            int32_t index, roperot_hull *hull)
 {
