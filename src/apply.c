@@ -169,6 +169,12 @@ static int32_t check_tensors(call *c)
 
 /* ---- tiles ------------------------------------------------------------------------------------------------------- */
 
+/* In bytes. The stride of an axis of size 1 is anybody's, and may not even fit: it meets index 0 only. */
+static int64_t byte_stride(const roperot_tensor *t, int axis, int64_t size)
+{
+    return t->shape[axis] == 1 ? 0 : t->stride[axis] * size;
+}
+
 static void set_operand(const call *c, operand *o, int32_t i)
 {
     const roperot_tensor *const src = &c->src[i], *const dst = &c->dst[i];
@@ -179,12 +185,12 @@ static void set_operand(const call *c, operand *o, int32_t i)
     o->dst_size = (int32_t)dst_size;
     o->src = (const char *)src->data + c->plan->rotary_offset * src_size;
     o->dst = (char *)dst->data + c->plan->rotary_offset * dst_size;
-    o->src_batch = src->stride[0] * src_size;
-    o->src_token = src->stride[1] * src_size;
-    o->src_head = src->stride[2] * src_size;
-    o->dst_batch = dst->stride[0] * dst_size;
-    o->dst_token = dst->stride[1] * dst_size;
-    o->dst_head = dst->stride[2] * dst_size;
+    o->src_batch = byte_stride(src, 0, src_size);
+    o->src_token = byte_stride(src, 1, src_size);
+    o->src_head = byte_stride(src, 2, src_size);
+    o->dst_batch = byte_stride(dst, 0, dst_size);
+    o->dst_token = byte_stride(dst, 1, dst_size);
+    o->dst_head = byte_stride(dst, 2, dst_size);
     o->heads = src->shape[2];
     o->rotate = c->plan->rotate[src->dtype - 1][dst->dtype - 1];
 }
@@ -195,34 +201,28 @@ typedef struct tile_place {
     int across, count;
 } tile_place;
 
-/* Strides of axes of size 1 are anybody's: they meet index 0 only, but must not overflow on the way. */
-static int64_t step(int64_t index, int64_t stride)
-{
-    return index ? index * stride : 0;
-}
-
 /* Channels [first, first + n) of the rotated ones' neighbours, of all heads of one token. */
 static void pass(const operand *o, int64_t b, int64_t t, int64_t first, int64_t n)
 {
-    const char *src = o->src + step(b, o->src_batch) + step(t, o->src_token) + first * o->src_size;
-    char *dst = o->dst + step(b, o->dst_batch) + step(t, o->dst_token) + first * o->dst_size;
+    const char *src = o->src + b * o->src_batch + t * o->src_token + first * o->src_size;
+    char *dst = o->dst + b * o->dst_batch + t * o->dst_token + first * o->dst_size;
     for (int64_t head = 0; head < o->heads; head++)
-        roperot_convert(src + step(head, o->src_head), o->src_view->dtype, 1, dst + step(head, o->dst_head),
-                        o->dst_view->dtype, 1, n);
+        roperot_convert(src + head * o->src_head, o->src_view->dtype, 1, dst + head * o->dst_head, o->dst_view->dtype,
+                        1, n);
 }
 
 /* The rotated channels of a token that IDENTITY leaves alone: re-paired or converted only. */
 static void leave_alone(const roperot_plan *plan, const operand *o, int64_t b, int64_t t, int32_t first, int32_t n)
 {
     const int in_half = plan->pairing == ROPEROT_PAIR_HALF, out_half = plan->pairing_out == ROPEROT_PAIR_HALF;
-    const char *const src = o->src + step(b, o->src_batch) + step(t, o->src_token);
-    char *const dst = o->dst + step(b, o->dst_batch) + step(t, o->dst_token);
+    const char *const src = o->src + b * o->src_batch + t * o->src_token;
+    char *const dst = o->dst + b * o->dst_batch + t * o->dst_token;
     for (int64_t head = 0; head < o->heads; head++)
         for (int second = 0; second < 2; second++) {
             const int64_t from = in_half ? first + second * plan->pairs : 2 * (int64_t)first + second;
             const int64_t to = out_half ? first + second * plan->pairs : 2 * (int64_t)first + second;
-            roperot_convert(src + step(head, o->src_head) + from * o->src_size, o->src_view->dtype, in_half ? 1 : 2,
-                            dst + step(head, o->dst_head) + to * o->dst_size, o->dst_view->dtype, out_half ? 1 : 2, n);
+            roperot_convert(src + head * o->src_head + from * o->src_size, o->src_view->dtype, in_half ? 1 : 2,
+                            dst + head * o->dst_head + to * o->dst_size, o->dst_view->dtype, out_half ? 1 : 2, n);
         }
 }
 
@@ -234,13 +234,12 @@ static inline void rotate(const call *c, const operand *o, int64_t b, int64_t t,
     const int64_t src_token = count == 1 ? 0 : across ? o->src_batch : o->src_token;
     const int64_t dst_token = count == 1 ? 0 : across ? o->dst_batch : o->dst_token;
     roperot_tile tile;
-    tile.src = o->src + step(b, o->src_batch) + step(t, o->src_token) + (int64_t)first * plan->pairing * o->src_size;
-    tile.dst =
-        o->dst + step(b, o->dst_batch) + step(t, o->dst_token) + (int64_t)first * plan->pairing_out * o->dst_size;
+    tile.src = o->src + b * o->src_batch + t * o->src_token + (int64_t)first * plan->pairing * o->src_size;
+    tile.dst = o->dst + b * o->dst_batch + t * o->dst_token + (int64_t)first * plan->pairing_out * o->dst_size;
     tile.src_token = src_token;
-    tile.src_head = o->heads == 1 ? 0 : o->src_head;
+    tile.src_head = o->src_head;
     tile.dst_token = dst_token;
-    tile.dst_head = o->heads == 1 ? 0 : o->dst_head;
+    tile.dst_head = o->dst_head;
     tile.src_half = tile.dst_half = plan->pairs;
     tile.tokens = count;
     tile.heads = o->heads;
