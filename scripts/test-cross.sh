@@ -6,7 +6,7 @@
 #
 # aarch64 with and without f16 arithmetic, bf16 and SVE (128, 256, 512 bits), RISC-V with vectors of 128, 256 and 512
 # bits, big-endian s390x, 32-bit x86 with SSE2, x86-64 without AVX and without AVX-512. One line per target, then
-# 'N passed, N failed, N skipped'; output of the tests in build-cross-*/<target>.txt. The exit status is 1 if one failed.
+# 'N passed, N failed, N skipped'; build-cross-*/<target>.txt has the output. The exit status is 1 if one failed.
 #
 # For x86-64 machines with Debian 12. Missing packages are installed (it says which), arm64 libraries after adding that
 # architecture to dpkg; other architectures are never added, their programs are static and need no library.
@@ -33,7 +33,7 @@ pass() { say "ok      $*"; passed=$((passed + 1)); }
 fail() { say "FAILED  $*"; failed=$((failed + 1)); }
 skip() { say "SKIP    $*"; skipped=$((skipped + 1)); }
 
-# ---- what it takes ----------------------------------------------------------------------------------------------------
+# ---- what it takes -------------------------------------------------------------------------------------------------
 
 has_arm64() { [ -e "/usr/lib/aarch64-linux-gnu/pkgconfig/$1.pc" ]; }
 
@@ -60,118 +60,104 @@ want_targets() {
     esac
 }
 
-# ---- builds -------------------------------------------------------------------------------------------------------------
+# ---- builds --------------------------------------------------------------------------------------------------------
 
-# set_up <build directory> <programs> <compiler> <meson options...>: 1, and why in $reason, if it cannot be built.
-set_up() {
-    directory=$1 programs=$2 compiler=$3
-    shift 3
-    reason="there is no $compiler"
-    have "$compiler" || return 1
-    reason="the build failed; $directory/compile.txt or $directory.txt has the output"
-    (configure "$directory" -Dbuildtype=release "$@") || return 1
+bits='tests/bits/test_hashes tests/bits/test_vocabulary'
+kernels=tests/test_kernels
+current= reason=
+
+# make_build <compiler> <programs> <meson options...>: builds programs in $current; says why in $reason if it cannot.
+make_build() {
+    compiler=$1 programs=$2
+    shift 2
+    reason=
+    have "$compiler" || {
+        reason="there is no $compiler"
+        return 0
+    }
+    (configure "$current" -Dbuildtype=release -Dbench=disabled "$@") || {
+        reason="meson could not set up $current"
+        return 0
+    }
     # shellcheck disable=SC2086 # a list of words
-    ninja -C "$directory" $programs >"$directory/compile.txt" 2>&1
+    ninja -C "$current" $programs >"$current/compile.txt" 2>&1 || reason="the build failed; see $current/compile.txt"
 }
 
-# ---- targets ------------------------------------------------------------------------------------------------------------
+# Every build directory and what it is made of. Consecutive targets share one.
+build() {
+    [ "$current" = "$1" ] && return 0
+    current=$1
+    case $current in
+        *x86_64) make_build cc "$bits $kernels" -Dtests=enabled -Dsleef=enabled ;;
+        *aarch64)
+            make_build aarch64-linux-gnu-gcc "$bits $kernels" --cross-file cross/aarch64.ini -Dtests=enabled \
+                -Dsleef=enabled
+            ;;
+        *riscv64) make_build clang-16 "$bits" --cross-file cross/riscv64.ini ;;
+        *s390x) make_build s390x-linux-gnu-gcc "$bits" --cross-file cross/s390x.ini ;;
+        *i686) make_build i686-linux-gnu-gcc "$bits" --cross-file cross/i686.ini ;;
+    esac
+}
 
-# A program's output shows that it tested what the target is there for: a test that skips an ISA has passed nothing.
+# ---- targets -------------------------------------------------------------------------------------------------------
+
+# A program's output shows that it tested what the target is there for: what skips an ISA has passed nothing.
 shows() { grep -q "^ok .*$1" "$2" && ! grep -q -e '^not ok' -e '^Bail out' "$2"; }
 
-# target <name> <build directory> <ISAs that must be tested> <programs> <command that runs one...>
+# tested <log> <ISA...>
+tested() {
+    output=$1
+    shift
+    for isa in "$@"; do
+        shows "rotations $isa: " "$output" && shows " - $isa " "$output" || return 1
+    done
+}
+
+# target <title> <build directory> <ISAs that must be tested> <programs> <command that runs one...>
 target() {
-    title=$1 directory=$2 wanted=$3 programs=$4
+    title=$1 directory=build-cross-$2 isas=$3 programs=$4
     shift 4
     selected "$title" || return 0
-    log=$directory/$(printf '%s' "$title" | tr -c 'a-zA-Z0-9\n' _).txt
-    : >"$log"
+    build "$directory"
+    case $reason in
+        '') ;;
+        'there is no'*) skip "$title: $reason"; return 0 ;;
+        *) fail "$title: $reason"; return 0 ;;
+    esac
+    log=$directory/$(printf '%s' "$title" | tr -c 'a-zA-Z0-9' _).txt
     from=$(date +%s)
+    : >"$log"
     for program in $programs; do
         "$@" "$directory/$program" >>"$log" 2>&1 || {
             fail "$title: $program; $log has the output"
             return 0
         }
     done
-    for isa in $wanted; do
-        for line in "rotations $isa: " "$isa "; do
-            shows "$line" "$log" || {
-                fail "$title: nothing was tested on $isa; $log has the output"
-                return 0
-            }
-        done
-    done
-    pass "$title ($(grep -c '^ok' "$log") test points, $(($(date +%s) - from)) s)"
-}
-
-# skip_all <reason> <target...>
-skip_all() {
-    why=$1
-    shift
-    for title in "$@"; do selected "$title" && skip "$title: $why"; done
-    return 0
-}
-
-any_selected() {
-    for title in "$@"; do selected "$title" && return 0; done
-    return 1
-}
-
-# group <build directory> <programs> <compiler> <meson options> <targets...>: builds once for all of them; 1: all skipped.
-group() {
-    directory=$1 programs=$2 compiler=$3 options=$4
-    shift 4
-    any_selected "$@" || return 1
-    # shellcheck disable=SC2086 # lists of words
-    if set_up "$directory" "$programs" "$compiler" $options; then return 0; fi
-    case $reason in
-        there*) skip_all "$reason" "$@" ;;
-        *) for title in "$@"; do selected "$title" && fail "$title: $reason"; done ;;
-    esac
-    return 1
-}
-
-bits='tests/bits/test_hashes tests/bits/test_vocabulary'
-
-aarch64() {
-    d=build-cross-aarch64
-    group $d "$bits tests/test_kernels" aarch64-linux-gnu-gcc \
-        '--cross-file cross/aarch64.ini -Dtests=enabled -Dsleef=enabled -Dbench=disabled' \
-        'aarch64 cortex-a57 (neither f16 arithmetic nor bf16)' 'aarch64 neoverse-n1 (f16 arithmetic)' \
-        'aarch64 max (f16, bf16), SVE 128 bits' 'aarch64 max, SVE 256 bits' 'aarch64 max, SVE 512 bits' || return 0
-    target 'aarch64 cortex-a57 (neither f16 arithmetic nor bf16)' $d neon "$bits tests/test_kernels" qemu-aarch64 -cpu cortex-a57
-    target 'aarch64 neoverse-n1 (f16 arithmetic)' $d neon "$bits" qemu-aarch64 -cpu neoverse-n1
-    target 'aarch64 max (f16, bf16), SVE 128 bits' $d 'neon sve' "$bits tests/test_kernels" qemu-aarch64 -cpu max,sve-max-vq=1
-    target 'aarch64 max, SVE 256 bits' $d 'neon sve' "$bits" qemu-aarch64 -cpu max,sve-max-vq=2
-    target 'aarch64 max, SVE 512 bits' $d 'neon sve' "$bits tests/test_kernels" qemu-aarch64 -cpu max,sve-max-vq=4
-}
-
-riscv64() {
-    d=build-cross-riscv64
-    group $d "$bits" clang-16 '--cross-file cross/riscv64.ini' 'riscv64 without vectors' 'riscv64 RVV 128 bits' \
-        'riscv64 RVV 256 bits' 'riscv64 RVV 512 bits' || return 0
-    target 'riscv64 without vectors' $d scalar "$bits" qemu-riscv64 -cpu rv64
-    for length in 128 256 512; do
-        target "riscv64 RVV $length bits" $d 'scalar rvv' "$bits" qemu-riscv64 -cpu "rv64,v=true,vext_spec=v1.0,vlen=$length"
-    done
-}
-
-others() {
-    if group build-cross-s390x "$bits" s390x-linux-gnu-gcc '--cross-file cross/s390x.ini' 's390x (big-endian)'; then
-        target 's390x (big-endian)' build-cross-s390x scalar "$bits" qemu-s390x
-    fi
-    if group build-cross-i686 "$bits" i686-linux-gnu-gcc '--cross-file cross/i686.ini' 'i686 (32 bits, SSE2)'; then
-        target 'i686 (32 bits, SSE2)' build-cross-i686 scalar "$bits" qemu-i386 -cpu pentium3,sse2=on
+    # shellcheck disable=SC2086 # a list of words
+    if tested "$log" $isas; then
+        pass "$title ($(grep -c '^ok' "$log") test points, $(($(date +%s) - from)) s)"
+    else
+        fail "$title: not everything was tested on $isas; $log has the output"
     fi
 }
 
-x86_64() {
-    d=build-cross-x86_64
-    group $d "$bits tests/test_kernels" gcc '-Dtests=enabled -Dsleef=enabled -Dbench=disabled' 'x86-64 this machine' \
-        'x86-64 Nehalem (no AVX)' 'x86-64 Haswell (AVX2, no AVX-512)' || return 0
-    target 'x86-64 this machine' $d scalar "$bits tests/test_kernels" env
-    target 'x86-64 Nehalem (no AVX)' $d scalar "$bits tests/test_kernels" qemu-x86_64 -cpu Nehalem
-    target 'x86-64 Haswell (AVX2, no AVX-512)' $d 'scalar avx2' "$bits tests/test_kernels" qemu-x86_64 -cpu Haswell
+all_targets() {
+    # shellcheck disable=SC2086 # commands with their first arguments
+    x86='qemu-x86_64 -cpu' arm='qemu-aarch64 -cpu' riscv='qemu-riscv64 -cpu rv64'
+    target 'x86-64, this machine' x86_64 scalar "$bits $kernels" env
+    target 'x86-64 without AVX (Nehalem)' x86_64 scalar "$bits $kernels" $x86 Nehalem
+    target 'x86-64 with AVX2 (Haswell)' x86_64 'scalar avx2' "$bits $kernels" $x86 Haswell
+    target 'aarch64 without f16 arithmetic (cortex-a57)' aarch64 'scalar neon' "$bits $kernels" $arm cortex-a57
+    target 'aarch64 with f16 arithmetic (neoverse-n1)' aarch64 'scalar neon' "$bits" $arm neoverse-n1
+    target 'aarch64 with bf16, SVE 128' aarch64 'neon sve' "$bits $kernels" $arm max,sve-max-vq=1
+    target 'aarch64 with bf16, SVE 256' aarch64 'neon sve' "$bits" $arm max,sve-max-vq=2
+    target 'aarch64 with bf16, SVE 512' aarch64 'neon sve' "$bits $kernels" $arm max,sve-max-vq=4
+    target 'riscv64 without vectors' riscv64 scalar "$bits" $riscv
+    target 'riscv64, RVV 128' riscv64 'scalar rvv' "$bits" $riscv,v=true,vext_spec=v1.0,vlen=128
+    target 'riscv64, RVV 256' riscv64 'scalar rvv' "$bits" $riscv,v=true,vext_spec=v1.0,vlen=256
+    target 'riscv64, RVV 512' riscv64 'scalar rvv' "$bits" $riscv,v=true,vext_spec=v1.0,vlen=512
+    target 's390x, big-endian' s390x scalar "$bits" qemu-s390x
+    target 'i686, 32 bits with SSE2' i686 scalar "$bits" qemu-i386 -cpu pentium3,sse2=on
 }
 
 [ "$(uname -m)" = x86_64 ] || die "the cross files are for x86-64 machines; this is $(uname -m)"
@@ -181,9 +167,6 @@ want_targets
 (install_missing) || say "going on without"
 ROPEROT_TEST_QUICK=1
 export ROPEROT_TEST_QUICK
-x86_64
-aarch64
-riscv64
-others
+all_targets
 say "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]

@@ -8,9 +8,10 @@
 #include <string.h>
 
 /* roperot.h numbers dtypes 1 f32, 2 f16, 3 bf16. */
-static const uint32_t mantissa_bits[4] = { 0, 23, 10, 7 }, exponent_ones[4] = { 0, 255, 31, 255 }, sign_bit[4] = { 0, 31, 15, 15 };
+static const uint32_t mantissa_bits[4] = { 0, 23, 10, 7 }, exponent_ones[4] = { 0, 255, 31, 255 },
+                      sign_bit[4] = { 0, 31, 15, 15 };
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 uint64_t bits_random(uint64_t *state)
 {
@@ -32,7 +33,9 @@ uint64_t bits_stream(uint64_t a, uint64_t b, uint64_t c)
 static uint32_t special(int32_t dtype, uint32_t dice)
 {
     const uint32_t unit = 1u << mantissa_bits[dtype], infinity = exponent_ones[dtype] * unit;
-    const uint32_t list[8] = { 0, 1, unit - 1, unit, exponent_ones[dtype] / 2 * unit, infinity - 1, infinity, infinity | unit >> 1 };
+    const uint32_t list[8] = {
+        0, 1, unit - 1, unit, exponent_ones[dtype] / 2 * unit, infinity - 1, infinity, infinity | unit >> 1
+    };
     return list[dice % 8];
 }
 
@@ -50,7 +53,9 @@ uint32_t bits_element(int32_t dtype, uint64_t *state)
 
 uint32_t bits_coefficient(uint64_t *state)
 {
-    static const uint32_t rare[8] = { 0, 0x3f800000u, 0x3f800000u, 1, 0x00800000u, 0x33000000u, 0x3f7fffffu, 0x007fffffu };
+    static const uint32_t rare[8] = {
+        0, 0x3f800000u, 0x3f800000u, 1, 0x00800000u, 0x33000000u, 0x3f7fffffu, 0x007fffffu
+    };
     const uint64_t random = bits_random(state);
     const uint32_t dice = (uint32_t)(random >> 58), sign = (uint32_t)(random >> 57 & 1) << 31;
     if (dice == 0) return sign | rare[random >> 40 & 7];
@@ -73,8 +78,10 @@ uint32_t bits_read(int32_t dtype, const void *p)
 void bits_write(int32_t dtype, void *p, uint32_t bits)
 {
     const uint16_t narrow = (uint16_t)bits;
-    if (dtype == 1) memcpy(p, &bits, sizeof bits);
-    else memcpy(p, &narrow, sizeof narrow);
+    if (dtype == 1)
+        memcpy(p, &bits, sizeof bits);
+    else
+        memcpy(p, &narrow, sizeof narrow);
 }
 
 float bits_float(uint32_t bits)
@@ -84,7 +91,7 @@ float bits_float(uint32_t bits)
     return value;
 }
 
-/* ---- hashes ---------------------------------------------------------------------------------------------------------- */
+/* ---- hashes ------------------------------------------------------------------------------------------------------ */
 
 uint64_t bits_hash(uint64_t hash, uint64_t value, int bytes)
 {
@@ -99,7 +106,7 @@ uint64_t bits_hash_element(uint64_t hash, int32_t dtype, uint32_t bits)
     return bits_hash(hash, bits, (int)bits_size(dtype));
 }
 
-/* ---- TAP ------------------------------------------------------------------------------------------------------------ */
+/* ---- TAP --------------------------------------------------------------------------------------------------------- */
 
 static int points, failed;
 

@@ -9,7 +9,7 @@
 /* These tests run where no test library exists, big-endian and 32-bit machines included: values are bit patterns in
  * uint32_t, and nothing depends on how an element lies in memory. */
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 /* SplitMix64 (Steele, Lea, Flood 2014): the next number of a stream that *state is. */
 uint64_t bits_random(uint64_t *state);
@@ -28,7 +28,7 @@ void bits_write(int32_t dtype, void *p, uint32_t bits);
 
 float bits_float(uint32_t bits);
 
-/* ---- hashes: FNV-1a, 64 bits ---------------------------------------------------------------------------------------- */
+/* ---- hashes: FNV-1a, 64 bits ------------------------------------------------------------------------------------- */
 
 #define BITS_HASH_START 0xcbf29ce484222325ull
 /* The value's `bytes` bytes, least significant first on every machine. */
@@ -36,7 +36,7 @@ uint64_t bits_hash(uint64_t hash, uint64_t value, int bytes);
 /* An element, every NaN the same. */
 uint64_t bits_hash_element(uint64_t hash, int32_t dtype, uint32_t bits);
 
-/* ---- TAP ------------------------------------------------------------------------------------------------------------ */
+/* ---- TAP --------------------------------------------------------------------------------------------------------- */
 
 void bits_plan(int points);
 /* One test point; failed if `failures`. */

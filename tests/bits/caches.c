@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Hashes of frequencies and of the cos and sin that plans make: every kind of cache and of position that must agree, and
- * every scaling rule; it must not know any ISA. */
+ * Hashes of frequencies and of the cos and sin that plans make: every kind of cache and of position that must agree,
+ * and every scaling rule; it must not know any ISA. */
 #include "hashes.h"
 
 #include <stdio.h>
@@ -13,7 +13,7 @@
 enum { PLACES = 48, MOST_PAIRS = 65, NEAR = 5000 };
 static const int64_t everywhere = INT64_C(1) << 31;
 
-/* ---- positions ---------------------------------------------------------------------------------------------------------- */
+/* ---- positions --------------------------------------------------------------------------------------------------- */
 
 /* 0, 1, 2, some random ones, and the last ones below limit. */
 static void set_places(int64_t places[PLACES], int64_t limit)
@@ -33,7 +33,7 @@ static roperot_positions at_places(const void *ids, int32_t type)
     return positions;
 }
 
-/* ---- what a plan makes of them -------------------------------------------------------------------------------------------- */
+/* ---- what a plan makes of them ----------------------------------------------------------------------------------- */
 
 typedef struct rows {
     float cos[PLACES][MOST_PAIRS], sin[PLACES][MOST_PAIRS];
@@ -105,7 +105,7 @@ static uint64_t by_apply(const roperot_config *config, const roperot_positions *
     return hash_rows(&r, pairs);
 }
 
-/* ---- caches --------------------------------------------------------------------------------------------------------------- */
+/* ---- caches ------------------------------------------------------------------------------------------------------ */
 
 typedef struct sink {
     hashes_emit_fn *emit;
@@ -156,7 +156,8 @@ static void emit_detours(const sink *to, const roperot_config *config)
     set_places(places, NEAR);
     for (int i = 0; i < PLACES; i++) negative[i] = -places[i];
     for (int j = 0; j < MOST_PAIRS; j++) axis[j] = (uint8_t)(j % 3);
-    const roperot_positions at = at_places(places, ROPEROT_POSITIONS_I64), behind = at_places(negative, ROPEROT_POSITIONS_I64);
+    const roperot_positions at = at_places(places, ROPEROT_POSITIONS_I64),
+                            behind = at_places(negative, ROPEROT_POSITIONS_I64);
     for (int32_t cache = ROPEROT_CACHE_FULL; cache <= ROPEROT_CACHE_FACTORED; cache++) {
         roperot_config other = with_cache(*config, cache, NEAR);
         also(to, "negative and inverse", by_apply(&other, &behind, back));
@@ -190,7 +191,8 @@ static void emit_f32(sink *to, const roperot_config *config)
     for (int i = 0; i < PLACES; i++) coordinates[i] = (double)places[i];
     const roperot_positions at = at_places(places, ROPEROT_POSITIONS_I64);
     const roperot_positions real = at_places(coordinates, ROPEROT_POSITIONS_F64);
-    roperot_config full = with_cache(*config, ROPEROT_CACHE_FULL, NEAR), longer = with_cache(*config, ROPEROT_CACHE_AUTO, 3 * NEAR);
+    roperot_config full = with_cache(*config, ROPEROT_CACHE_FULL, NEAR),
+                   longer = with_cache(*config, ROPEROT_CACHE_AUTO, 3 * NEAR);
     full.angles = longer.angles = ROPEROT_ANGLES_F32;
     plain(to, by_cos_sin(&full, &at));
     also(to, "more positions", by_cos_sin(&longer, &at));
@@ -209,8 +211,10 @@ static void emit_coordinates(sink *to, const roperot_config *config)
         single[i] = (float)(int32_t)(random >> 40) / (float)(1 << (random & 15)) * (random & 16 ? 1.0f : -1.0f);
         twice[i] = (double)single[i];
     }
-    const roperot_positions at_single = at_places(single, ROPEROT_POSITIONS_F32), at_twice = at_places(twice, ROPEROT_POSITIONS_F64);
-    const roperot_config factored = with_cache(*config, ROPEROT_CACHE_FACTORED, 16), full = with_cache(*config, ROPEROT_CACHE_FULL, 16);
+    const roperot_positions at_single = at_places(single, ROPEROT_POSITIONS_F32),
+                            at_twice = at_places(twice, ROPEROT_POSITIONS_F64);
+    const roperot_config factored = with_cache(*config, ROPEROT_CACHE_FACTORED, 16),
+                         full = with_cache(*config, ROPEROT_CACHE_FULL, 16);
     plain(to, by_cos_sin(&factored, &at_single));
     also(to, "in double", by_cos_sin(&factored, &at_twice));
     also(to, "full", by_cos_sin(&full, &at_single));
@@ -227,7 +231,8 @@ static void emit_axes(sink *to, const roperot_config *config)
     roperot_positions at = at_places(places, ROPEROT_POSITIONS_I64);
     at.axes = 3;
     at.axis_stride = PLACES;
-    roperot_config full = with_cache(*config, ROPEROT_CACHE_FULL, NEAR), factored = with_cache(*config, ROPEROT_CACHE_FACTORED, 0);
+    roperot_config full = with_cache(*config, ROPEROT_CACHE_FULL, NEAR),
+                   factored = with_cache(*config, ROPEROT_CACHE_FACTORED, 0);
     full.axes = factored.axes = 3;
     full.axis = factored.axis = axis;
     full.pairs = factored.pairs = config->head_dim / 2;
@@ -251,9 +256,14 @@ static void emit_caches(sink *to, const roperot_config *config)
 
 static void each_cache(int32_t isa, sink *to)
 {
-    static const struct { int32_t dim; double base, factor; } numbers[] = {
-        { 2, 10000.0, 1.0 }, { 34, 10000.0, 1.0 }, { 66, 1234567.5, 1.2079 }, { 128, 500000.0, 1.0 }, { 16, 10.0, 1.375 }
-    };
+    static const struct {
+        int32_t dim;
+        double base, factor;
+    } numbers[] = { { 2, 10000.0, 1.0 },
+                    { 34, 10000.0, 1.0 },
+                    { 66, 1234567.5, 1.2079 },
+                    { 128, 500000.0, 1.0 },
+                    { 16, 10.0, 1.375 } };
     for (size_t n = 0; n < sizeof numbers / sizeof *numbers; n++) {
         roperot_config config = ROPEROT_CONFIG_INIT;
         config.head_dim = numbers[n].dim;
@@ -264,15 +274,17 @@ static void each_cache(int32_t isa, sink *to)
     }
 }
 
-/* ---- scaling rules ---------------------------------------------------------------------------------------------------------- */
+/* ---- scaling rules ----------------------------------------------------------------------------------------------- */
 
-static const char *const kinds[] = { "default", "linear", "ntk", "ntk fixed", "ntk mixed", "dynamic ntk", "yarn", "yarn ggml",
-                                     "llama3", "longrope", "proportional", "factors", "raw", "periods" };
+static const char *const kinds[] = { "default",      "linear",  "ntk",       "ntk fixed", "ntk mixed",
+                                     "dynamic ntk",  "yarn",    "yarn ggml", "llama3",    "longrope",
+                                     "proportional", "factors", "raw",       "periods" };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static roperot_scaling scaling_of(int32_t kind, const double *factors, int32_t pairs)
 {
-    const int listed = kind == ROPEROT_SCALING_YARN_GGML || kind == ROPEROT_SCALING_LONGROPE || kind >= ROPEROT_SCALING_FACTORS;
+    const int listed =
+        kind == ROPEROT_SCALING_YARN_GGML || kind == ROPEROT_SCALING_LONGROPE || kind >= ROPEROT_SCALING_FACTORS;
     roperot_scaling scaling = ROPEROT_SCALING_INIT;
     scaling.kind = kind;
     scaling.factor = 8.0;
@@ -293,7 +305,8 @@ static void emit_scaling(sink *to, int32_t isa, int32_t kind, int32_t dim, doubl
     const int32_t pairs = dim / 2;
     for (int32_t j = 0; j < pairs; j++) factors[j] = 1.0 + 0.125 * j;
     const roperot_scaling scaling = scaling_of(kind, factors, pairs);
-    if (roperot_frequencies(&scaling, dim, base, inv_freq, pairs, &attention_factor)) bits_bail("%s", roperot_last_error());
+    if (roperot_frequencies(&scaling, dim, base, inv_freq, pairs, &attention_factor))
+        bits_bail("%s", roperot_last_error());
     snprintf(to->name, sizeof to->name, "%s, dim %d, base %.1f: frequencies", kinds[kind], dim, base);
     plain(to, hash_doubles(hash_doubles(BITS_HASH_START, inv_freq, pairs), &attention_factor, 1));
     roperot_config config = ROPEROT_CONFIG_INIT;
@@ -304,7 +317,8 @@ static void emit_scaling(sink *to, int32_t isa, int32_t kind, int32_t dim, doubl
     config.isa = isa;
     set_places(places, NEAR);
     const roperot_positions at = at_places(places, ROPEROT_POSITIONS_I64);
-    const roperot_config factored = with_cache(config, ROPEROT_CACHE_FACTORED, NEAR), full = with_cache(config, ROPEROT_CACHE_FULL, NEAR);
+    const roperot_config factored = with_cache(config, ROPEROT_CACHE_FACTORED, NEAR),
+                         full = with_cache(config, ROPEROT_CACHE_FULL, NEAR);
     snprintf(to->name, sizeof to->name, "%s, dim %d, base %.1f", kinds[kind], dim, base);
     plain(to, by_cos_sin(&factored, &at));
     also(to, "full", by_cos_sin(&full, &at));

@@ -40,10 +40,11 @@ typedef struct table {
     int needs_sleef;
 } table;
 
-static const table tables[] = { { "rotations", hashes_rotations, rotations, 0 }, { "caches", hashes_caches, caches, 1 } };
+static const table tables[] = { { "rotations", hashes_rotations, rotations, 0 },
+                                { "caches", hashes_caches, caches, 1 } };
 enum { TABLES = sizeof tables / sizeof *tables, MOST_NOTES = 20 };
 
-/* ---- comparing ------------------------------------------------------------------------------------------------------- */
+/* ---- comparing --------------------------------------------------------------------------------------------------- */
 
 typedef struct comparison {
     const entry *next, *now; /* the entry of the next plain run, and of the last one */
@@ -57,7 +58,8 @@ static void compare(void *ctx, const char *name, const char *variant, uint64_t h
     c->runs++;
     if (!variant) {
         c->now = c->next->name ? c->next++ : c->next;
-        if (!c->now->name || strcmp(c->now->name, name)) bits_bail("the table has no entry \"%s\" here: write it anew", name);
+        if (!c->now->name || strcmp(c->now->name, name))
+            bits_bail("the table has no entry \"%s\" here: write it anew", name);
     }
     if (hash == c->now->hash) return;
     if (c->failures++ < MOST_NOTES)
@@ -82,7 +84,7 @@ static void compare_all(const table *t, int32_t isa)
     }
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static void write_one(void *ctx, const char *name, const char *variant, uint64_t hash)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Hashes of rotations: every kernel over shapes, each shape in every way of calling it, with cos and sin from a table of
- * literal bits; it must not know any ISA, and needs no libm. */
+ * Hashes of rotations: every kernel over shapes, each shape in every way of calling it, with cos and sin from a table
+ * of literal bits; it must not know any ISA, and needs no libm. */
 #include "hashes.h"
 
 #include <pthread.h>
@@ -16,7 +16,7 @@
 
 enum { MOST_ELEMENTS = 65536, MOST_LINES = 64, MEMORY = 512 << 10, THREADS = 4 };
 
-/* ---- what is rotated ------------------------------------------------------------------------------------------------ */
+/* ---- what is rotated --------------------------------------------------------------------------------------------- */
 
 typedef struct kernel {
     const char *name;
@@ -24,13 +24,14 @@ typedef struct kernel {
 } kernel;
 
 #define KERNEL(s, d, i, o)                                                                                             \
-    { #s " " #i " -> " #d " " #o, ROPEROT_INDEX_##s + 1, ROPEROT_INDEX_##d + 1, ROPEROT_INDEX_##i + 1, ROPEROT_INDEX_##o + 1 },
+    { #s " " #i " -> " #d " " #o, ROPEROT_INDEX_##s + 1, ROPEROT_INDEX_##d + 1, ROPEROT_INDEX_##i + 1,                 \
+      ROPEROT_INDEX_##o + 1 },
 static const kernel kernels[] = { ROPEROT_ROTATE_LIST(KERNEL) };
 enum { KERNELS = sizeof kernels / sizeof *kernels };
 
 typedef struct shape {
     const char *name;
-    int32_t first_dim, last_dim;  /* every second head_dim from first to last, in one hash */
+    int32_t first_dim, last_dim; /* every second head_dim from first to last, in one hash */
     int32_t rotary_dim, offset;
     int64_t batch, tokens, heads;
     int32_t axes, bounds, random; /* random: positions by id; else an offset */
@@ -66,7 +67,7 @@ static const shape shapes[] = {
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-/* ---- how it is called ----------------------------------------------------------------------------------------------- */
+/* ---- how it is called -------------------------------------------------------------------------------------------- */
 
 enum { WHOLE, RANGES, HEADS_APART, IN_THREADS, BY_COLUMNS, BY_ROWS, STREAMING, HEADS_OUTER };
 
@@ -90,7 +91,11 @@ static const way ways[] = {
     { "threads in place", 1, IN_THREADS, { VIEWS_BHSD, 1, 0, GUARD_HIGH }, { VIEWS_BHSD, 1, 0, GUARD_HIGH } },
     { "kernel by columns", 0, BY_COLUMNS, { VIEWS_BSHD, 0, 0, GUARD_HIGH }, { VIEWS_BSHD, 0, 0, GUARD_HIGH } },
     { "kernel by rows", 1, BY_ROWS, { VIEWS_BSHD, 0, 0, GUARD_HIGH }, { VIEWS_BSHD, 0, 0, GUARD_HIGH } },
-    { "kernel by rows, heads outside", 0, HEADS_OUTER, { VIEWS_BHSD, 0, 0, GUARD_LOW }, { VIEWS_BHSD, 0, 0, GUARD_LOW } },
+    { "kernel by rows, heads outside",
+      0,
+      HEADS_OUTER,
+      { VIEWS_BHSD, 0, 0, GUARD_LOW },
+      { VIEWS_BHSD, 0, 0, GUARD_LOW } },
     { "kernel streaming", 0, STREAMING, { VIEWS_BSHD, 0, 0, GUARD_HIGH }, { VIEWS_BSHD, 0, 0, GUARD_LOW } },
 };
 enum { WAYS = sizeof ways / sizeof *ways };
@@ -138,7 +143,7 @@ static int applies(const way *w, const subject *s)
     return w->how < BY_COLUMNS || is_simple(s->shape);
 }
 
-/* ---- calls of apply --------------------------------------------------------------------------------------------------- */
+/* ---- calls of apply ---------------------------------------------------------------------------------------------- */
 
 static void apply(const subject *s, const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
                   const roperot_options *options)
@@ -146,12 +151,14 @@ static void apply(const subject *s, const roperot_tensor *src, const roperot_ten
     if (roperot_apply(s->plan, &s->positions, src, dst, count, options)) bits_bail("apply: %s", roperot_last_error());
 }
 
-static void apply_whole(const subject *s, const roperot_tensor *src, const roperot_tensor *dst, roperot_options *options)
+static void apply_whole(const subject *s, const roperot_tensor *src, const roperot_tensor *dst,
+                        roperot_options *options)
 {
     apply(s, src, dst, 1, s->shape->flags ? options : NULL);
 }
 
-static void apply_ranges(const subject *s, const roperot_tensor *src, const roperot_tensor *dst, roperot_options *options)
+static void apply_ranges(const subject *s, const roperot_tensor *src, const roperot_tensor *dst,
+                         roperot_options *options)
 {
     const int64_t lines = s->shape->batch * s->shape->tokens, cut[4] = { 0, 1, lines / 2 + 1, INT64_MAX };
     for (int i = 2; i >= 0; i--) {
@@ -169,7 +176,8 @@ static roperot_tensor some_heads(const roperot_tensor *view, int64_t first, int6
     return part;
 }
 
-static void apply_heads_apart(const subject *s, const roperot_tensor *src, const roperot_tensor *dst, roperot_options *options)
+static void apply_heads_apart(const subject *s, const roperot_tensor *src, const roperot_tensor *dst,
+                              roperot_options *options)
 {
     const int64_t heads = s->shape->heads, first = heads / 2;
     const roperot_tensor from[2] = { some_heads(src, first, heads - first), some_heads(src, 0, first) };
@@ -177,7 +185,7 @@ static void apply_heads_apart(const subject *s, const roperot_tensor *src, const
     apply(s, from, to, 2, options);
 }
 
-/* ---- threads ---------------------------------------------------------------------------------------------------------- */
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
 
 typedef struct job {
     void (*task)(void *arg, int64_t index);
@@ -206,7 +214,8 @@ static void in_threads(void *ctx, int64_t tasks, void (*task)(void *arg, int64_t
     *(int64_t *)ctx += tasks;
 }
 
-static void apply_in_threads(const subject *s, const roperot_tensor *src, const roperot_tensor *dst, roperot_options *options)
+static void apply_in_threads(const subject *s, const roperot_tensor *src, const roperot_tensor *dst,
+                             roperot_options *options)
 {
     int64_t tasks = 0;
     options->parallel_for = in_threads;
@@ -216,7 +225,7 @@ static void apply_in_threads(const subject *s, const roperot_tensor *src, const 
     if (tasks < 2) bits_bail("%lld tasks: the call was not shared out", (long long)tasks);
 }
 
-/* ---- calls of a kernel -------------------------------------------------------------------------------------------------- */
+/* ---- calls of a kernel ------------------------------------------------------------------------------------------- */
 
 static int64_t position_of(const subject *s, int64_t b, int64_t t)
 {
@@ -226,11 +235,23 @@ static int64_t position_of(const subject *s, int64_t b, int64_t t)
 static void call_kernel(const subject *s, const roperot_tensor *src, const roperot_tensor *dst, int how)
 {
     const kernel *const k = s->kernel;
-    const int64_t src_size = (int64_t)bits_size(k->src), dst_size = (int64_t)bits_size(k->dst), pairs = s->rotary_dim / 2;
+    const int64_t src_size = (int64_t)bits_size(k->src), dst_size = (int64_t)bits_size(k->dst),
+                  pairs = s->rotary_dim / 2;
     roperot_row rows[MOST_LINES];
-    roperot_tile tile = { NULL, NULL, src->stride[1] * src_size, src->stride[2] * src_size, dst->stride[1] * dst_size,
-                          dst->stride[2] * dst_size, pairs, pairs, s->shape->tokens, s->shape->heads, pairs, rows,
-                          ROPEROT_LOOP_ROWS, how == HEADS_OUTER };
+    roperot_tile tile = { NULL,
+                          NULL,
+                          src->stride[1] * src_size,
+                          src->stride[2] * src_size,
+                          dst->stride[1] * dst_size,
+                          dst->stride[2] * dst_size,
+                          pairs,
+                          pairs,
+                          s->shape->tokens,
+                          s->shape->heads,
+                          pairs,
+                          rows,
+                          ROPEROT_LOOP_ROWS,
+                          how == HEADS_OUTER };
     if (how == BY_COLUMNS) tile.loop = ROPEROT_LOOP_COLUMNS;
     if (how == STREAMING) tile.loop = ROPEROT_LOOP_STREAM;
     const roperot_kernels *const table = roperot_kernels_for(s->isa);
@@ -251,7 +272,7 @@ static void restore_passed(const subject *s)
     }
 }
 
-/* ---- one hash ------------------------------------------------------------------------------------------------------------- */
+/* ---- one hash ---------------------------------------------------------------------------------------------------- */
 
 static void call(const subject *s, const way *w, const roperot_tensor *src, const roperot_tensor *dst)
 {
@@ -273,8 +294,10 @@ static uint64_t hash_output(const subject *s, uint64_t hash)
     for (size_t i = 0; i < s->elements; i++) {
         const int32_t channel = (int32_t)(i % (size_t)s->dim) - s->shape->offset;
         const int passed = channel < 0 || channel >= s->rotary_dim;
-        if (passed && same) hash = bits_hash(hash, output[i], (int)bits_size(dtype));
-        else hash = bits_hash_element(hash, dtype, output[i]);
+        if (passed && same)
+            hash = bits_hash(hash, output[i], (int)bits_size(dtype));
+        else
+            hash = bits_hash_element(hash, dtype, output[i]);
     }
     return hash;
 }
@@ -359,7 +382,8 @@ static void each_way(int32_t isa, const kernel *k, const shape *h, hashes_emit_f
     }
     for (int w = 0; w < WAYS; w++)
         if (applies(&ways[w], &s)) emit(ctx, name, ways[w].name, hash[w]);
-    if (!views_clean(&src_memory) || !views_clean(&dst_memory)) bits_bail("%s: bytes beside the view were written", name);
+    if (!views_clean(&src_memory) || !views_clean(&dst_memory))
+        bits_bail("%s: bytes beside the view were written", name);
 }
 
 void hashes_rotations(int32_t isa, hashes_emit_fn *emit, void *ctx)

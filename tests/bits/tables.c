@@ -9,7 +9,7 @@
 
 enum { ROWS = 7, PAIRS = 21, COLUMNS = 2 * PAIRS, MOST_BYTES = ROWS * 2 * COLUMNS * 4 };
 
-/* ---- the table that rotations borrow ------------------------------------------------------------------------------- */
+/* ---- the table that rotations borrow ----------------------------------------------------------------------------- */
 
 static float literal[2][TABLES_ROWS][TABLES_PAIRS];
 
@@ -43,7 +43,7 @@ roperot_row tables_literal_row(int64_t position)
     return row;
 }
 
-/* ---- layouts ---------------------------------------------------------------------------------------------------------- */
+/* ---- layouts ----------------------------------------------------------------------------------------------------- */
 
 enum { SEPARATE, JOINED, TURNS, LAYOUTS };
 static const char *const layout_names[LAYOUTS] = { "separate", "cos||sin", "cos, sin in turns" };
@@ -86,7 +86,8 @@ static uint64_t through(int32_t isa, const roperot_table *src, const roperot_tab
     config.attention_factor = factor;
     config.isa = isa;
     const roperot_positions from_0 = roperot_positions_offset(0);
-    if (roperot_plan_create(&config, &plan) || roperot_cos_sin(plan, &from_0, 1, ROWS, dst)) bits_bail("%s", roperot_last_error());
+    if (roperot_plan_create(&config, &plan) || roperot_cos_sin(plan, &from_0, 1, ROWS, dst))
+        bits_bail("%s", roperot_last_error());
     roperot_plan_destroy(plan);
     uint64_t hash = BITS_HASH_START;
     const unsigned char *const first = dst->cos;

@@ -12,8 +12,8 @@
 
 enum { VIEWS_BSHD, VIEWS_BHSD };
 
-/* How a view lies in memory: order of its axes, elements between rows, bit i: stride[i] is negative, GUARD_LOW or _HIGH:
- * the end of the memory that it touches. */
+/* How a view lies in memory: order of its axes; elements between rows; bit i: stride[i] is negative; GUARD_LOW or
+ * GUARD_HIGH: the end of the memory that it touches. */
 typedef struct views_layout {
     int order, gap, backwards, end;
 } views_layout;

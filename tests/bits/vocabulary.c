@@ -28,7 +28,7 @@ static struct {
     long judged, wrong;
 } now;
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 static int is_nan(int dtype, uint64_t bits)
 {
@@ -58,7 +58,7 @@ static uint32_t bits_of_float(float x)
     return bits;
 }
 
-/* The f32 that a positive 16-bit code says; the one after the largest finite code is what it would be without infinity. */
+/* The f32 that a positive 16-bit code says; infinity's code stands for the number that it would be without infinity. */
 static uint32_t value_of(int dtype, uint32_t code)
 {
     if (dtype == BF16) return code << 16;
@@ -87,14 +87,16 @@ static uint32_t rounded(int dtype, uint32_t bits)
     if (magnitude >= value_of(dtype, high)) return sign | high;
     while (high - low > 1) {
         const uint32_t middle = (low + high) / 2;
-        if (value_of(dtype, middle) <= magnitude) low = middle;
-        else high = middle;
+        if (value_of(dtype, middle) <= magnitude)
+            low = middle;
+        else
+            high = middle;
     }
     const uint32_t half = middle_of(dtype, low);
     return sign | (low + (magnitude > half || (magnitude == half && (low & 1))));
 }
 
-/* ---- guarded memory --------------------------------------------------------------------------------------------------- */
+/* ---- guarded memory ---------------------------------------------------------------------------------------------- */
 
 static size_t size_of(int dtype)
 {
@@ -115,8 +117,10 @@ static int canaries(int which, size_t bytes, size_t element, int write)
     int intact = 1;
     for (unsigned char *p = from - first > SLACK ? from - SLACK : first; p < last && p < to + SLACK; p++) {
         if (p >= from && p < to && !write) continue;
-        if (write) *p = CANARY;
-        else intact &= *p == CANARY;
+        if (write)
+            *p = CANARY;
+        else
+            intact &= *p == CANARY;
     }
     return intact;
 }
@@ -126,8 +130,10 @@ static unsigned char *put(int which, int dtype, const uint64_t *elements, ptrdif
     const size_t size = size_of(dtype);
     unsigned char *const at = place(which, (size_t)n * size, size);
     for (ptrdiff_t i = 0; i < n; i++) {
-        if (dtype == F64) memcpy(at + 8 * i, &elements[i], 8);
-        else bits_write(dtype, at + (size_t)i * size, (uint32_t)elements[i]);
+        if (dtype == F64)
+            memcpy(at + 8 * i, &elements[i], 8);
+        else
+            bits_write(dtype, at + (size_t)i * size, (uint32_t)elements[i]);
     }
     return at;
 }
@@ -142,8 +148,8 @@ static void note(const char *what, int dtype, ptrdiff_t lane, uint64_t in, uint6
 {
     static const char *const names[] = { "f64", "f32", "f16", "bf16" };
     if (now.wrong++ < MOST_NOTES)
-        bits_note("%s %s %s, %s: %s lane %ld, in %#llx, got %#llx, want %#llx", now.isa, now.step, now.verb, what, names[dtype],
-                  (long)lane, (unsigned long long)in, (unsigned long long)got, (unsigned long long)want);
+        bits_note("%s %s %s, %s: %s lane %ld, in %#llx, got %#llx, want %#llx", now.isa, now.step, now.verb, what,
+                  names[dtype], (long)lane, (unsigned long long)in, (unsigned long long)got, (unsigned long long)want);
 }
 
 /* What a verb wrote against what it should have. `in` is for the message. */
@@ -154,15 +160,18 @@ static void judge(int which, int dtype, const uint64_t *in, const uint64_t *want
     const unsigned char *const at = place(which, (size_t)n * size, size);
     for (ptrdiff_t i = 0; i < n; i++) {
         uint64_t got;
-        if (dtype == F64) memcpy(&got, at + 8 * i, 8);
-        else got = bits_read(dtype, at + (size_t)i * size);
-        if (got != want[i] && !(is_nan(dtype, got) && is_nan(dtype, want[i]))) note(ends[end], dtype, i, in[i], got, want[i]);
+        if (dtype == F64)
+            memcpy(&got, at + 8 * i, 8);
+        else
+            got = bits_read(dtype, at + (size_t)i * size);
+        if (got != want[i] && !(is_nan(dtype, got) && is_nan(dtype, want[i])))
+            note(ends[end], dtype, i, in[i], got, want[i]);
     }
     if (!canaries(which, (size_t)n * size, size, 0)) note("wrote beside its elements", dtype, 0, 0, 0, 0);
     now.judged += n;
 }
 
-/* ---- calls: every argument in a slot of its own ------------------------------------------------------------------------ */
+/* ---- calls: every argument in a slot of its own ------------------------------------------------------------------ */
 
 static void unary(vocabulary_unary_fn *fn, int from, const uint64_t *in, int to, const uint64_t *want, ptrdiff_t n)
 {
@@ -170,8 +179,8 @@ static void unary(vocabulary_unary_fn *fn, int from, const uint64_t *in, int to,
     judge(2, to, in, want, n);
 }
 
-static void binary(vocabulary_binary_fn *fn, int from, const uint64_t *a, const uint64_t *b, int to, const uint64_t *want,
-                   ptrdiff_t n, ptrdiff_t results)
+static void binary(vocabulary_binary_fn *fn, int from, const uint64_t *a, const uint64_t *b, int to,
+                   const uint64_t *want, ptrdiff_t n, ptrdiff_t results)
 {
     const unsigned char *const left = put(0, from, a, n), *const right = put(1, from, b, n);
     fn(left, right, room(2, to, results));
@@ -199,7 +208,7 @@ static int can_stream(void)
     return end != SHIFTED;
 }
 
-/* ---- points ---------------------------------------------------------------------------------------------------------------- */
+/* ---- points ------------------------------------------------------------------------------------------------------ */
 
 /* Numbers to round, with what they round to, gathered until they fill a register. */
 typedef struct gathering {
@@ -230,7 +239,8 @@ static void store_pairs(const gathering *g)
 static void store_all(gathering *g)
 {
     const int d = g->dtype - 1;
-    for (ptrdiff_t i = 0; g->step->family == VOCABULARY_TWICE && i < g->lanes; i++) g->want[i] = g->want[i & ~(ptrdiff_t)1];
+    for (ptrdiff_t i = 0; g->step->family == VOCABULARY_TWICE && i < g->lanes; i++)
+        g->want[i] = g->want[i & ~(ptrdiff_t)1];
     begin("store");
     unary(g->step->store[d], F32, g->in, g->dtype, g->want, g->lanes);
     begin("stream");
@@ -301,13 +311,14 @@ static void round_nan(const vocabulary_step *step, int dtype)
     if (dtype != BF16 || step->family != VOCABULARY_PAIRWISE) return;
     for (int i = 6; i < 12; i++) {
         uint64_t in[MOST], want[MOST];
-        for (ptrdiff_t lane = 0; lane < g.lanes; lane++) in[lane] = lane % 3 ? 0x3f800000u : nan[i], want[lane] = lane % 3 ? 0x3f80u : 0x7fffu;
+        for (ptrdiff_t lane = 0; lane < g.lanes; lane++)
+            in[lane] = lane % 3 ? 0x3f800000u : nan[i], want[lane] = lane % 3 ? 0x3f80u : 0x7fffu;
         begin("store of a NaN");
         unary(step->store[2], F32, in, BF16, want, g.lanes);
     }
 }
 
-/* ---- loads -------------------------------------------------------------------------------------------------------------------- */
+/* ---- loads ------------------------------------------------------------------------------------------------------- */
 
 static uint64_t widened(int dtype, uint32_t code)
 {
@@ -356,7 +367,7 @@ static void move_f32(const vocabulary_step *step)
     }
 }
 
-/* ---- arithmetic --------------------------------------------------------------------------------------------------------------- */
+/* ---- arithmetic -------------------------------------------------------------------------------------------------- */
 
 enum { ADD, SUB, MUL };
 static const char *const operation_names[] = { "add", "sub", "mul" };
@@ -365,9 +376,12 @@ static const char *const operation_names[] = { "add", "sub", "mul" };
 static uint32_t operate(int operation, uint32_t a, uint32_t b)
 {
     volatile float x = bits_float(a), y = bits_float(b), result;
-    if (operation == ADD) result = x + y;
-    else if (operation == SUB) result = x - y;
-    else result = x * y;
+    if (operation == ADD)
+        result = x + y;
+    else if (operation == SUB)
+        result = x - y;
+    else
+        result = x * y;
     return bits_of_float(result);
 }
 
@@ -418,7 +432,7 @@ static void masks(const vocabulary_step *step)
     }
 }
 
-/* ---- lanewise steps ------------------------------------------------------------------------------------------------------------ */
+/* ---- lanewise steps ---------------------------------------------------------------------------------------------- */
 
 static void factors(const vocabulary_step *step)
 {
@@ -464,12 +478,18 @@ static void operands(const vocabulary_step *step, int dtype)
     }
 }
 
-/* ---- doubles --------------------------------------------------------------------------------------------------------------------- */
+/* ---- doubles ----------------------------------------------------------------------------------------------------- */
 
 static uint64_t any_double(uint64_t *stream)
 {
-    static const uint64_t special[] = { 0, 1, 0x000fffffffffffffull, 0x0010000000000000ull, 0x3ff0000000000000ull,
-                                        0x7fefffffffffffffull, 0x7ff0000000000000ull, 0x7ff8000000000000ull };
+    static const uint64_t special[] = { 0,
+                                        1,
+                                        0x000fffffffffffffull,
+                                        0x0010000000000000ull,
+                                        0x3ff0000000000000ull,
+                                        0x7fefffffffffffffull,
+                                        0x7ff0000000000000ull,
+                                        0x7ff8000000000000ull };
     const uint64_t random = bits_random(stream), sign = random & 0x8000000000000000ull;
     if (random % 16 == 0) return sign | special[random >> 8 & 7];
     if (random % 16 < 4) return random;
@@ -479,9 +499,12 @@ static uint64_t any_double(uint64_t *stream)
 static uint64_t operate_double(int operation, uint64_t a, uint64_t b)
 {
     volatile double x = double_of(a), y = double_of(b), result;
-    if (operation == ADD) result = x + y;
-    else if (operation == SUB) result = x - y;
-    else result = x * y;
+    if (operation == ADD)
+        result = x + y;
+    else if (operation == SUB)
+        result = x - y;
+    else
+        result = x * y;
     return bits_of_double(result);
 }
 
@@ -557,7 +580,7 @@ static void sincos_of(const vocabulary_step *step, const vocabulary_step *scalar
     }
 }
 
-/* ---- steps ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 static void check_pairwise(const vocabulary_step *step)
 {
@@ -620,17 +643,17 @@ static void check_step(const vocabulary_step *step)
     now.step = step->name;
     now.judged = now.wrong = 0;
     if (lanes < 1 || lanes > MOST / 2) bits_bail("%s %s has %ld lanes", now.isa, now.step, lanes);
-    for (end = LOW; end < ENDS; end++)
-        switch (step->family) {
+    for (end = LOW; end < ENDS; end++) switch (step->family) {
         case VOCABULARY_PAIRWISE: check_pairwise(step); break;
         case VOCABULARY_EVEN_ODD: check_even_odd(step); break;
         case VOCABULARY_DOUBLES: check_doubles(step); break;
         default: check_lanewise(step);
         }
-    bits_point(now.wrong != 0, "%s %s, %ld lanes: %ld elements judged, %ld wrong", now.isa, now.step, lanes, now.judged, now.wrong);
+    bits_point(now.wrong != 0, "%s %s, %ld lanes: %ld elements judged, %ld wrong", now.isa, now.step, lanes, now.judged,
+               now.wrong);
 }
 
-/* ---- ISAs ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- ISAs -------------------------------------------------------------------------------------------------------- */
 
 static const vocabulary *const vocabularies[] = {
     &vocabulary_scalar,

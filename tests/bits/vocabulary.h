@@ -8,11 +8,13 @@
 #include <stdint.h>
 
 /* The families of steps (simd/README.md). */
-enum { VOCABULARY_PAIRWISE,  /* x1, x4, x8, x16, s, r */
-       VOCABULARY_EVEN_ODD,  /* e8, e16, e32 */
-       VOCABULARY_TWICE,     /* d4, d8, d16: operands are every x0 twice and every x1 twice */
-       VOCABULARY_SWAPPED,   /* t4, t8, t16: operands are x, and x with its pairs swapped */
-       VOCABULARY_DOUBLES    /* q1, q2, q4, q8 */ };
+enum {
+    VOCABULARY_PAIRWISE, /* x1, x4, x8, x16, s, r */
+    VOCABULARY_EVEN_ODD, /* e8, e16, e32 */
+    VOCABULARY_TWICE,    /* d4, d8, d16: operands are every x0 twice and every x1 twice */
+    VOCABULARY_SWAPPED,  /* t4, t8, t16: operands are x, and x with its pairs swapped */
+    VOCABULARY_DOUBLES   /* q1, q2, q4, q8 */
+};
 
 typedef void vocabulary_binary_fn(const void *a, const void *b, void *result);
 typedef void vocabulary_unary_fn(const void *a, void *result);
@@ -24,14 +26,14 @@ typedef struct vocabulary_step {
     const char *name;
     int family;
     ptrdiff_t (*lanes)(void);
-    vocabulary_unary_fn *load[3];                /* dtype -> f32; even/odd: f32 and bf16, as bf16 */
-    vocabulary_unary_fn *store[3], *stream[3];   /* f32 -> dtype */
-    vocabulary_two_fn *load2[3];                 /* interleaved dtype -> f32, f32; operands */
+    vocabulary_unary_fn *load[3];                 /* dtype -> f32; even/odd: f32 and bf16, as bf16 */
+    vocabulary_unary_fn *store[3], *stream[3];    /* f32 -> dtype */
+    vocabulary_two_fn *load2[3];                  /* interleaved dtype -> f32, f32; operands */
     vocabulary_binary_fn *store2[3], *stream2[3]; /* f32, f32 -> interleaved dtype */
     vocabulary_binary_fn *add, *sub, *mul;
     vocabulary_binary_fn *keep, *either;
-    vocabulary_four_fn *lanes_of;                /* cos, sin -> the two factors */
-    vocabulary_unary_fn *copy, *set1;            /* doubles, whose stores are to f32 */
+    vocabulary_four_fn *lanes_of;     /* cos, sin -> the two factors */
+    vocabulary_unary_fn *copy, *set1; /* doubles, whose stores are to f32 */
     vocabulary_two_fn *sincos;
 } vocabulary_step;
 
@@ -41,6 +43,7 @@ typedef struct vocabulary {
     const vocabulary_step *step[VOCABULARY_STEPS]; /* NULL-terminated */
 } vocabulary;
 
-extern const vocabulary vocabulary_scalar, vocabulary_avx2, vocabulary_avx512, vocabulary_neon, vocabulary_sve, vocabulary_rvv;
+extern const vocabulary vocabulary_scalar, vocabulary_avx2, vocabulary_avx512, vocabulary_neon, vocabulary_sve,
+    vocabulary_rvv;
 
 #endif

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT
  * One step of a vocabulary as a vocabulary_step; it must not know any ISA.
- * Parameters: STEP, FAMILY (pairwise, even_odd, lanewise, doubles), for pairwise steps HAS_MASKS, for lanewise ones HAS_16BIT.
- * This file undefines STEP. */
+ * Parameters: STEP, FAMILY (pairwise, even_odd, lanewise, doubles), for pairwise steps HAS_MASKS, for lanewise ones
+ * HAS_16BIT. This file undefines STEP. */
 
-#define T CAT(STEP, _t)
-#define V(verb) CAT3(STEP, _, verb)
-#define F(verb) CAT3(wrap_, STEP, _##verb)
+#define T        CAT(STEP, _t)
+#define V(verb)  CAT3(STEP, _, verb)
+#define F(verb)  CAT3(wrap_, STEP, _##verb)
 #define TEXT_(x) #x
-#define TEXT(x) TEXT_(x)
+#define TEXT(x)  TEXT_(x)
 
 #define FAMILY_pairwise 1
 #define FAMILY_even_odd 2
 #define FAMILY_lanewise 3
-#define FAMILY_doubles 4
-#define IS(family) (CAT(FAMILY_, FAMILY) == FAMILY_##family)
+#define FAMILY_doubles  4
+#define IS(family)      (CAT(FAMILY_, FAMILY) == FAMILY_##family)
 
 #define BINARY(verb, in, load, out, store)                                                                             \
     static void F(verb)(const void *a, const void *b, void *result)                                                    \
@@ -25,12 +25,24 @@
 
 #if IS(pairwise)
 
-static ptrdiff_t F(lanes)(void) { return V(pairs)(); }
+static ptrdiff_t F(lanes)(void)
+{
+    return V(pairs)();
+}
 
 #define EACH(dtype)                                                                                                    \
-    static void F(load_##dtype)(const void *a, void *result) { V(store_f32)(result, V(load_##dtype)(a)); }             \
-    static void F(store_##dtype)(const void *a, void *result) { V(store_##dtype)(result, V(load_f32)(a)); }            \
-    static void F(stream_##dtype)(const void *a, void *result) { V(stream_##dtype)(result, V(load_f32)(a)); }          \
+    static void F(load_##dtype)(const void *a, void *result)                                                           \
+    {                                                                                                                  \
+        V(store_f32)(result, V(load_##dtype)(a));                                                                      \
+    }                                                                                                                  \
+    static void F(store_##dtype)(const void *a, void *result)                                                          \
+    {                                                                                                                  \
+        V(store_##dtype)(result, V(load_f32)(a));                                                                      \
+    }                                                                                                                  \
+    static void F(stream_##dtype)(const void *a, void *result)                                                         \
+    {                                                                                                                  \
+        V(stream_##dtype)(result, V(load_f32)(a));                                                                     \
+    }                                                                                                                  \
     static void F(load2_##dtype)(const void *a, void *result0, void *result1)                                          \
     {                                                                                                                  \
         T x0, x1;                                                                                                      \
@@ -62,41 +74,66 @@ static void F(keep)(const void *a, const void *b, void *result)
 #endif
 
 static const vocabulary_step CAT(step_, STEP) = {
-    .name = TEXT(STEP), .family = VOCABULARY_PAIRWISE, .lanes = F(lanes),
+    .name = TEXT(STEP),
+    .family = VOCABULARY_PAIRWISE,
+    .lanes = F(lanes),
     .load = { F(load_f32), F(load_f16), F(load_bf16) },
     .store = { F(store_f32), F(store_f16), F(store_bf16) },
     .stream = { F(stream_f32), F(stream_f16), F(stream_bf16) },
     .load2 = { F(load2_f32), F(load2_f16), F(load2_bf16) },
     .store2 = { F(store2_f32), F(store2_f16), F(store2_bf16) },
     .stream2 = { F(stream2_f32), F(stream2_f16), F(stream2_bf16) },
-    .add = F(add), .sub = F(sub), .mul = F(mul),
+    .add = F(add),
+    .sub = F(sub),
+    .mul = F(mul),
 #if HAS_MASKS
-    .keep = F(keep), .either = F(either),
+    .keep = F(keep),
+    .either = F(either),
 #endif
 };
 
 #elif IS(even_odd)
 
-static ptrdiff_t F(lanes)(void) { return V(pairs)(); }
-static void F(load_f32)(const void *a, void *result) { V(store_bf16)(result, V(load_f32)(a)); }
-static void F(load_bf16)(const void *a, void *result) { V(store_bf16)(result, V(load_bf16)(a)); }
-static void F(stream_bf16)(const void *a, void *result) { V(stream_bf16)(result, V(load_f32)(a)); }
+static ptrdiff_t F(lanes)(void)
+{
+    return V(pairs)();
+}
+static void F(load_f32)(const void *a, void *result)
+{
+    V(store_bf16)(result, V(load_f32)(a));
+}
+static void F(load_bf16)(const void *a, void *result)
+{
+    V(store_bf16)(result, V(load_bf16)(a));
+}
+static void F(stream_bf16)(const void *a, void *result)
+{
+    V(stream_bf16)(result, V(load_f32)(a));
+}
 BINARY(add, float, load_f32, bf16_t, store_bf16)
 BINARY(sub, float, load_f32, bf16_t, store_bf16)
 BINARY(mul, float, load_f32, bf16_t, store_bf16)
 
 static const vocabulary_step CAT(step_, STEP) = {
-    .name = TEXT(STEP), .family = VOCABULARY_EVEN_ODD, .lanes = F(lanes),
+    .name = TEXT(STEP),
+    .family = VOCABULARY_EVEN_ODD,
+    .lanes = F(lanes),
     .load = { F(load_f32), NULL, F(load_bf16) },
-    .store = { NULL, NULL, F(load_f32) }, .stream = { NULL, NULL, F(stream_bf16) },
-    .add = F(add), .sub = F(sub), .mul = F(mul),
+    .store = { NULL, NULL, F(load_f32) },
+    .stream = { NULL, NULL, F(stream_bf16) },
+    .add = F(add),
+    .sub = F(sub),
+    .mul = F(mul),
 };
 
 #elif IS(lanewise)
 
-/* A lanewise step has no load: a product with one operand as both factors' stand-in would hide errors, so that a register
- * comes from the operands of f32, whose first one holds every element where the family says. */
-static ptrdiff_t F(lanes)(void) { return 2 * V(pairs)(); }
+/* A lanewise step has no load: a register comes from the operands of f32, whose first one holds the elements, or every
+ * second one twice, as the family says. */
+static ptrdiff_t F(lanes)(void)
+{
+    return 2 * V(pairs)();
+}
 
 INLINE T F(left)(const void *a)
 {
@@ -123,8 +160,14 @@ static void F(lanes_of)(const void *cos, const void *sin, void *result0, void *r
 }
 
 #define EACH(dtype)                                                                                                    \
-    static void F(store_##dtype)(const void *a, void *result) { V(store_##dtype)(result, F(left)(a)); }                \
-    static void F(stream_##dtype)(const void *a, void *result) { V(stream_##dtype)(result, F(left)(a)); }              \
+    static void F(store_##dtype)(const void *a, void *result)                                                          \
+    {                                                                                                                  \
+        V(store_##dtype)(result, F(left)(a));                                                                          \
+    }                                                                                                                  \
+    static void F(stream_##dtype)(const void *a, void *result)                                                         \
+    {                                                                                                                  \
+        V(stream_##dtype)(result, F(left)(a));                                                                         \
+    }                                                                                                                  \
     static void F(load2_##dtype)(const void *a, void *result0, void *result1)                                          \
     {                                                                                                                  \
         T left, right;                                                                                                 \
@@ -140,7 +183,11 @@ EACH(bf16)
 #undef EACH
 
 static const vocabulary_step CAT(step_, STEP) = {
-    .name = TEXT(STEP), .lanes = F(lanes), .add = F(add), .mul = F(mul), .lanes_of = F(lanes_of),
+    .name = TEXT(STEP),
+    .lanes = F(lanes),
+    .add = F(add),
+    .mul = F(mul),
+    .lanes_of = F(lanes_of),
 #if HAS_16BIT
     .family = VOCABULARY_SWAPPED,
     .store = { F(store_f32), F(store_f16), F(store_bf16) },
@@ -148,17 +195,34 @@ static const vocabulary_step CAT(step_, STEP) = {
     .load2 = { F(load2_f32), F(load2_f16), F(load2_bf16) },
 #else
     .family = VOCABULARY_TWICE,
-    .store = { F(store_f32), NULL, NULL }, .stream = { F(stream_f32), NULL, NULL }, .load2 = { F(load2_f32), NULL, NULL },
+    .store = { F(store_f32), NULL, NULL },
+    .stream = { F(stream_f32), NULL, NULL },
+    .load2 = { F(load2_f32), NULL, NULL },
 #endif
 };
 
 #else
 
-static ptrdiff_t F(lanes)(void) { return V(pairs)(); }
-static void F(copy)(const void *a, void *result) { V(store)(result, V(load)(a)); }
-static void F(set1)(const void *a, void *result) { V(store)(result, V(set1)(*(const double *)a)); }
-static void F(to_f32)(const void *a, void *result) { V(store_f32)(result, V(load)(a)); }
-static void F(stream_f32)(const void *a, void *result) { V(stream_f32)(result, V(load)(a)); }
+static ptrdiff_t F(lanes)(void)
+{
+    return V(pairs)();
+}
+static void F(copy)(const void *a, void *result)
+{
+    V(store)(result, V(load)(a));
+}
+static void F(set1)(const void *a, void *result)
+{
+    V(store)(result, V(set1)(*(const double *)a));
+}
+static void F(to_f32)(const void *a, void *result)
+{
+    V(store_f32)(result, V(load)(a));
+}
+static void F(stream_f32)(const void *a, void *result)
+{
+    V(stream_f32)(result, V(load)(a));
+}
 BINARY(add, double, load, double, store)
 BINARY(sub, double, load, double, store)
 BINARY(mul, double, load, double, store)
@@ -172,9 +236,17 @@ static void F(sincos)(const void *a, void *result0, void *result1)
 }
 
 static const vocabulary_step CAT(step_, STEP) = {
-    .name = TEXT(STEP), .family = VOCABULARY_DOUBLES, .lanes = F(lanes), .copy = F(copy), .set1 = F(set1),
-    .store = { F(to_f32), NULL, NULL }, .stream = { F(stream_f32), NULL, NULL },
-    .add = F(add), .sub = F(sub), .mul = F(mul), .sincos = F(sincos),
+    .name = TEXT(STEP),
+    .family = VOCABULARY_DOUBLES,
+    .lanes = F(lanes),
+    .copy = F(copy),
+    .set1 = F(set1),
+    .store = { F(to_f32), NULL, NULL },
+    .stream = { F(stream_f32), NULL, NULL },
+    .add = F(add),
+    .sub = F(sub),
+    .mul = F(mul),
+    .sincos = F(sincos),
 };
 
 #endif

@@ -4,13 +4,13 @@
 
 #include "vocabulary.h"
 
-#define FAMILY pairwise
+#define FAMILY    pairwise
 #define HAS_MASKS 1
-#define STEP x8
+#define STEP      x8
 #include "vocabulary.inc.h"
 #undef HAS_MASKS
 #define HAS_MASKS 0
-#define STEP x4
+#define STEP      x4
 #include "vocabulary.inc.h"
 #define STEP x1
 #include "vocabulary.inc.h"
@@ -18,19 +18,19 @@
 #undef FAMILY
 
 #define FAMILY even_odd
-#define STEP e16
+#define STEP   e16
 #include "vocabulary.inc.h"
 #undef FAMILY
 
-#define FAMILY lanewise
+#define FAMILY    lanewise
 #define HAS_16BIT 0
-#define STEP d8
+#define STEP      d8
 #include "vocabulary.inc.h"
 #define STEP d4
 #include "vocabulary.inc.h"
 #undef HAS_16BIT
 #define HAS_16BIT 1
-#define STEP t8
+#define STEP      t8
 #include "vocabulary.inc.h"
 #define STEP t4
 #include "vocabulary.inc.h"
@@ -38,13 +38,12 @@
 #undef FAMILY
 
 #define FAMILY doubles
-#define STEP q4
+#define STEP   q4
 #include "vocabulary.inc.h"
 #define STEP q1
 #include "vocabulary.inc.h"
 #undef FAMILY
 
-const vocabulary vocabulary_avx2 = {
-    ROPEROT_ISA_AVX2,
-    {&step_x8, &step_x4, &step_e16, &step_d8, &step_d4, &step_t8, &step_t4, &step_q4, &step_x1, &step_q1, NULL }
-};
+const vocabulary vocabulary_avx2 = { ROPEROT_ISA_AVX2,
+                                     { &step_x8, &step_x4, &step_e16, &step_d8, &step_d4, &step_t8, &step_t4, &step_q4,
+                                       &step_x1, &step_q1, NULL } };

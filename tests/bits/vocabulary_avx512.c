@@ -4,15 +4,15 @@
 
 #include "vocabulary.h"
 
-#define FAMILY pairwise
+#define FAMILY    pairwise
 #define HAS_MASKS 1
-#define STEP x16
+#define STEP      x16
 #include "vocabulary.inc.h"
 #define STEP x8
 #include "vocabulary.inc.h"
 #undef HAS_MASKS
 #define HAS_MASKS 0
-#define STEP x4
+#define STEP      x4
 #include "vocabulary.inc.h"
 #define STEP x1
 #include "vocabulary.inc.h"
@@ -20,15 +20,15 @@
 #undef FAMILY
 
 #define FAMILY even_odd
-#define STEP e32
+#define STEP   e32
 #include "vocabulary.inc.h"
 #define STEP e16
 #include "vocabulary.inc.h"
 #undef FAMILY
 
-#define FAMILY lanewise
+#define FAMILY    lanewise
 #define HAS_16BIT 0
-#define STEP d16
+#define STEP      d16
 #include "vocabulary.inc.h"
 #define STEP d8
 #include "vocabulary.inc.h"
@@ -36,7 +36,7 @@
 #include "vocabulary.inc.h"
 #undef HAS_16BIT
 #define HAS_16BIT 1
-#define STEP t16
+#define STEP      t16
 #include "vocabulary.inc.h"
 #define STEP t8
 #include "vocabulary.inc.h"
@@ -46,7 +46,7 @@
 #undef FAMILY
 
 #define FAMILY doubles
-#define STEP q8
+#define STEP   q8
 #include "vocabulary.inc.h"
 #define STEP q4
 #include "vocabulary.inc.h"
@@ -54,8 +54,7 @@
 #include "vocabulary.inc.h"
 #undef FAMILY
 
-const vocabulary vocabulary_avx512 = {
-    ROPEROT_ISA_AVX512,
-    {&step_x16, &step_x8, &step_x4, &step_e32, &step_e16, &step_d16, &step_d8, &step_d4, &step_t16, &step_t8,
-     &step_t4, &step_q8, &step_q4, &step_x1, &step_q1, NULL }
-};
+const vocabulary vocabulary_avx512 = { ROPEROT_ISA_AVX512,
+                                       { &step_x16, &step_x8, &step_x4, &step_e32, &step_e16, &step_d16, &step_d8,
+                                         &step_d4, &step_t16, &step_t8, &step_t4, &step_q8, &step_q4, &step_x1,
+                                         &step_q1, NULL } };

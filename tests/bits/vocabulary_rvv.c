@@ -4,23 +4,20 @@
 
 #include "vocabulary.h"
 
-#define FAMILY pairwise
+#define FAMILY    pairwise
 #define HAS_MASKS 1
-#define STEP r
+#define STEP      r
 #include "vocabulary.inc.h"
 #undef HAS_MASKS
 #define HAS_MASKS 0
-#define STEP x1
+#define STEP      x1
 #include "vocabulary.inc.h"
 #undef HAS_MASKS
 #undef FAMILY
 
 #define FAMILY doubles
-#define STEP q1
+#define STEP   q1
 #include "vocabulary.inc.h"
 #undef FAMILY
 
-const vocabulary vocabulary_rvv = {
-    ROPEROT_ISA_RVV,
-    {&step_r, &step_x1, &step_q1, NULL }
-};
+const vocabulary vocabulary_rvv = { ROPEROT_ISA_RVV, { &step_r, &step_x1, &step_q1, NULL } };

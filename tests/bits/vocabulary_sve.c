@@ -4,32 +4,30 @@
 
 #include "vocabulary.h"
 
-#define FAMILY pairwise
+#define FAMILY    pairwise
 #define HAS_MASKS 1
-#define STEP s
+#define STEP      s
 #include "vocabulary.inc.h"
 #define STEP x4
 #include "vocabulary.inc.h"
 #undef HAS_MASKS
 #define HAS_MASKS 0
-#define STEP x1
+#define STEP      x1
 #include "vocabulary.inc.h"
 #undef HAS_MASKS
 #undef FAMILY
 
 #define FAMILY even_odd
-#define STEP e8
+#define STEP   e8
 #include "vocabulary.inc.h"
 #undef FAMILY
 
 #define FAMILY doubles
-#define STEP q2
+#define STEP   q2
 #include "vocabulary.inc.h"
 #define STEP q1
 #include "vocabulary.inc.h"
 #undef FAMILY
 
-const vocabulary vocabulary_sve = {
-    ROPEROT_ISA_SVE,
-    {&step_s, &step_x4, &step_e8, &step_q2, &step_x1, &step_q1, NULL }
-};
+const vocabulary vocabulary_sve = { ROPEROT_ISA_SVE,
+                                    { &step_s, &step_x4, &step_e8, &step_q2, &step_x1, &step_q1, NULL } };
