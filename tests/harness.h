@@ -31,7 +31,8 @@ _Noreturn void harness_fail(const char *file, int line, const char *format, ...)
 /* The name of the running case. */
 const char *harness_case_name(void);
 
-/* 1 with ROPEROT_TEST_QUICK=1: emulators and sanitizers get thinner sweeps of the same parameters. */
+/* ROPEROT_TEST_QUICK: 0, or 1 or 2 for thinner sweeps of the same parameters: 1 suits sanitizers, 2 emulators, whose
+ * every system call and every double-precision step is some thirty times slower. */
 int harness_quick(void);
 
 /* The next value of a sweep variable: itself + 1, or a few more in quick mode so that every residue still occurs. */

@@ -11,13 +11,13 @@
 #include "kernels.h"
 #include "oracle.h"
 
-enum { MOST_PAIRS = 70, ROWS = 5, AXES = 4 };
+enum { MOST_PAIRS = 70, ROWS = 5, ROWS_BLENDED = 4 };
 
 typedef struct inputs {
     const roperot_kernels *kernels, *scalar;
     ptrdiff_t pairs;
     int end, variant;
-    guard_buffer inv_freq, factors[3], rows[AXES], masks, axis; /* pushed against `end` */
+    guard_buffer inv_freq, factors[3], rows[ROWS_BLENDED], masks; /* pushed against `end` */
     double scale, x;
 } inputs;
 
@@ -85,23 +85,25 @@ static void run_angles_f32(const inputs *in, const roperot_kernels *k, void *out
                   in->pairs, (float)in->scale);
 }
 
-static size_t half_row(ptrdiff_t pairs)
-{
-    return (size_t)pairs * sizeof(float);
-}
-
+/* Variants: to a row of its own; over the other row. */
 static void run_blend(const inputs *in, const roperot_kernels *k, void *out)
 {
-    const float *rows[AXES];
-    for (int a = 0; a < AXES; a++) rows[a] = (const float *)(const void *)in->rows[a].data;
-    k->blend(out, rows, in->axis.data, (const uint32_t *)(const void *)in->masks.data, in->variant + 1, in->pairs,
-             in->pairs);
+    const float *rows[ROWS_BLENDED];
+    float *const cos = out, *const sin = cos + in->pairs;
+    for (int i = 0; i < ROWS_BLENDED; i++) rows[i] = (const float *)(const void *)in->rows[i].data;
+    const uint32_t *const mask = (const uint32_t *)(const void *)in->masks.data;
+    const roperot_row own = { rows[0], rows[1] }, other = { rows[2], rows[3] }, over = { cos, sin };
+    if (in->variant == 1) {
+        memcpy(cos, other.cos, (size_t)in->pairs * sizeof *cos);
+        memcpy(sin, other.sin, (size_t)in->pairs * sizeof *sin);
+    }
+    k->blend(cos, sin, &own, in->variant == 1 ? &over : &other, mask, mask + in->pairs, in->pairs);
 }
 
 static const operation operations[] = {
     { "factors", factor_rows, run_factors, 4 }, { "combine", one_row, run_combine, 8 },
     { "angles", one_row, run_angles, 3 },       { "angles_f32", one_row, run_angles_f32, 3 },
-    { "blend", half_row, run_blend, AXES },
+    { "blend", one_row, run_blend, 2 },
 };
 
 /* ---- inputs ------------------------------------------------------------------------------------------------------ */
@@ -124,17 +126,14 @@ static guard_buffer floats(ptrdiff_t count, int end)
     return buffer;
 }
 
-/* masks[a * pairs + j]: all ones where the map of pair j, below axes, is a. */
-static void fill_masks(inputs *in, int axes)
+/* A mask of all ones or 0, and its inverse. */
+static void fill_masks(inputs *in)
 {
-    in->masks = guard_buffer_open((size_t)(axes * in->pairs) * sizeof(uint32_t), in->end);
-    in->axis = guard_buffer_open((size_t)in->pairs, in->end);
+    in->masks = guard_buffer_open(2 * (size_t)in->pairs * sizeof(uint32_t), in->end);
     for (ptrdiff_t j = 0; j < in->pairs; j++) {
-        const int axis = (int)random_below((uint32_t)axes);
-        in->axis.data[j] = (unsigned char)axis;
-        for (int a = 0; a < axes; a++)
-            oracle_store(1, in->masks.data + sizeof(uint32_t) * (size_t)(a * in->pairs + j),
-                         a == axis ? UINT32_MAX : 0);
+        const uint32_t mask = random_below(2) ? UINT32_MAX : 0;
+        oracle_store(1, in->masks.data + sizeof mask * (size_t)j, mask);
+        oracle_store(1, in->masks.data + sizeof mask * (size_t)(in->pairs + j), ~mask);
     }
 }
 
@@ -142,8 +141,8 @@ static void open_inputs(inputs *in)
 {
     in->inv_freq = doubles(in->pairs, in->end, -1.5, 1.5);
     for (int i = 0; i < 3; i++) in->factors[i] = doubles(2 * in->pairs, in->end, -1.0, 1.0);
-    for (int a = 0; a < AXES; a++) in->rows[a] = floats(in->pairs, in->end);
-    fill_masks(in, in->variant % AXES + 1);
+    for (int i = 0; i < ROWS_BLENDED; i++) in->rows[i] = floats(in->pairs, in->end);
+    fill_masks(in);
     in->scale = random_between(0.5, 2);
     in->x = random_between(0, 2000);
 }
@@ -152,9 +151,8 @@ static void close_inputs(inputs *in)
 {
     guard_buffer_close(&in->inv_freq);
     for (int i = 0; i < 3; i++) guard_buffer_close(&in->factors[i]);
-    for (int a = 0; a < AXES; a++) guard_buffer_close(&in->rows[a]);
+    for (int i = 0; i < ROWS_BLENDED; i++) guard_buffer_close(&in->rows[i]);
     guard_buffer_close(&in->masks);
-    guard_buffer_close(&in->axis);
 }
 
 /* ---- the comparison ---------------------------------------------------------------------------------------------- */
@@ -227,15 +225,15 @@ static void first_row_is_one(const void *arg)
 static void scalar_blend(const void *arg)
 {
     const roperot_kernels *const k = arg;
-    inputs in = { .kernels = k, .scalar = k, .pairs = 37, .end = GUARD_HIGH, .variant = 3 };
-    float out[37];
+    inputs in = { .kernels = k, .scalar = k, .pairs = 37, .end = GUARD_HIGH, .variant = 0 };
+    float out[2 * 37];
     open_inputs(&in);
     run_blend(&in, k, out);
-    for (ptrdiff_t j = 0; j < in.pairs; j++)
-        for (ptrdiff_t a = 0; a < AXES; a++) {
-            if (!oracle_load(1, in.masks.data + 4 * (a * in.pairs + j))) continue;
-            CHECK(oracle_bits(out[j]) == oracle_load(1, in.rows[a].data + 4 * j), "pair %td is not axis %td's", j, a);
-        }
+    for (ptrdiff_t i = 0; i < 2 * in.pairs; i++) {
+        const ptrdiff_t j = i % in.pairs, second = i / in.pairs;
+        const ptrdiff_t row = (oracle_load(1, in.masks.data + 4 * j) ? 0 : 2) + second;
+        CHECK(oracle_bits(out[i]) == oracle_load(1, in.rows[row].data + 4 * j), "number %td is not row %td's", i, row);
+    }
     close_inputs(&in);
 }
 

@@ -171,6 +171,56 @@ static void ragged(const void *arg)
             }
 }
 
+/* ---- several axes in the order of a prompt ----------------------------------------------------------------------- */
+
+/* What a row may start from depends on the tokens before: runs of text (all axes equal), of axes that move one or a few
+ * at a time, of tokens that repeat, of tokens out of bounds. */
+static void fill_prompt(int64_t *at, int32_t axes, int64_t tokens, int64_t limit)
+{
+    int kind = 0;
+    for (int64_t t = 0; t < tokens; t++) {
+        if (random_below(4) == 0) kind = (int)random_below(8);
+        const int64_t text = (int64_t)random_below((uint32_t)limit);
+        for (int32_t a = 0; a < axes; a++) {
+            int64_t *const p = &at[a * tokens + t];
+            *p = t == 0 || kind == 0 ? (int64_t)random_below((uint32_t)limit) : p[-1];
+            if (kind == 1 || kind == 2) *p = text;
+            if (kind == 3 && a == axes - 1) *p = limit + 5;
+            if (kind > 4 && random_below(3) == 0) *p = (int64_t)random_below((uint32_t)limit);
+        }
+    }
+}
+
+/* Of few pairs, of more than fit the scratch in one block, and between; more tokens than fit a tile. */
+static void prompts(const void *arg)
+{
+    const int32_t cache = *(const int32_t *)arg;
+    enum { TOKENS = 70, MOST = 600, LIMIT = 40 };
+    static const int32_t pairs[] = { 5, 64, 100, MOST };
+    static int64_t at[MOST_AXES * TOKENS];
+    static uint8_t axis[MOST];
+    for (int32_t axes = 2; axes <= MOST_AXES; axes++)
+        for (int i = 0; i < 16; i++) {
+            const int64_t batch = i / 4 % 2 ? TOKENS : 1; /* one row of tokens, or rows of one token */
+            call c = call_plain(2 * pairs[i % 4], batch, TOKENS / batch, 2);
+            for (int32_t j = 0; j < pairs[i % 4]; j++) axis[j] = (uint8_t)(i % 2 ? j % axes : j * axes / pairs[i % 4]);
+            fill_prompt(at, axes, TOKENS, LIMIT);
+            c.config.axes = axes;
+            c.config.axis = axis;
+            c.config.pairs = pairs[i % 4];
+            c.config.cache = cache;
+            c.config.max_positions = LIMIT;
+            c.config.bounds = i / 8 ? ROPEROT_BOUNDS_CLAMP : ROPEROT_BOUNDS_IDENTITY;
+            c.at = roperot_positions_i64(at, batch == 1 ? 0 : 1);
+            c.at.axes = axes;
+            c.at.axis_stride = TOKENS;
+            c.position = at;
+            c.flags = (uint32_t)(random_below(2) * ROPEROT_INVERSE);
+            c.in_place = (int)random_below(3);
+            call_check(&c);
+        }
+}
+
 /* ---- bounds ------------------------------------------------------------------------------------------------------ */
 
 typedef struct bounds_case {
@@ -337,6 +387,8 @@ int main(int argc, char **argv)
         harness_add(starts, &types[i], "starts/int%d", i ? 64 : 32);
         harness_add(ragged, &types[i], "ragged/int%d", i ? 64 : 32);
     }
+    static const int32_t built[] = { ROPEROT_CACHE_FULL, ROPEROT_CACHE_FACTORED };
+    for (size_t i = 0; i < 2; i++) harness_add(prompts, &built[i], "prompts/%s", i ? "factored" : "full");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const bounds_case *const b = &cases[i];
         static const char *const caches[] = { "auto", "full", "factored", "borrowed" };
