@@ -11,24 +11,13 @@ static const double coordinate_limit = 2147483648.0;
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-static int64_t integer_at(const void *ids, int32_t type, int64_t i)
-{
-    return type == ROPEROT_POSITIONS_I32 ? ((const int32_t *)ids)[i] : ((const int64_t *)ids)[i];
-}
-
-static int64_t saturating_sum(int64_t a, int64_t b)
-{
-    if (b >= 0) return a > INT64_MAX - b ? INT64_MAX : a + b;
-    return a < INT64_MIN - b ? INT64_MIN : a + b;
-}
-
 /* The sequence s with cu[s] <= t < cu[s + 1]. */
 static int64_t sequence_of(const roperot_positions *p, int64_t t)
 {
     int64_t low = 0, high = p->sequences;
     while (high - low > 1) {
         const int64_t middle = low + (high - low) / 2;
-        if (integer_at(p->cu_seqlens, p->cu_type, middle) <= t)
+        if (roperot_id_read(p->cu_seqlens, p->cu_type, middle) <= t)
             low = middle;
         else
             high = middle;
@@ -44,30 +33,23 @@ static int64_t id_index(const roperot_positions *p, int64_t b, int64_t t, int64_
     *behind = t;
     if (p->kind == ROPEROT_POSITIONS_STARTS) return b * step;
     const int64_t s = sequence_of(p, t);
-    *behind = t - integer_at(p->cu_seqlens, p->cu_type, s);
+    *behind = t - roperot_id_read(p->cu_seqlens, p->cu_type, s);
     return s * step;
 }
 
-/* `given` ids of one token, `behind` its sequence's start. */
-static void read_ids(const roperot_positions *p, int32_t given, int64_t at, int64_t behind, int64_t *position)
+void roperot_position_read_any(const roperot_positions *p, int32_t axes, int64_t b, int64_t t, int64_t *position)
 {
-    for (int32_t a = 0; a < given; a++) {
-        const int64_t id = p->ids ? integer_at(p->ids, p->type, at + (a ? a * p->axis_stride : 0)) : 0;
-        position[a] = saturating_sum(behind ? saturating_sum(id, behind) : id, p->offset);
-    }
-}
-
-void roperot_position_read(const roperot_positions *p, int32_t axes, int64_t b, int64_t t, int64_t *position)
-{
-    const int32_t given = p->kind != ROPEROT_POSITIONS_OFFSET && p->axes > 1 ? p->axes : 1;
+    int32_t given = 1;
     if (p->kind == ROPEROT_POSITIONS_OFFSET) {
-        position[0] = saturating_sum(p->offset, t);
-    } else if (p->kind == ROPEROT_POSITIONS_IDS) {
-        read_ids(p, given, b * p->batch_stride + t * p->token_stride, 0, position);
+        position[0] = roperot_saturating_sum(p->offset, t);
     } else {
         int64_t behind;
         const int64_t at = id_index(p, b, t, &behind);
-        read_ids(p, given, at, behind, position);
+        given = p->axes > 1 ? p->axes : 1;
+        for (int32_t a = 0; a < given; a++) {
+            const int64_t id = p->ids ? roperot_id_read(p->ids, p->type, at + (a ? a * p->axis_stride : 0)) : 0;
+            position[a] = roperot_saturating_sum(behind ? roperot_saturating_sum(id, behind) : id, p->offset);
+        }
     }
     for (int32_t a = given; a < axes; a++) position[a] = position[0];
 }
@@ -151,7 +133,7 @@ static int32_t check_ragged(const roperot_positions *p, int64_t batch, int64_t t
     if (p->sequences < 1) return bad("sequences", p->sequences, "at least 1");
     int64_t before = 0;
     for (int64_t s = 0; s <= p->sequences; s++) {
-        const int64_t end = integer_at(p->cu_seqlens, p->cu_type, s);
+        const int64_t end = roperot_id_read(p->cu_seqlens, p->cu_type, s);
         if (s == 0 && end != 0) return bad("cu_seqlens[0]", end, "0");
         if (end < before)
             return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.cu_seqlens[%lld] is %lld, below %lld before it",
@@ -215,7 +197,7 @@ static int32_t check_offset(const roperot_plan *plan, const roperot_positions *p
         t0 = one_row ? begin % tokens : 0;
         t1 = one_row ? (end - 1) % tokens : tokens - 1;
     }
-    const int64_t low = saturating_sum(p->offset, t0), high = saturating_sum(p->offset, t1);
+    const int64_t low = roperot_saturating_sum(p->offset, t0), high = roperot_saturating_sum(p->offset, t1);
     if (low < first) return outside(plan, flags, low, begin / tokens, t0, 0);
     if (high > last) return outside(plan, flags, high, (end - 1) / tokens, t1, 0);
     return ROPEROT_OK;

@@ -27,8 +27,37 @@ static inline int roperot_positions_are_real(const roperot_positions *positions)
            (positions->type == ROPEROT_POSITIONS_F32 || positions->type == ROPEROT_POSITIONS_F64);
 }
 
-/* The integer position of token t of row b on each of the plan's axes, with the offset; saturated, not yet bounded. */
-void roperot_position_read(const roperot_positions *positions, int32_t axes, int64_t b, int64_t t, int64_t *position);
+static inline int64_t roperot_id_read(const void *ids, int32_t type, int64_t i)
+{
+    return type == ROPEROT_POSITIONS_I32 ? ((const int32_t *)ids)[i] : ((const int64_t *)ids)[i];
+}
+
+static inline int64_t roperot_saturating_sum(int64_t a, int64_t b)
+{
+    if (b >= 0) return a > INT64_MAX - b ? INT64_MAX : a + b;
+    return a < INT64_MIN - b ? INT64_MIN : a + b;
+}
+
+void roperot_position_read_any(const roperot_positions *positions, int32_t axes, int64_t b, int64_t t,
+                               int64_t *position);
+
+/* The integer position of token t of row b on each of the plan's axes, with the offset; saturated, not yet bounded.
+ * Ids are read here, since there may be three to a token, and they are read twice. */
+static inline void roperot_position_read(const roperot_positions *positions, int32_t axes, int64_t b, int64_t t,
+                                         int64_t *position)
+{
+    if (positions->kind != ROPEROT_POSITIONS_IDS) {
+        roperot_position_read_any(positions, axes, b, t, position);
+        return;
+    }
+    const int32_t given = positions->axes > 1 ? positions->axes : 1;
+    const int64_t at = b * positions->batch_stride + t * positions->token_stride, offset = positions->offset;
+    for (int32_t a = 0; a < given; a++) {
+        const int64_t i = at + (a ? a * positions->axis_stride : 0);
+        position[a] = roperot_saturating_sum(roperot_id_read(positions->ids, positions->type, i), offset);
+    }
+    for (int32_t a = given; a < axes; a++) position[a] = position[0];
+}
 
 /* The same for real coordinates. */
 void roperot_coordinate_read(const roperot_positions *positions, int32_t axes, int64_t b, int64_t t,
