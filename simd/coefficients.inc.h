@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The coefficient kernels of one ISA: factor tables, their products, angles on the fly, blending of rows; it must
  * not know any ISA. Parameters: ISA, the vocabulary's list of f64 steps (COEFFICIENTS_COUNT, _0, _1), then always
- * q1, and its widest f32 step (BLEND_COUNT, _0). */
+ * q1, and its widest f32 step (BLEND_COUNT, _0), then always x1. */
 
 #if COEFFICIENTS_COUNT > 0
 #define STEP COEFFICIENTS_0
@@ -89,17 +89,16 @@ static void CAT(angles_f32_, ISA)(float *cos, float *sin, float p32, const doubl
 #include "blend_step.inc.h"
 #undef STEP
 #endif
+#define STEP x1
+#include "blend_step.inc.h"
+#undef STEP
 
-static void CAT(blend_f32_, ISA)(float *out, const float *const *row, const uint8_t *axis, const uint32_t *masks,
-                                 int axes, ptrdiff_t mask_stride, ptrdiff_t pairs)
+static void CAT(blend_f32_, ISA)(float *cos, float *sin, const roperot_row *own, const roperot_row *other,
+                                 const uint32_t *mask, const uint32_t *inverse, ptrdiff_t pairs)
 {
     ptrdiff_t j = 0;
 #if BLEND_COUNT > 0
-    /* Constants, so that the loop over the axes is unrolled. */
-    if (axes == 3) j = CAT3(BLEND_0, _, blend)(out, row, masks, 3, mask_stride, pairs);
-    else if (axes == 2) j = CAT3(BLEND_0, _, blend)(out, row, masks, 2, mask_stride, pairs);
-    else j = CAT3(BLEND_0, _, blend)(out, row, masks, axes, mask_stride, pairs);
+    j = CAT3(BLEND_0, _, blend)(cos, sin, *own, *other, mask, inverse, pairs, j);
 #endif
-    (void)masks, (void)axes, (void)mask_stride;
-    for (; j < pairs; j++) out[j] = row[axis[j]][j];
+    x1_blend(cos, sin, *own, *other, mask, inverse, pairs, j);
 }

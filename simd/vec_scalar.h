@@ -77,6 +77,8 @@ INLINE x1_t x1_load_bf16(const bf16_t *p) { return widen_bf16(*p); }
 INLINE void x1_store_f32(f32_t *p, x1_t x) { *p = x; }
 INLINE void x1_store_f16(f16_t *p, x1_t x) { *p = round_f16(x); }
 INLINE void x1_store_bf16(bf16_t *p, x1_t x) { *p = round_bf16(x); }
+INLINE x1_t x1_keep(x1_t x, const uint32_t *mask) { return float_of_bits(bits_of_float(x) & *mask); }
+INLINE x1_t x1_either(x1_t a, x1_t b) { return float_of_bits(bits_of_float(a) | bits_of_float(b)); }
 INLINE x1_t x1_mul(x1_t a, x1_t b) { return a * b; }
 INLINE x1_t x1_add(x1_t a, x1_t b) { return a + b; }
 INLINE x1_t x1_sub(x1_t a, x1_t b) { return a - b; }

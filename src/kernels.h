@@ -75,9 +75,10 @@ typedef void roperot_angles_fn(float *cos, float *sin, double x, const double *i
 typedef void roperot_angles_f32_fn(float *cos, float *sin, float p32, const double *inv_freq, ptrdiff_t pairs,
                                    float scale);
 
-/* out[j] = row[axis[j]][j] for up to 4 rows. masks[a * mask_stride + j] is all ones where axis[j] == a, else 0. */
-typedef void roperot_blend_fn(float *out, const float *const *row, const uint8_t *axis, const uint32_t *masks, int axes,
-                              ptrdiff_t mask_stride, ptrdiff_t pairs);
+/* cos and sin of `own` where mask[j] is all ones, of `other` where it is 0. `inverse` is ~mask. The output may be
+ * `other`. */
+typedef void roperot_blend_fn(float *cos, float *sin, const roperot_row *own, const roperot_row *other,
+                              const uint32_t *mask, const uint32_t *inverse, ptrdiff_t pairs);
 
 /* ---- one table per ISA ------------------------------------------------------------------------------------------- */
 

@@ -136,13 +136,14 @@ static int32_t set_axes(roperot_plan *plan, const roperot_config *config)
 {
     if (plan->axes == 1) return ROPEROT_OK;
     plan->axis = malloc((size_t)plan->pairs);
-    plan->masks = malloc((size_t)plan->axes * (size_t)plan->pairs * sizeof *plan->masks);
+    plan->masks = roperot_table_allocate(2 * (int64_t)plan->axes * plan->pairs * (int64_t)sizeof *plan->masks);
     if (!plan->axis || !plan->masks)
         return roperot_fail(ROPEROT_ERROR_MEMORY, "no memory for an axis map of %d pairs", plan->pairs);
     memcpy(plan->axis, config->axis, (size_t)plan->pairs);
+    uint32_t *mask = plan->masks;
     for (int32_t a = 0; a < plan->axes; a++)
-        for (int32_t j = 0; j < plan->pairs; j++)
-            plan->masks[a * plan->pairs + j] = config->axis[j] == a ? UINT32_MAX : 0;
+        for (int32_t inverse = 0; inverse < 2; inverse++, mask += plan->pairs)
+            for (int32_t j = 0; j < plan->pairs; j++) mask[j] = (config->axis[j] == a) != inverse ? UINT32_MAX : 0;
     return ROPEROT_OK;
 }
 

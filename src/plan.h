@@ -28,7 +28,7 @@ struct roperot_plan {
     double attention_factor;
     double *inv_freq;              /* NULL: BORROWED */
     uint8_t *axis;                 /* NULL: one axis */
-    uint32_t *masks;               /* [axes][pairs], for roperot_blend_fn */
+    uint32_t *masks;               /* [axes][2][pairs]: mask and inverse, for roperot_blend_fn */
     double *level[ROPEROT_LEVELS]; /* factor tables; NULL: every position has index 0 there, or no factors are kept */
     roperot_row_table rows;        /* FULL and BORROWED: with the attention factor */
     roperot_row_table pure;        /* the same without it; cos NULL: take the factors */

@@ -20,15 +20,16 @@ void roperot_row_source_init(roperot_row_source *source, const roperot_plan *pla
     source->plan = plan;
     source->positions = positions;
     source->flags = flags;
-    source->computed = plan->axes > 1 || flags & (ROPEROT_INVERSE | ROPEROT_SIGNED_POSITIONS) ||
-                       takes_factors(plan, flags) || roperot_positions_are_real(positions);
+    const int made = flags & (ROPEROT_INVERSE | ROPEROT_SIGNED_POSITIONS) || takes_factors(plan, flags) ||
+                     roperot_positions_are_real(positions); /* else a row of one axis is in a table */
+    source->computed = made || plan->axes > 1;
     source->looked_up =
         !source->computed && plan->bounds == ROPEROT_BOUNDS_ERROR && positions->kind == ROPEROT_POSITIONS_OFFSET;
     source->block_pairs = plan->pairs;
     source->tile_tokens = ROPEROT_TILE_TOKENS;
     if (!source->computed) return;
-    /* One row, and, to blend from, one more per axis. */
-    const int32_t extra = plan->axes > 1 ? plan->axes : 0, most = ROPEROT_SCRATCH_FLOATS / (2 * (1 + extra)) / 16 * 16;
+    /* One row more for the axis that is being blended in. */
+    const int32_t extra = made && plan->axes > 1, most = ROPEROT_SCRATCH_FLOATS / (2 * (1 + extra)) / 16 * 16;
     if (source->block_pairs > most) source->block_pairs = most;
     const int32_t fit = ROPEROT_SCRATCH_FLOATS / (2 * source->block_pairs) - extra;
     if (source->tile_tokens > fit) source->tile_tokens = fit;
@@ -90,13 +91,7 @@ static void real_row(const roperot_row_source *source, double x, int32_t first, 
     row->sin = space + n;
 }
 
-/* One position or coordinate per axis. */
-typedef union place {
-    int64_t p[ROPEROT_MOST_AXES];
-    double x[ROPEROT_MOST_AXES];
-} place;
-
-static void row_of_axis(const roperot_row_source *source, int real, const place *at, int32_t a, int32_t first,
+static void row_of_axis(const roperot_row_source *source, int real, const roperot_place *at, int32_t a, int32_t first,
                         int32_t n, float *space, roperot_row *row)
 {
     if (real)
@@ -105,43 +100,55 @@ static void row_of_axis(const roperot_row_source *source, int real, const place 
         integer_row(source, at->p[a], first, n, space, row);
 }
 
-static int same_everywhere(int real, const place *at, int32_t axes)
+static int same_everywhere(const roperot_place *at, int32_t axes)
 {
     for (int32_t a = 1; a < axes; a++)
-        if (real ? at->x[a] != at->x[0] : at->p[a] != at->p[0]) return 0;
+        if (at->p[a] != at->p[0]) return 0;
     return 1;
 }
 
-/* The row of one axis, computed unless it is the one that was kept. */
-static const roperot_row *kept_row(const roperot_row_source *source, int real, const place *at, int32_t a,
-                                   int32_t first, int32_t n, roperot_scratch *scratch)
+/* Whether the row made last is as good to start from as axis 0's: no more axes have moved since then than differ from
+ * axis 0. A row that would stay as it is does not count: it may lie where a later row of this tile will. */
+static int starts_from_last(const roperot_row_source *source, const roperot_place *at, int32_t first,
+                            const roperot_scratch *scratch)
 {
-    roperot_row *const row = &scratch->kept_row[a];
-    if (!row->cos || scratch->kept[a] != at->p[a]) {
-        float *const workspace = scratch->values + ROPEROT_SCRATCH_FLOATS - (a + 1) * 2 * n;
-        row_of_axis(source, real, at, a, first, n, workspace, row);
-        scratch->kept[a] = at->p[a];
+    int moved = 0, apart = 0;
+    if (!scratch->last.cos || scratch->last_first != first) return 0;
+    for (int32_t a = 0; a < source->plan->axes; a++) {
+        moved += at->p[a] != scratch->at.p[a];
+        apart += at->p[a] != at->p[0];
     }
-    return row;
+    return moved > 0 && moved <= apart;
 }
 
-/* Each pair from the row of its axis. */
-static void blended_row(const roperot_row_source *source, int real, const place *at, int32_t first, int32_t n,
+static void start_from_axis_0(const roperot_row_source *source, int real, const roperot_place *at, int32_t first,
+                              int32_t n, roperot_scratch *scratch, float *space)
+{
+    row_of_axis(source, real, at, 0, first, n, space, &scratch->last);
+    scratch->last_first = first;
+    for (int32_t a = 0; a < source->plan->axes; a++) scratch->at.p[a] = at->p[0];
+}
+
+/* Each pair from the row of its axis, for positions that are not the same on all axes: along a line of an image one
+ * axis moves, and what it takes is one row and one pass over it. */
+static void blended_row(const roperot_row_source *source, int real, const roperot_place *at, int32_t first, int32_t n,
                         roperot_scratch *scratch, float *space, roperot_row *row)
 {
     const roperot_plan *const plan = source->plan;
-    const float *cos[ROPEROT_MOST_AXES], *sin[ROPEROT_MOST_AXES];
-    if (scratch->kept_first != first) roperot_scratch_init(scratch);
-    scratch->kept_first = first;
-    for (int32_t a = 0; a < plan->axes; a++) {
-        const roperot_row *const one = kept_row(source, real, at, a, first, n, scratch);
-        cos[a] = one->cos;
-        sin[a] = one->sin;
-    }
-    plan->kernels->blend(space, cos, plan->axis + first, plan->masks + first, plan->axes, plan->pairs, n);
-    plan->kernels->blend(space + n, sin, plan->axis + first, plan->masks + first, plan->axes, plan->pairs, n);
+    float *const workspace = scratch->values + ROPEROT_SCRATCH_FLOATS - 2 * n;
+    if (!starts_from_last(source, at, first, scratch)) start_from_axis_0(source, real, at, first, n, scratch, space);
     row->cos = space;
     row->sin = space + n;
+    for (int32_t a = 0; a < plan->axes; a++) {
+        if (at->p[a] == scratch->at.p[a]) continue;
+        roperot_row one;
+        row_of_axis(source, real, at, a, first, n, workspace, &one);
+        const uint32_t *const mask = plan->masks + 2 * a * plan->pairs + first;
+        plan->kernels->blend(space, space + n, &one, &scratch->last, mask, mask + plan->pairs, n);
+        scratch->last.cos = space;
+        scratch->last.sin = space + n;
+        scratch->at.p[a] = at->p[a];
+    }
 }
 
 void roperot_rows_make_any(const roperot_row_source *source, int64_t b, int64_t t, int across, int count, int32_t first,
@@ -150,7 +157,7 @@ void roperot_rows_make_any(const roperot_row_source *source, int64_t b, int64_t 
     const roperot_plan *const plan = source->plan;
     const int real = roperot_positions_are_real(source->positions);
     for (int i = 0; i < count; i++) {
-        place at;
+        roperot_place at;
         const int64_t row_b = across ? b + i : b, row_t = across ? t : t + i;
         rows[i].cos = rows[i].sin = NULL;
         if (real) {
@@ -161,9 +168,11 @@ void roperot_rows_make_any(const roperot_row_source *source, int64_t b, int64_t 
                 continue;
         }
         float *const space = scratch->values + (source->computed ? i * 2 * n : 0);
-        if (plan->axes == 1 || same_everywhere(real, &at, plan->axes))
+        if (plan->axes == 1 || same_everywhere(&at, plan->axes)) {
             row_of_axis(source, real, &at, 0, first, n, space, &rows[i]);
-        else
+            scratch->last.cos = NULL; /* it may have been where this one is now */
+        } else {
             blended_row(source, real, &at, first, n, scratch, space, &rows[i]);
+        }
     }
 }

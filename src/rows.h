@@ -5,6 +5,7 @@
 
 #include "kernels.h"
 #include "plan.h"
+#include "positions.h"
 
 /* 4 KiB of scratch: a thread with the least stack that POSIX allows has about 9 KiB left for a call. */
 enum { ROPEROT_TILE_TOKENS = 32, ROPEROT_SCRATCH_FLOATS = 1024 };
@@ -19,19 +20,24 @@ typedef struct roperot_row_source {
     int32_t block_pairs; /* pairs of a row that fit at once */
 } roperot_row_source;
 
-/* Where rows are computed. With several axes, the row of each axis is kept: neighbours in an image share most
- * coordinates. */
+/* One position or coordinate per axis. */
+typedef union roperot_place {
+    int64_t p[ROPEROT_MOST_AXES];
+    double x[ROPEROT_MOST_AXES];
+} roperot_place;
+
+/* Where rows are computed. With several axes, the row made last is where the next one starts: neighbours in an image
+ * share most coordinates. */
 typedef struct roperot_scratch {
-    float values[ROPEROT_SCRATCH_FLOATS];
-    int64_t kept[4];         /* the position, or the bits of the coordinate, whose row is kept for each axis */
-    roperot_row kept_row[4]; /* cos NULL: none */
-    int32_t kept_first;      /* first pair of the kept rows */
+    _Alignas(64) float values[ROPEROT_SCRATCH_FLOATS]; /* rows of a multiple of 16 pairs meet whole cache lines */
+    roperot_row last;                                  /* cos NULL: none */
+    roperot_place at;                                  /* where `last` is */
+    int32_t last_first;                                /* its first pair */
 } roperot_scratch;
 
 static inline void roperot_scratch_init(roperot_scratch *scratch)
 {
-    for (int a = 0; a < 4; a++) scratch->kept_row[a].cos = NULL;
-    scratch->kept_first = 0;
+    scratch->last.cos = NULL;
 }
 
 void roperot_row_source_init(roperot_row_source *source, const roperot_plan *plan, const roperot_positions *positions,
