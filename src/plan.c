@@ -166,7 +166,7 @@ static ROPEROT_NOINLINE int32_t fill(roperot_plan *plan, const roperot_config *c
     const int32_t block = ROPEROT_SCRATCH_FLOATS / 2, computed = plan->cache == ROPEROT_CACHE_FACTORED;
     plan->tile_tokens =
         computed && block / plan->pairs < ROPEROT_TILE_TOKENS ? block / plan->pairs : ROPEROT_TILE_TOKENS;
-    plan->plain = plan->axes == 1 && plan->bounds == ROPEROT_BOUNDS_ERROR && plan->pairing_out == plan->pairing &&
+    plan->plain = plan->bounds == ROPEROT_BOUNDS_ERROR && plan->pairing_out == plan->pairing &&
                   (!computed || plan->pairs <= block);
     return status;
 }

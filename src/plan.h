@@ -23,7 +23,7 @@ struct roperot_plan {
     int64_t max_positions, cache_bytes;
     int64_t near_bytes;  /* calls up to this size are walked by columns */
     int64_t far_bytes;   /* calls out of place beyond it are streamed */
-    int32_t plain;       /* one axis, positions outside are errors, one pairing, rows fit the scratch in one block */
+    int32_t plain;       /* positions outside are errors, one pairing, rows fit the scratch in one block */
     int32_t tile_tokens; /* with no options */
     double attention_factor;
     double *inv_freq;              /* NULL: BORROWED */

@@ -20,16 +20,17 @@ void roperot_row_source_init(roperot_row_source *source, const roperot_plan *pla
     source->plan = plan;
     source->positions = positions;
     source->flags = flags;
+    source->axes = positions->kind == ROPEROT_POSITIONS_OFFSET || positions->axes <= 1 ? 1 : plan->axes;
     const int made = flags & (ROPEROT_INVERSE | ROPEROT_SIGNED_POSITIONS) || takes_factors(plan, flags) ||
                      roperot_positions_are_real(positions); /* else a row of one axis is in a table */
-    source->computed = made || plan->axes > 1;
+    source->computed = made || source->axes > 1;
     source->looked_up =
         !source->computed && plan->bounds == ROPEROT_BOUNDS_ERROR && positions->kind == ROPEROT_POSITIONS_OFFSET;
     source->block_pairs = plan->pairs;
     source->tile_tokens = ROPEROT_TILE_TOKENS;
     if (!source->computed) return;
     /* One row more for the axis that is being blended in. */
-    const int32_t extra = made && plan->axes > 1, most = ROPEROT_SCRATCH_FLOATS / (2 * (1 + extra)) / 16 * 16;
+    const int32_t extra = made && source->axes > 1, most = ROPEROT_SCRATCH_FLOATS / (2 * (1 + extra)) / 16 * 16;
     if (source->block_pairs > most) source->block_pairs = most;
     const int32_t fit = ROPEROT_SCRATCH_FLOATS / (2 * source->block_pairs) - extra;
     if (source->tile_tokens > fit) source->tile_tokens = fit;
@@ -114,7 +115,7 @@ static int starts_from_last(const roperot_row_source *source, const roperot_plac
 {
     int moved = 0, apart = 0;
     if (!scratch->last.cos || scratch->last_first != first) return 0;
-    for (int32_t a = 0; a < source->plan->axes; a++) {
+    for (int32_t a = 0; a < source->axes; a++) {
         moved += at->p[a] != scratch->at.p[a];
         apart += at->p[a] != at->p[0];
     }
@@ -126,7 +127,7 @@ static void start_from_axis_0(const roperot_row_source *source, int real, const 
 {
     row_of_axis(source, real, at, 0, first, n, space, &scratch->last);
     scratch->last_first = first;
-    for (int32_t a = 0; a < source->plan->axes; a++) scratch->at.p[a] = at->p[0];
+    for (int32_t a = 0; a < source->axes; a++) scratch->at.p[a] = at->p[0];
 }
 
 /* Each pair from the row of its axis, for positions that are not the same on all axes: along a line of an image one
@@ -139,7 +140,7 @@ static void blended_row(const roperot_row_source *source, int real, const ropero
     if (!starts_from_last(source, at, first, scratch)) start_from_axis_0(source, real, at, first, n, scratch, space);
     row->cos = space;
     row->sin = space + n;
-    for (int32_t a = 0; a < plan->axes; a++) {
+    for (int32_t a = 0; a < source->axes; a++) {
         if (at->p[a] == scratch->at.p[a]) continue;
         roperot_row one;
         row_of_axis(source, real, at, a, first, n, workspace, &one);
@@ -155,20 +156,21 @@ void roperot_rows_make_any(const roperot_row_source *source, int64_t b, int64_t 
                            int32_t n, roperot_scratch *scratch, roperot_row *rows)
 {
     const roperot_plan *const plan = source->plan;
+    const int32_t axes = source->axes;
     const int real = roperot_positions_are_real(source->positions);
     for (int i = 0; i < count; i++) {
         roperot_place at;
         const int64_t row_b = across ? b + i : b, row_t = across ? t : t + i;
         rows[i].cos = rows[i].sin = NULL;
         if (real) {
-            roperot_coordinate_read(source->positions, plan->axes, row_b, row_t, at.x);
+            roperot_coordinate_read(source->positions, axes, row_b, row_t, at.x);
         } else {
-            roperot_position_read(source->positions, plan->axes, row_b, row_t, at.p);
-            if (plan->bounds != ROPEROT_BOUNDS_ERROR && !roperot_position_bound(plan, source->flags, plan->axes, at.p))
+            roperot_position_read(source->positions, axes, row_b, row_t, at.p);
+            if (plan->bounds != ROPEROT_BOUNDS_ERROR && !roperot_position_bound(plan, source->flags, axes, at.p))
                 continue;
         }
         float *const space = scratch->values + (source->computed ? i * 2 * n : 0);
-        if (plan->axes == 1 || same_everywhere(&at, plan->axes)) {
+        if (axes == 1 || same_everywhere(&at, axes)) {
             row_of_axis(source, real, &at, 0, first, n, space, &rows[i]);
             scratch->last.cos = NULL; /* it may have been where this one is now */
         } else {

@@ -14,6 +14,7 @@ typedef struct roperot_row_source {
     const roperot_plan *plan;
     const roperot_positions *positions;
     uint32_t flags;
+    int32_t axes;        /* 1 if every token is at the same position on all of them */
     int32_t computed;    /* rows need scratch; else they are pointers into a table */
     int32_t looked_up;   /* nothing but pointers to rows, one after the other */
     int32_t tile_tokens; /* rows that fit at once */

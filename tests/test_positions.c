@@ -62,13 +62,19 @@ static void offsets(const void *arg)
 {
     (void)arg;
     static const int64_t starts[] = { 0, 1, 2047, 2048, (1 << 21) - 3, (INT64_C(1) << 31) - 6 };
+    uint8_t axis[PAIRS];
+    for (int j = 0; j < PAIRS; j++) axis[j] = (uint8_t)(j % 3);
     for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
-        for (int64_t batch = 1; batch <= 3; batch++) {
-            call c = call_plain(2 * PAIRS, batch, 6, 2);
-            c.at.offset = starts[i];
-            c.in_place = (int)(i % 3);
-            call_check(&c);
-        }
+        for (int64_t batch = 1; batch <= 3; batch++)
+            for (int32_t axes = 1; axes <= 3; axes += 2) {
+                call c = call_plain(2 * PAIRS, batch, 6, 2);
+                c.config.axes = axes;
+                c.config.axis = axes > 1 ? axis : NULL;
+                c.config.pairs = axes > 1 ? PAIRS : 0;
+                c.at.offset = starts[i];
+                c.in_place = (int)(i % 3);
+                call_check(&c);
+            }
 }
 
 /* ---- IDS --------------------------------------------------------------------------------------------------------- */
