@@ -36,6 +36,9 @@ const char *bench_plan_create(roperot_plan **plan, int32_t dim, const bench_choi
     config.cache = choice->cache;
     config.max_positions = choice->max_positions;
     config.isa = choice->isa;
+    config.axes = choice->axes;
+    config.axis = choice->axis;
+    config.pairs = choice->axis != NULL ? dim / 2 : 0;
     return roperot_plan_create(&config, plan) == ROPEROT_OK ? NULL : library_failure("roperot_plan_create");
 }
 

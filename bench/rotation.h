@@ -18,6 +18,8 @@ typedef struct bench_shape {
 typedef struct bench_choice {
     int32_t dtype, pairing, isa, cache;
     int64_t max_positions, position; /* of the first token */
+    int32_t axes;                    /* 0: one */
+    const uint8_t *axis;             /* of each pair, if there are several */
 } bench_choice;
 
 typedef struct bench_rotation {

@@ -26,7 +26,7 @@ QUICK = (
     rf"^rotate/.*/({{isas}})/({QUICK_SHAPES}|front|decode-out)$|^naive/f32/half|^growth/f32/half/.*/tokens-"
     r"|^reference/(sweep|copy-stream)/{best}/.*/1t$|^reference/memcpy/.*/1t$|^cache/.*/(4k|128k)/|^startup/"
 )
-FULL = r"^(rotate|naive|growth|cache|build|startup)/|^reference/.*/({isas}|libc)/"
+FULL = r"^(rotate|mrope|naive|growth|cache|build|startup)/|^reference/.*/({isas}|libc)/"
 
 
 def command_line() -> argparse.Namespace:

@@ -49,6 +49,16 @@ def test_each_kind_has_its_ratio_and_an_error_has_none(rows):
         assert ratios == ({wanted} if wanted and "error_occurred" not in row else set()), row
 
 
+def test_several_axes_are_held_against_one():
+    chosen = "--benchmark_filter=^mrope/bf16/half/scalar/"
+    names = output("--benchmark_list_tests", chosen).split()
+    assert names == [
+        f"mrope/bf16/half/scalar/{cache}-{prompt}" for cache in ("full", "factored") for prompt in ("image", "text")
+    ]
+    for row in json.loads(output(chosen, "--benchmark_min_time=0.001", "--benchmark_format=json"))["benchmarks"]:
+        assert row["plain_ratio"] > 0 and row["ns"] >= row["ns_min"] > 0, row
+
+
 def test_figures_agree_with_each_other(rows):
     for row in (r for r in rows if "error_occurred" not in r):
         assert row["ns"] >= row["ns_min"] > 0
