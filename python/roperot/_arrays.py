@@ -99,6 +99,8 @@ def numpy_code(dtype: np.dtype[Any], name: str) -> int:
         return c.BF16
     if dtype == np.float64:
         raise TypeError(f"{name} is float64, which is not rotated: convert it, for example x.astype(numpy.float32)")
+    if dtype.kind == "V" and dtype.itemsize == 2:
+        raise TypeError(f"{name} has dtype {dtype}, as bfloat16 has after numpy.load: use x.view(ml_dtypes.bfloat16)")
     raise TypeError(f"{name} has dtype {dtype}; float32, float16 and bfloat16 (ml_dtypes) are rotated")
 
 
@@ -170,7 +172,18 @@ def _raw_torch(x: Any, name: str) -> Raw:
             f"{name} requires a gradient, which Rope methods do not record: call roperot.torch.rotary, "
             "x.detach(), or run under torch.no_grad()"
         )
-    return Raw(x.data_ptr(), code, tuple(x.shape), x.stride(), False, x)
+    if hasattr(x, "fake_mode"):
+        raise TypeError(f"{name} is a fake tensor without memory: inside torch.compile use roperot.torch.rotary")
+    try:
+        pointer = x.data_ptr()
+    except RuntimeError as error:  # torch.vmap and other transforms
+        raise TypeError(f"{name} has no memory of its own ({str(error).splitlines()[0]})") from None
+    return Raw(pointer, code, tuple(x.shape), x.stride(), False, x)
+
+
+def bfloat16_bytes(x: np.ndarray[Any, Any]) -> Raw:
+    """A NumPy array of two-byte elements seen as bfloat16, which needs no ml_dtypes."""
+    return _raw_numpy(x.view(np.float16), "x")._replace(code=c.BF16, keep=x)
 
 
 def raw(x: Any, name: str) -> Raw:
@@ -178,7 +191,7 @@ def raw(x: Any, name: str) -> Raw:
 
     Parameters
     ----------
-    x : numpy.ndarray, torch.Tensor or object with ``__dlpack__``
+    x : numpy.ndarray, torch.Tensor, object with ``__dlpack__`` or Raw
         float32, float16 or bfloat16, in CPU memory.
     name : str
         The argument's name, for the sentences of errors.
@@ -194,6 +207,8 @@ def raw(x: Any, name: str) -> Raw:
         return _raw_numpy(x, name)
     if is_tensor(x):
         return _raw_torch(x, name)
+    if isinstance(x, Raw):
+        return x
     if hasattr(x, "__dlpack__"):
         return _raw_dlpack(x, name)
     kind = type(x).__name__
@@ -326,8 +341,13 @@ def _to_numpy(x: Any, name: str) -> np.ndarray[Any, Any]:
     if is_tensor(x):
         if x.device.type != "cpu":
             raise TypeError(f"{name} is on {x.device}; use {name}.cpu() first")
-        return cast("np.ndarray[Any, Any]", x.detach().numpy())
+        x = x.detach()
+        if x.is_floating_point() and x.element_size() < 4:
+            x = x.float()  # NumPy knows no bfloat16
+        return cast("np.ndarray[Any, Any]", x.numpy())
     if not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__"):
+        if x.__dlpack_device__()[0] != _DL_CPU:
+            raise TypeError(f"{name} is not in CPU memory; copy it to the CPU first")
         return np.from_dlpack(x)
     return np.asarray(x)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import operator
 import weakref
 from collections.abc import Mapping, Sequence
 from ctypes import POINTER, byref, c_double, c_uint8
@@ -14,7 +13,7 @@ import numpy as np
 from roperot import _arrays as arrays
 from roperot import _library as c
 from roperot import _tables as tables
-from roperot._scaling import Scaling, Sections
+from roperot._scaling import Scaling, Sections, integer, number
 
 Layout = Literal["bshd", "bhsd", "thd"]
 TableLayout = Literal["separate", "onnx", "full", "hf", "repeat", "gptj", "vllm", "ipex", "chatglm"]
@@ -44,20 +43,17 @@ class _Frame:
 
 
 def _int64(value: Any, name: str) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer or an array of integers, not {type(value).__name__}") from None
-    if not -(2**63) <= number < 2**63:
-        raise ValueError(f"{name} = {number} is beyond int64")
-    return number
+    result = integer(value, name)
+    if not -(2**63) <= result < 2**63:
+        raise ValueError(f"{name} = {result} is beyond int64")
+    return result
 
 
 def _int32(value: Any, name: str) -> int:
-    number = _int64(value, name)
-    if not -(2**31) <= number < 2**31:
-        raise ValueError(f"{name} = {number} is beyond int32")
-    return number
+    result = _int64(value, name)
+    if not -(2**31) <= result < 2**31:
+        raise ValueError(f"{name} = {result} is beyond int32")
+    return result
 
 
 def _isa_number(isa: str | None) -> int:
@@ -216,7 +212,8 @@ class Rope:
     ) -> None:
         self._recipe = _without(locals(), "self", "__class__")
         config = _geometry(head_dim, rotary_dim, rotary_offset, pairing, pairing_out, max_positions, bounds, isa)
-        config.base, config.attention_factor = float(base), 1.0 if attention_factor is None else float(attention_factor)
+        config.base = number(base, "base")
+        config.attention_factor = 1.0 if attention_factor is None else number(attention_factor, "attention_factor")
         config.angles = c.enum(angles, c.ANGLES, "angles")
         config.cache = c.enum(cache, {name: c.CACHES[name] for name in (None, "full", "factored")}, "cache")
         _set_frequencies(config, scaling, sections, inv_freq, attention_factor)
@@ -263,7 +260,7 @@ class Rope:
         self = cls.__new__(cls)
         self._recipe = _without(locals(), "cls", "self", "__class__")
         config = _geometry(head_dim, rotary_dim, rotary_offset, pairing, pairing_out, max_positions, bounds, isa)
-        config.base, config.attention_factor = 1.0, float(attention_factor)
+        config.base, config.attention_factor = 1.0, number(attention_factor, "attention_factor")
         config.cache = c.CACHES["borrowed"]
         _set_frequencies(config, None, sections, None, attention_factor)
         table, keep = tables.borrow(cos, sin, config.rotary_dim or config.head_dim, pairing, full)
@@ -417,7 +414,8 @@ class Rope:
             target.bind(out, layout, "out", True)
             shape = source.struct.shape
             if shape[:] != target.struct.shape[:]:
-                raise ValueError(f"out has the shape {tuple(out.shape)}, x has {tuple(x.shape)}")
+                axes = "batch, seq, heads, dim"
+                raise ValueError(f"out has the shape {target.struct.shape[:]}, x {shape[:]} as [{axes}]")
             keep = _set_positions(frame.positions, positions, coordinates, cu_seqlens, shape[0], shape[1])
             options = frame.inverse if inverse else frame.forward
             c.check(_apply(self._plan, frame.positions_ref, frame.src, frame.dst, 1, options))
@@ -484,15 +482,22 @@ class Rope:
             Two arrays, or the one that the layout describes.
         """
         if coordinates is not None:
+            if positions is not None:
+                raise ValueError("coordinates replace positions: pass None for positions")
             grid = arrays.reals(coordinates, "coordinates")
         else:
             ids = [_int64(positions, "positions")] if _is_scalar(positions) else positions
             grid = arrays.integers(ids, "positions")
+        code = arrays.dtype_code(dtype)
+        return self._cos_sin(grid, layout, code, arrays.numpy_dtype(code))
+
+    def _cos_sin(self, grid: np.ndarray[Any, Any], layout: str, code: int, dtype: np.dtype[Any]) -> Any:
+        """``cos_sin`` into arrays of any NumPy dtype that is as wide as the roperot_dtype ``code``."""
         lead = grid.shape[1:] if grid.ndim == 3 else grid.shape
         batch, tokens = (1, *lead)[-2:] if lead else (1, 1)
         struct = c.PositionsStruct()
         _set_ids(struct, grid, "positions", batch, tokens)
-        result, table = tables.table_for(layout, arrays.numpy_dtype(arrays.dtype_code(dtype)), lead, self._info.pairs)
+        result, table = tables.table_for(layout, code, dtype, lead, self._info.pairs)
         c.check(c.lib.roperot_cos_sin(self._plan, byref(struct), batch, tokens, byref(table)))
         return result
 
@@ -607,10 +612,10 @@ def _geometry(
 
 
 def _rotary_dim(value: Any) -> int:
-    number = _int32(value, "rotary_dim")
-    if number == 0:
+    channels = _int32(value, "rotary_dim")
+    if channels == 0:
         raise ValueError("rotary_dim = 0 rotates nothing; it must be even and at least 2, or None for all of head_dim")
-    return number
+    return channels
 
 
 def _set_frequencies(
@@ -627,9 +632,10 @@ def _set_frequencies(
     if inv_freq is not None:
         if scaling is not None:
             raise ValueError("inv_freq replaces scaling: give only one of them")
-        frequencies = [float(value) for value in np.asarray(inv_freq, np.float64).reshape(-1)]
-        if len(frequencies) != pairs:
-            raise ValueError(f"inv_freq has {len(frequencies)} values, rotary_dim / 2 is {pairs}")
+        values = arrays.reals(inv_freq, "inv_freq")
+        if values.shape != (pairs,):
+            raise ValueError(f"inv_freq has shape {values.shape}; it must be [rotary_dim / 2] = [{pairs}]")
+        frequencies = values.astype(np.float64).tolist()
         order = None
     elif scaling is not None or order is not None:
         chosen = None if scaling is None else Scaling.of(scaling)

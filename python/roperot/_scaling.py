@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from ctypes import byref, c_double, c_int32, c_uint8
 from dataclasses import dataclass, fields
 from typing import Any
@@ -90,6 +91,34 @@ _ALLOWED = {
     "raw": ("factors",),
     "periods": ("factors",),
 }
+# Without these a rule would silently stretch nothing; what else is missing the library finds.
+_REQUIRED: dict[str, tuple[tuple[str, ...], ...]] = {
+    "linear": (("factor",),),
+    "ntk": (("factor", "alpha"),),
+    "ntk_fixed": (("factor",),),
+    "ntk_mixed": (("factor",),),
+    "dynamic": (("factor",),),
+    "yarn": (("factor",),),
+    "llama3": (("factor",), ("low_freq_factor",), ("high_freq_factor",)),
+    "longrope": (("factor", "attention_factor"),),
+}
+
+
+def number(value: Any, name: str) -> float:
+    """``value`` as a float, or a TypeError that names the argument: text is not read as a number."""
+    if isinstance(value, bool) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
+        raise TypeError(f"{name} must be a number, not {value!r}")
+    return float(value)
+
+
+def integer(value: Any, name: str) -> int:
+    """``value`` as an int; TypeError for what is none, True and 2.0 included."""
+    if not isinstance(value, bool):
+        try:
+            return operator.index(value)
+        except TypeError:
+            pass
+    raise TypeError(f"{name} must be an integer, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -145,7 +174,7 @@ class Scaling:
         Raises
         ------
         ValueError
-            For an unknown rope_type, and for a field that its rule does not have.
+            For an unknown rope_type, a field that its rule does not have, and one that it lacks.
         """
         if isinstance(value, Scaling):
             return value
@@ -163,10 +192,13 @@ class Scaling:
             if field not in allowed:
                 known = ", ".join(allowed)
                 raise ValueError(f"rope_type {name!r} has no field {field!r}; it has {known}{_hint(field)}")
+        for choices in _REQUIRED.get(kind, ()):
+            if not any(field in given for field in choices):
+                raise ValueError(f"rope_type {name!r} needs {' or '.join(choices)}")
         if kind == "longrope":
             given["factors"] = _longrope_factors(given)
         if "factors" in given:
-            given["factors"] = tuple(float(entry) for entry in given["factors"])
+            given["factors"] = tuple(number(entry, "factors") for entry in given["factors"])
         return cls(kind=kind, **{_FIELDS.get(field, field): entry for field, entry in given.items()})
 
     def struct(self) -> c.ScalingStruct:
@@ -175,10 +207,18 @@ class Scaling:
         members["kind"] = c.enum(self.kind, KINDS, "kind")
         members["truncate"] = int(self.truncate)
         factors = members.pop("factors")
+        for field in members.keys() - {"kind", "truncate"}:
+            whole = field in ("original_length", "length")
+            members[field] = (_whole if whole else number)(members[field], f"scaling's {field}")
         if factors:
             members["factors"] = ctypes.cast((c_double * len(factors))(*factors), ctypes.POINTER(c_double))
             members["factor_count"] = len(factors)
         return c.ScalingStruct(**members)
+
+
+def _whole(value: Any, name: str) -> int:
+    """An int; configurations write lengths as 8192.0, too."""
+    return int(value) if isinstance(value, float) and value.is_integer() else integer(value, name)
 
 
 def _hint(field: str) -> str:
@@ -229,6 +269,8 @@ class Sections:
             if unknown:
                 raise ValueError(f"sections has no field {sorted(unknown)[0]!r}; it has section, kind, axis")
             return cls(tuple(value.get("section", ())), value.get("kind", "contiguous"), tuple(value.get("axis", ())))
+        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+            raise TypeError(f"sections must be numbers of pairs, a dictionary or a roperot.Sections, not {value!r}")
         return cls(tuple(value))
 
     def axis_map(self, pairs: int) -> tuple[list[int], list[int], int]:
@@ -248,9 +290,10 @@ class Sections:
             raise ValueError(f"sections must be 1 to 4 numbers, not {count}")
         struct = c.SectionsStruct(kind=c.enum(self.kind, SECTION_KINDS, "kind"), count=count)
         for i, pairs_of_axis in enumerate(self.section):
-            if not 0 <= int(pairs_of_axis) < 2**31:
+            count_of_axis = integer(pairs_of_axis, f"sections[{i}]")
+            if not 0 <= count_of_axis < 2**31:
                 raise ValueError(f"sections[{i}] = {pairs_of_axis} must be between 0 and rotary_dim / 2")
-            struct.section[i] = int(pairs_of_axis)
+            struct.section[i] = count_of_axis
         axis, index = (c_uint8 * pairs)(), (c_int32 * pairs)()
         c.check(c.lib.roperot_axis_map(byref(struct), pairs, axis, index))
         return list(axis), list(index), count

@@ -16,10 +16,15 @@ _PACKED = ("vllm", "ipex", "chatglm")
 LAYOUTS = (*_WIDTHS, *_PACKED)
 
 
-def table_for(layout: str, dtype: np.dtype[Any], lead: tuple[int, ...], pairs: int) -> tuple[Any, c.TableStruct]:
-    """A new table in a layout of ``Rope.cos_sin``, and the struct that says where its values go."""
+def table_for(
+    layout: str, code: int, dtype: np.dtype[Any], lead: tuple[int, ...], pairs: int
+) -> tuple[Any, c.TableStruct]:
+    """A new table in a layout of ``Rope.cos_sin``, and the struct that says where its values go.
+
+    ``code`` is the elements' roperot_dtype, ``dtype`` what the arrays call it.
+    """
     rows = int(np.prod(lead, dtype=np.int64))
-    table = c.TableStruct(dtype=arrays.numpy_code(dtype, "dtype"), rows=rows, element_stride=1)
+    table = c.TableStruct(dtype=code, rows=rows, element_stride=1)
     size = dtype.itemsize
     if layout in _WIDTHS:
         table.width = _WIDTHS[layout]

@@ -51,6 +51,7 @@ def read_only():
         (lambda: good().astype(">f4"), TypeError, ">f4"),
         (lambda: np.ma.masked_array(good()), TypeError, "mask"),
         (lambda: [[1.0]], TypeError, "list.*asarray"),
+        (lambda: good(3, 2, 16).view(np.uint8)[..., ::4].copy().view("V2"), TypeError, "bfloat16.*view"),
         (lambda: good(8), ValueError, "1 axes.*reshape"),
         (lambda: good(3, 8), ValueError, "2 axes"),
         (lambda: good(1, 1, 3, 2, 8), ValueError, "5 axes"),
@@ -89,6 +90,8 @@ def test_self_overlap_is_refused_and_nothing_is_written():
         (np.zeros((1, 1, 1, 3), np.int64), ValueError),
         (np.array([0, 2**63, 0], np.uint64), ValueError),
         (np.array([0, 1, -1]), ValueError),
+        (True, TypeError),
+        ([True, False, True], TypeError),
     ],
 )
 def test_positions_refused_and_nothing_is_written(positions, error):
@@ -192,6 +195,11 @@ def test_layout_is_part_of_what_is_remembered(rng):
     rope = roperot.Rope(8)
     rope.apply(x, 1)
     assert_same_bits(rope.apply(x, 1, layout="bhsd"), rope.apply(x.swapaxes(1, 2), 1).swapaxes(1, 2))
+
+
+def test_positions_on_another_device_are_refused():
+    with pytest.raises(TypeError, match="positions is not in CPU memory"):
+        ROPE.apply(good(), OnGpu(np.arange(3)))
 
 
 def test_unknown_layout():

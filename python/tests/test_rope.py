@@ -71,7 +71,7 @@ def test_inv_freq_is_a_copy():
         ({"head_dim": 8, "angles": "f64"}, ValueError, "angles"),
         ({"head_dim": 8, "bounds": "wrap"}, ValueError, "bounds"),
         ({"head_dim": 8, "max_positions": -1}, ValueError, "max_positions"),
-        ({"head_dim": 8, "inv_freq": [1.0]}, ValueError, "inv_freq has 1"),
+        ({"head_dim": 8, "inv_freq": [1.0]}, ValueError, r"inv_freq has shape \(1,\)"),
         ({"head_dim": 8, "inv_freq": [1.0] * 4, "scaling": {"rope_type": "default"}}, ValueError, "only one"),
         ({"head_dim": 8, "inv_freq": [1.0, 2.0, 3.0, np.inf]}, ValueError, "inf"),
         ({"head_dim": 8, "scaling": {"rope_type": "quux"}}, ValueError, "quux"),
@@ -83,6 +83,20 @@ def test_inv_freq_is_a_copy():
         ({"head_dim": 8, "sections": []}, ValueError, "1 to 4"),
         ({"head_dim": 8, "sections": {"axis": [0, 0, 9, 0]}}, ValueError, "axis"),
         ({"head_dim": 8, "sections": {"kinds": 1}}, ValueError, "kinds"),
+        ({"head_dim": True}, TypeError, "head_dim.*True"),
+        ({"head_dim": 8, "base": "1e4"}, TypeError, "base.*'1e4'"),
+        ({"head_dim": 8, "base": None}, TypeError, "base"),
+        ({"head_dim": 8, "base": True}, TypeError, "base.*True"),
+        ({"head_dim": 8, "attention_factor": "x"}, TypeError, "attention_factor"),
+        ({"head_dim": 8, "inv_freq": np.ones((2, 2))}, ValueError, r"inv_freq has shape \(2, 2\)"),
+        ({"head_dim": 8, "inv_freq": np.ones(4) * 1j}, TypeError, "inv_freq.*complex"),
+        ({"head_dim": 8, "scaling": {"rope_type": "linear"}}, ValueError, "'linear' needs factor"),
+        ({"head_dim": 8, "scaling": {"rope_type": "ntk"}}, ValueError, "'ntk' needs factor or alpha"),
+        ({"head_dim": 8, "scaling": {"rope_type": "linear", "factor": "two"}}, TypeError, "factor.*'two'"),
+        ({"head_dim": 8, "scaling": Scaling("yarn", factor=2.0, original_length=9.5)}, TypeError, "original_length"),
+        ({"head_dim": 8, "sections": "abc"}, TypeError, "sections"),
+        ({"head_dim": 8, "sections": 4}, TypeError, "sections"),
+        ({"head_dim": 8, "sections": [2.5, 1.5]}, TypeError, r"sections\[0\].*2.5"),
     ],
 )  # fmt: skip
 def test_refused(arguments, error, sentence):
@@ -151,6 +165,8 @@ def test_cos_sin_shapes():
         rope.cos_sin(0, layout="nope")
     with pytest.raises(TypeError, match="dtype"):
         rope.cos_sin(0, dtype="float64")
+    with pytest.raises(ValueError, match="coordinates replace"):
+        rope.cos_sin(0, coordinates=[1.0])
 
 
 @pytest.mark.parametrize("pairing", ["half", "interleaved"])
