@@ -12,6 +12,7 @@ import numpy as np
 
 import roperot
 from roperot import _arrays as arrays
+from roperot import _library as c
 from roperot._rope import Rope
 from roperot._tables import LAYOUTS
 
@@ -19,7 +20,7 @@ from roperot._tables import LAYOUTS
 def _positions(text: str) -> Any:
     """``17:`` counts up from 17, ``0,5,7`` are the tokens' own, ``ids.npy`` is an array of them."""
     if text.endswith(".npy"):
-        return np.load(text)
+        return Path(text)
     try:
         first, colon, last = text.partition(":")
         if colon:
@@ -28,6 +29,16 @@ def _positions(text: str) -> Any:
         return np.array([int(entry) for entry in text.split(",")])
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is none of START:, START:STOP, N,N,... and FILE.npy") from None
+
+
+def _count(text: str) -> int:
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of positions, 1 or more")
+    return count
 
 
 def _geometry(parser: argparse.ArgumentParser) -> None:
@@ -71,40 +82,62 @@ def _info(options: argparse.Namespace) -> None:
             print(f"  {name:<17} {value}")
 
 
+# What NumPy makes of bfloat16 in a file. Nothing here computes with it, so the command line needs no ml_dtypes.
+_BFLOAT16 = np.dtype("V2")
+
+
 def _load(path: str) -> np.ndarray[Any, Any]:
-    array: np.ndarray[Any, Any] = np.load(path)
-    if array.dtype.kind == "V" and array.dtype.itemsize == 2:  # what NumPy writes for bfloat16
-        array = array.view(arrays.numpy_dtype(arrays.dtype_code("bfloat16")))
+    try:
+        array = np.load(path)
+    except (ValueError, EOFError):
+        array = None
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{path} is not a .npy file with one array of numbers")
     return array
+
+
+def _view(array: np.ndarray[Any, Any]) -> Any:
+    return arrays.bfloat16_bytes(array) if array.dtype == _BFLOAT16 else array
+
+
+def _target(path: str, suffix: str) -> Path:
+    """Where NumPy will write: it appends the suffix to names that lack it, and so must what is printed."""
+    return Path(path if path.endswith(suffix) else path + suffix)
 
 
 def _rotate(options: argparse.Namespace) -> None:
     x = _load(options.file)
     source = Path(options.file)
-    out = Path(options.out) if options.out else source.with_name(f"{source.stem}_rotated.npy")
+    out = _target(options.out, ".npy") if options.out else source.with_name(f"{source.stem}_rotated.npy")
     positions = options.positions
+    if isinstance(positions, Path):
+        positions = _load(str(positions))
     last = int(np.max(positions)) + 1 if np.ndim(positions) else int(positions or 0) + max(x.shape, default=1)
     rope = _rope(options, x.shape[-1] if x.ndim else None, last)
-    y = rope.apply(x, positions, inverse=options.inverse, layout=options.layout)
+    y = np.empty(x.shape, x.dtype)
+    rope.apply(_view(x), positions, inverse=options.inverse, out=_view(y), layout=options.layout)
     np.save(out, y)
-    print(f"{rope}\n{source}: {x.dtype} {list(x.shape)} -> {out}")
+    print(f"{rope}\n{source}: {'bfloat16' if x.dtype == _BFLOAT16 else x.dtype} {list(x.shape)} -> {out}")
 
 
 def _tables(options: argparse.Namespace) -> None:
     rope = _rope(options, None, options.max)
-    table = rope.cos_sin(np.arange(options.max), layout=options.layout, dtype=options.dtype)
+    code = arrays.dtype_code(options.dtype)
+    dtype = _BFLOAT16 if code == c.BF16 else arrays.numpy_dtype(code)
+    table = rope._cos_sin(np.arange(options.max), options.layout, code, dtype)
     if isinstance(table, tuple):
         out = Path(options.out or "cos_sin.npz")
-        if out.suffix != ".npz":
+        if out.suffix == ".npy":
             raise ValueError(f"layout {options.layout!r} has two arrays: name an .npz file, which holds cos and sin")
+        out = _target(str(out), ".npz")
         np.savez(out, cos=table[0], sin=table[1])
         shape = [list(part.shape) for part in table]
     else:
-        out = Path(options.out or "cos_sin.npy")
+        out = _target(options.out or "cos_sin.npy", ".npy")
         np.save(out, table)
         shape = list(table.shape)
     print(f"{rope}\n{options.layout} {options.dtype} {shape} -> {out}")
-    if arrays.dtype_code(options.dtype) == 3:
+    if code == c.BF16:
         print("NumPy files know no bfloat16: read it as numpy.load(...).view(ml_dtypes.bfloat16)")
 
 
@@ -145,10 +178,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: python -m roperot tables --config config.json --max 131072 --layout vllm --dtype bf16 "
         "--out cos_sin.npy",
     )
-    tables.add_argument("--max", type=int, required=True, metavar="N", help="how many positions")
-    tables.add_argument("--layout", choices=LAYOUTS, default="separate", help="how the values are laid out")
+    tables.add_argument("--max", type=_count, required=True, metavar="N", help="how many positions")
+    tables.add_argument(
+        "--layout", choices=LAYOUTS, default="separate", help="how the values are laid out (default: separate)"
+    )
     tables.add_argument("--dtype", choices=("f32", "f16", "bf16"), default="f32", help="element type")
-    tables.add_argument("--out", metavar="FILE", help="cos_sin.npy, or .npz for layouts of two arrays")
+    tables.add_argument("--out", metavar="FILE", help="default: cos_sin.npy, or cos_sin.npz for layouts of two arrays")
     _geometry(tables)
     tables.set_defaults(run=_tables)
     return parser
@@ -159,6 +194,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        return 1
     except (ValueError, TypeError, OSError, MemoryError) as error:
         print(f"roperot: {error}", file=sys.stderr)
         return 1

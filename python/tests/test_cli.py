@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ CONFIG = {"model_type": "llama", "hidden_size": 64, "num_attention_heads": 4, "r
 def folder(tmp_path, monkeypatch, rng):
     monkeypatch.chdir(tmp_path)
     np.save("q.npy", rng.standard_normal((5, 4, 16)).astype(np.float32))
+    np.savez("pair.npz", a=np.zeros(3), b=np.zeros(3))
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     return tmp_path
 
@@ -61,15 +63,44 @@ def test_bfloat16_tables_and_arrays(folder):
     assert main("tables --config config.json --max 8 --layout vllm --dtype bf16 --out t.npy".split()) == 0
     stored = np.load("t.npy").view(ml_dtypes.bfloat16)
     assert_same_bits(stored, rope.cos_sin(np.arange(8), layout="vllm", dtype="bf16"))
+    assert np.load("t.npy").dtype == "V2"  # the bits alone, which NumPy's format can say
     x = np.load("q.npy").astype(ml_dtypes.bfloat16)
     np.save("x.npy", x)
     assert main("rotate x.npy --config config.json".split()) == 0
     assert_same_bits(np.load("x_rotated.npy").view(ml_dtypes.bfloat16), rope.apply(x))
 
 
+def test_bfloat16_needs_no_ml_dtypes(folder, monkeypatch):
+    """The issue's own command, after a plain pip install."""
+    rope = roperot.Rope(16, base=500000.0)
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)  # importing it now fails
+    assert main("tables --config config.json --max 8 --layout vllm --dtype bf16 --out cos_sin.npy".split()) == 0
+    table = np.load("cos_sin.npy").view(np.uint16).astype(np.uint32) << 16
+    np.testing.assert_allclose(table.view(np.float32), rope.cos_sin(np.arange(8), layout="vllm"), atol=2**-9)
+    x = (np.load("q.npy").view(np.uint32) >> 16).astype(np.uint16)
+    np.save("x.npy", x.view("V2"))
+    assert main("rotate x.npy --config config.json --positions 3: --out y.npy".split()) == 0
+    y = np.load("y.npy")
+    assert (y.dtype, y.shape) == ("V2", x.shape)
+    found, wide = ((t.astype(np.uint32) << 16).view(np.float32) for t in (y.view(np.uint16), x))
+    np.testing.assert_allclose(found, rope.apply(wide, 3), rtol=2**-8, atol=1e-6)
+
+
+def test_what_is_printed_is_where_it_went(folder, capsys):
+    for line, name in (("rotate q.npy --out a", "a.npy"), ("tables --head-dim 16 --max 4 --out b", "b.npz"),
+                       ("tables --head-dim 16 --max 4 --layout vllm --out c.d", "c.d.npy")):  # fmt: skip
+        assert main(line.split()) == 0
+        assert f"-> {name}\n" in capsys.readouterr().out
+        assert (folder / name).is_file()
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
+        ("rotate config.json", "config.json is not a .npy file"),
+        ("rotate q.npy --config q.npy", "q.npy is not a configuration"),
+        ("rotate q.npy --positions none.npy", "none.npy"),
+        ("rotate pair.npz --head-dim 16", "pair.npz is not a .npy file"),
         ("rotate none.npy", "none.npy"),
         ("rotate q.npy --config none.json", "none.json"),
         ("rotate q.npy --rotary-dim 20", "20"),
@@ -86,7 +117,7 @@ def test_failures_are_one_sentence(folder, capsys, line, sentence):
     assert "Traceback" not in message
 
 
-@pytest.mark.parametrize("line", ["", "rotate", "rotate q.npy --positions soon", "tables"])
+@pytest.mark.parametrize("line", ["", "rotate", "rotate q.npy --positions soon", "tables", "tables --max 0"])
 def test_usage_errors(folder, capsys, line):
     with pytest.raises(SystemExit) as stopped:
         main(line.split())
