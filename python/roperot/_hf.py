@@ -15,9 +15,10 @@ from roperot._scaling import KINDS, Scaling, Sections
 
 # Pairs (2j, 2j + 1), read and written.
 _INTERLEAVED = {
+    "blt", "blt_global_transformer", "blt_local_decoder", "blt_local_encoder", "blt_patcher",
     "codegen", "cohere", "cohere2", "cohere2_moe", "deepseek_v2", "deepseek_v4", "ernie4_5", "ernie4_5_moe",
     "ernie4_5_vl_moe", "glm", "glm4", "glm4v", "glm_ocr", "gptj", "helium", "llama4", "moonshine",
-    "moonshine_streaming", "openai_privacy_filter",
+    "moonshine_streaming", "openai_privacy_filter", "pe_audio_encoder", "pe_audio_video_encoder", "pe_video_encoder",
 }  # fmt: skip
 
 # Pairs (2j, 2j + 1) read, (j, j + n) written, unless the configuration says "rope_interleave": false.
@@ -31,6 +32,14 @@ _WITHOUT = {
     "bart", "bert", "bloom", "deberta-v2", "distilbert", "electra", "gpt2", "gpt_bigcode", "gpt_neo", "marian",
     "mpt", "mt5", "opt", "biogpt", "pegasus", "roberta", "t5", "vit", "whisper", "xlm-roberta", "xglm",
 }  # fmt: skip
+
+# Families whose rotation these arguments cannot say, and why: a plausible default would be silently wrong.
+_OTHERWISE = {
+    "dinov3_vit": "turns by patch coordinates: pass coordinates to a Rope with sections of kind 'axial'",
+    "eomt_dinov3": "turns by patch coordinates: pass coordinates to a Rope with sections of kind 'axial'",
+    "hunyuan_vl": "drives the two channels of a pair by different axes, which is not a rotation",
+    "nanochat": "rotates backwards: build Rope(head_dim, base=...) and call apply with inverse=True",
+}
 
 # What transformers' classes assume where config.json is silent.
 _THETA = {
@@ -47,6 +56,10 @@ _PARTIAL = {
     "moonshine": 0.9, "nemotron": 0.5, "persimmon": 0.5, "phi": 0.5, "qwen3_5": 0.25, "qwen3_5_moe": 0.25,
     "qwen3_next": 0.25, "recurrent_gemma": 0.5, "stablelm": 0.25,
 }  # fmt: skip
+_ROTARY_DIM = {"codegen": 64, "gptj": 64}
+_FULL_HEAD_DIM = dict.fromkeys(
+    ("diffusion_gemma", "embedding_gemma2", "gemma4", "gemma4_unified", "gemma4_unified_assistant"), 512
+)
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "gpt_oss": {
         "rope_type": "yarn",
@@ -86,6 +99,7 @@ _SCALED_IN_FULL_LAYERS = {"gemma3", "gemma3n", "olmo3"}
 
 _TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 _HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
+_HEAD_DIMS = ("head_dim", "attention_head_dim", "kv_channels")
 _HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
 
 
@@ -96,7 +110,10 @@ def load(config: Any) -> dict[str, Any]:
     if isinstance(config, (str, os.PathLike)):
         path = Path(config)
         path = path / "config.json" if path.is_dir() else path
-        data = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:  # neither UTF-8 nor JSON
+            raise ValueError(f"{path} is not a configuration: {error}") from None
         if not isinstance(data, dict):
             raise ValueError(f"{path} is not a configuration: its JSON is no object")
         return data
@@ -129,7 +146,7 @@ def _parameters(text: Mapping[str, Any], family: str, layer_type: str | None) ->
     if not isinstance(given, Mapping):
         raise ValueError(f"rope_parameters must be an object, not {given!r}")
     known = text.get("layer_types") or ()
-    if layer_type is not None and known and layer_type not in known:
+    if layer_type is not None and known and layer_type not in known and layer_type not in given:
         raise ValueError(f"layer_type {layer_type!r} is none of this model's: {', '.join(sorted(set(known)))}")
     nested = {name: entry for name, entry in given.items() if entry is None or isinstance(entry, Mapping)}
     if nested and "rope_type" not in given and "type" not in given:
@@ -163,14 +180,28 @@ def _of_layer(layers: Mapping[str, Any], layer_type: str | None) -> Any:
 def _head_dim(text: Mapping[str, Any], family: str, layer_type: str | None) -> int:
     if text.get("qk_rope_head_dim"):
         return int(text["qk_rope_head_dim"])  # multi-head latent attention rotates a tensor of its own
-    if layer_type == "full_attention" and text.get("global_head_dim"):
-        return int(text["global_head_dim"])  # Gemma 4
-    if text.get("head_dim"):
-        return int(text["head_dim"])
+    if layer_type == "full_attention":
+        full = text.get("global_head_dim") or _overridden(text, layer_type) or _FULL_HEAD_DIM.get(family)
+        if full:
+            return int(full)
+    found = _first(text, _HEAD_DIMS)
+    if found:
+        return int(found)
     hidden, heads = _first(text, _HIDDEN), _first(text, _HEADS)
     if hidden is None or heads is None:
         raise ValueError("the configuration has neither head_dim nor hidden_size and num_attention_heads")
     return int(hidden) // int(heads)
+
+
+def _overridden(text: Mapping[str, Any], layer_type: str) -> Any:
+    """The head_dim that transformers' ``per_layer_config`` gives the layers of one type; None if it does not."""
+    layers, types = text.get("per_layer_config"), text.get("layer_types")
+    if not isinstance(layers, Mapping) or not types:
+        return None
+    found = {entry.get("head_dim") for index, entry in layers.items() if types[int(index)] == layer_type}
+    if len(found) > 1:
+        raise ValueError(f"per_layer_config gives the layers of type {layer_type!r} different head_dims: {found}")
+    return found.pop() if found else None
 
 
 def _rotary_dim(text: Mapping[str, Any], parameters: Mapping[str, Any], family: str, head_dim: int) -> int:
@@ -180,8 +211,9 @@ def _rotary_dim(text: Mapping[str, Any], parameters: Mapping[str, Any], family: 
     if factor is None:
         factor = _first(text, ("partial_rotary_factor", "rotary_pct"))
     if factor is None:
-        if text.get("rotary_dim"):
-            return int(text["rotary_dim"])
+        given = text.get("rotary_dim", _ROTARY_DIM.get(family))
+        if given and family != "minimax_m3_vl":  # transformers does not read it there
+            return int(given)
         factor = _PARTIAL.get(family, 1.0)
     dim = int(head_dim * float(factor))
     if dim < 2 or dim % 2:
@@ -246,8 +278,6 @@ def _sections(text: Mapping[str, Any], parameters: Mapping[str, Any], family: st
     section = parameters.get("mrope_section") or _SECTIONS.get(family)
     if not section:
         return None
-    if family == "hunyuan_vl":
-        raise ValueError("hunyuan_vl drives the two channels of a pair by different axes, which is not a rotation")
     interleaved = family in _INTERLEAVED_SECTIONS or parameters.get("mrope_interleaved")
     kind = "ernie" if family == "ernie4_5_vl_moe" else "interleaved" if interleaved else "contiguous"
     return Sections(tuple(int(pairs) for pairs in section), kind)
@@ -259,6 +289,8 @@ def arguments(config: Any, *, seq_len: int | None = None, layer_type: str | None
     family = _family(text)
     if family in _WITHOUT or text.get("alibi"):
         raise ValueError(f"{family or 'this model'} has no rotary position embedding")
+    if family in _OTHERWISE:
+        raise ValueError(f"{family} {_OTHERWISE[family]}")
     parameters = _parameters(text, family, layer_type)
     head_dim = _head_dim(text, family, layer_type)
     theta = _first(parameters, ("rope_theta",)) or _first(text, ("rope_theta", "rotary_emb_base"))
