@@ -142,8 +142,12 @@ class Patch:
         """Set ``owner.name``, remembering what was there."""
         own = name in vars(owner) or name in vars(owner).get("_buffers", {})
         before = getattr(owner, name)
-        self._undo.append(lambda: setattr(owner, name, before) if own else delattr(owner, name))
+        self.on_undo(lambda: setattr(owner, name, before) if own else delattr(owner, name))
         setattr(owner, name, value)
+
+    def on_undo(self, action: Callable[[], None]) -> None:
+        """Run ``action`` when the patch is undone."""
+        self._undo.append(action)
 
     def undo(self) -> None:
         """Put everything back, last replacement first; a second call does nothing."""
@@ -331,6 +335,7 @@ def _patch_rotary(patch: Patch, module: Any) -> None:
             cos._roperot = _Rows(patch, *rows, sample)
         return cos, sin
 
+    forward._roperot = True  # type: ignore[attr-defined]
     patch.replace(module, "forward", forward)
 
 
@@ -354,6 +359,7 @@ def _patch_gathering(patch: Patch, module: Any) -> None:
         finally:
             _active.patch = None
 
+    forward._roperot = True  # type: ignore[attr-defined]
     patch.replace(module, "forward", forward)
 
 
@@ -376,8 +382,33 @@ def _patched_gathered_apply(original: Callable[..., Any]) -> Callable[..., Any]:
 
 # ---- the patch
 
+# A rotation function belongs to a Python module, hence to all models of it: replaced for the first patch, put back
+# after the last one, in whatever order they are undone. (original, number of patches) by module and name.
+_replaced: dict[tuple[str, str], tuple[Any, int]] = {}
+_replacing = threading.Lock()
 
-def _functions(model: Any) -> Iterator[tuple[Any, str, Any]]:
+
+def _replace_function(patch: Patch, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+    key = (owner.__name__, name)
+    with _replacing:
+        original, patches = _replaced.get(key, (getattr(owner, name), 0))
+        if not patches:
+            setattr(owner, name, make(original))
+        _replaced[key] = (original, patches + 1)
+    patch.on_undo(lambda: _restore_function(owner, name))
+
+
+def _restore_function(owner: Any, name: str) -> None:
+    key = (owner.__name__, name)
+    with _replacing:
+        original, patches = _replaced.pop(key)
+        if patches > 1:
+            _replaced[key] = (original, patches - 1)
+        else:
+            setattr(owner, name, original)
+
+
+def _functions(model: Any) -> Iterator[tuple[Any, str]]:
     """Every rotation function of the Python modules that the model's classes come from."""
     seen = set()
     for module in model.modules():
@@ -387,7 +418,7 @@ def _functions(model: Any) -> Iterator[tuple[Any, str, Any]]:
         seen.add(owner.__name__)
         for name in ("apply_rotary_pos_emb", "apply_rotary_pos_emb_interleave"):
             if name in vars(owner):
-                yield owner, name, getattr(owner, name)
+                yield owner, name
 
 
 def _is_rotary(module: Any) -> bool:
@@ -415,7 +446,9 @@ def patch_transformers(model: Any, *, angles: str = "exact") -> Patch:
     Raises
     ------
     ValueError
-        If the model has no rotary embedding of a kind that is known here.
+        If the model has no rotary embedding of a kind that is known here, or is patched already.
+    NotImplementedError
+        From the first forward pass, if its attention rotates in a way that roperot does not know.
     """
     if angles not in ("exact", "model"):
         raise ValueError(f"angles must be 'exact' or 'model', not {angles!r}")
@@ -425,10 +458,12 @@ def patch_transformers(model: Any, *, angles: str = "exact") -> Patch:
     functions = list(_functions(model))
     if not functions or not (rotaries or gathering):
         raise ValueError(f"{type(model).__name__} has no rotary embedding that patch_transformers knows")
+    if any(getattr(vars(m).get("forward"), "_roperot", False) for m in (*rotaries, *gathering)):
+        raise ValueError(f"this {type(model).__name__} is patched already: undo() that patch first")
     for module in rotaries:
         _patch_rotary(patch, module)
     for module in gathering:
         _patch_gathering(patch, module)
-    for owner, name, function in functions:
-        patch.replace(owner, name, _patched_gathered_apply(function) if gathering else _patched_apply(function))
+    for owner, name in functions:
+        _replace_function(patch, owner, name, _patched_gathered_apply if gathering else _patched_apply)
     return patch

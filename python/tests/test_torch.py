@@ -25,6 +25,12 @@ def tensor(*shape, dtype=torch.float32, seed=0, grad=False):
     return x.requires_grad_(grad)
 
 
+def fake(device):
+    """A tensor of a device that this machine need not have: its metadata are real, its memory is not."""
+    with torch._subclasses.FakeTensorMode():
+        return torch.empty(5, 4, 16, device=device)
+
+
 # ---- tensors
 
 
@@ -65,6 +71,8 @@ def test_views_and_slices_keep_their_strides():
         (lambda: tensor(5, 4, 16).to_sparse(), TypeError, "sparse"),
         (lambda: tensor(5, 4, 16, grad=True), ValueError, "gradient.*rotary"),
         (lambda: tensor(16), ValueError, "1 axes"),
+        (lambda: fake("cuda"), TypeError, r"cuda:0: roperot rotates CPU tensors only; use x.cpu\(\) first"),
+        (lambda: fake("cpu"), TypeError, "fake tensor.*rotary"),
     ],
 )
 def test_refused(make, error, sentence):
@@ -220,8 +228,11 @@ MODELS = {
 
 
 def generate(model, ids):
+    """With a KV cache, and with padding, so that the rows of the batch are at different positions."""
+    mask = torch.ones_like(ids)
+    mask[0, :3] = 0
     return model.generate(
-        ids, attention_mask=torch.ones_like(ids), max_new_tokens=20, do_sample=False, pad_token_id=0, eos_token_id=None
+        ids, attention_mask=mask, max_new_tokens=20, do_sample=False, pad_token_id=0, eos_token_id=None
     )
 
 
@@ -261,6 +272,33 @@ def test_another_model_of_the_class_is_left_alone():
         assert patch.calls == 0
         one(ids)
         assert patch.calls == 2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_patches_may_be_undone_in_any_order():
+    """Models of one class share their rotation function: it stays until the last patch is undone."""
+    transformers = pytest.importorskip("transformers")
+    first, second = (MODELS["qwen2"](transformers).eval() for _ in range(2))
+    modeling = sys.modules[type(first).__module__]
+    before = modeling.apply_rotary_pos_emb
+    ids = torch.randint(1, 98, (1, 5))
+    for order in ((0, 1), (1, 0)):
+        patches = [rt.patch_transformers(model) for model in (first, second)]
+        patches[order[0]].undo()
+        (first, second)[order[1]](ids)
+        assert [patches[i].calls for i in order] == [0, 2]
+        patches[order[1]].undo()
+        assert modeling.apply_rotary_pos_emb is before
+
+
+@pytest.mark.parametrize("name", ["qwen2", "gptj"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_is_patched_once(name):
+    model = MODELS[name](pytest.importorskip("transformers"))
+    with rt.patch_transformers(model), pytest.raises(ValueError, match="undo"):
+        rt.patch_transformers(model)
+    with rt.patch_transformers(model):
+        pass
 
 
 @pytest.mark.filterwarnings("ignore")
