@@ -198,8 +198,14 @@ def test_two_threads_are_faster_than_one():
             thread.join()
         return time.perf_counter() - started
 
-    ratios = [timed([x[:1024], x[1024:]]) / timed([x]) for _ in range(7)]
-    assert min(ratios) < 0.8, ratios
+    # The least of each, as others only add time; more rounds while the machine is busy.
+    one, two = [], []
+    for rounds in range(60):
+        one.append(timed([x]))
+        two.append(timed([x[:1024], x[1024:]]))
+        if rounds >= 4 and min(two) < 0.8 * min(one):
+            return
+    pytest.fail(f"one thread {min(one):.4f} s, two {min(two):.4f} s")
 
 
 @pytest.mark.parametrize("isa", roperot.isas())
