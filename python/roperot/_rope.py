@@ -402,28 +402,42 @@ class Rope:
         TypeError, ValueError
             Nothing has been written then.
         """
+        if out is None:
+            out = arrays.empty_like(x, "x")
+        self._apply_into((x,), (out,), ("x",), positions, inverse, layout, coordinates, cu_seqlens)
+        return out
+
+    def _apply_into(
+        self,
+        sources: tuple[Any, ...],
+        targets: tuple[Any, ...],
+        names: tuple[str, ...],
+        positions: Any,
+        inverse: bool,
+        layout: Any,
+        coordinates: Any = None,
+        cu_seqlens: Any = None,
+    ) -> None:
+        """Rotate one or two sources of the same tokens into targets, in one call of the library."""
         try:
             frame = self._frames.pop()
         except IndexError:
             frame = _Frame()
         try:
-            source, target = frame.src_slots[0], frame.dst_slots[0]
-            source.bind(x, layout, "x", False)
-            if out is None:
-                out = arrays.empty_like(x, "x")
-            target.bind(out, layout, "out", True)
-            shape = source.struct.shape
-            if shape[:] != target.struct.shape[:]:
-                axes = "batch, seq, heads, dim"
-                raise ValueError(f"out has the shape {target.struct.shape[:]}, x {shape[:]} as [{axes}]")
+            for source, target, x, out, name in zip(frame.src_slots, frame.dst_slots, sources, targets, names):
+                source.bind(x, layout, name, False)
+                target.bind(out, layout, "out", True)
+                if source.struct.shape[:] != target.struct.shape[:]:
+                    shapes = f"{target.struct.shape[:]}, {name} {source.struct.shape[:]}"
+                    raise ValueError(f"out has the shape {shapes} as [batch, seq, heads, dim]")
+            shape = frame.src_slots[0].struct.shape
             keep = _set_positions(frame.positions, positions, coordinates, cu_seqlens, shape[0], shape[1])
             options = frame.inverse if inverse else frame.forward
-            c.check(_apply(self._plan, frame.positions_ref, frame.src, frame.dst, 1, options))
+            c.check(_apply(self._plan, frame.positions_ref, frame.src, frame.dst, len(sources), options))
             del keep
         finally:
             frame.release()
             self._frames.append(frame)
-        return out
 
     def shift_(self, k: Any, delta: Any, *, layout: Layout = "bshd") -> None:
         """Move an already rotated key cache by ``delta`` positions, in place.

@@ -67,6 +67,22 @@ def _call(rope: Rope, x: Tensor, first: int, positions: Tensor | None, inverse: 
     return out
 
 
+def _call_pair(
+    rope: Rope, q: Tensor, k: Tensor, first: int, positions: Tensor | None, inverse: bool, layout: Any
+) -> tuple[Tensor, Tensor]:
+    """``_call`` of both at once: half the bookkeeping of a decode step."""
+    outs = torch.empty_like(q), torch.empty_like(k)
+    at = first if positions is None else positions
+    rope._apply_into((q.detach(), k.detach()), outs, ("q", "k"), at, inverse, layout)
+    return outs
+
+
+def _same_tokens(q: Tensor, k: Tensor, layout: str) -> bool:
+    if layout == "bhsd":
+        return q.ndim == k.ndim and q.shape[:-3] == k.shape[:-3] and q.shape[-2:-1] == k.shape[-2:-1]
+    return q.shape[:-2] == k.shape[:-2]
+
+
 def _needs_graph(q: Tensor, k: Tensor | None) -> bool:
     """Whether somebody records this call; if not, the dispatcher would only cost time."""
     if torch.compiler.is_compiling() or type(q) is not Tensor or (k is not None and type(k) is not Tensor):
@@ -114,6 +130,8 @@ def rotary(
     if ids is None and positions is not None and not isinstance(positions, int):
         raise TypeError(f"positions must be an int or a tensor of int, not {type(positions).__name__}")
     if not _needs_graph(q, k):
+        if k is not None and _same_tokens(q, k, layout):
+            return _call_pair(rope, q, k, first, ids, inverse, layout)
         rotated = _call(rope, q, first, ids, inverse, layout)
         return rotated if k is None else (rotated, _call(rope, k, first, ids, inverse, layout))
     handle = _handle(rope)
@@ -246,8 +264,8 @@ def _patched_apply(original: Callable[..., Any]) -> Callable[..., Any]:
         layout = "bhsd" if bound.get("unsqueeze_dim", 1) == 1 else "bshd"
         rope = rows.rope(forms[key], key[0])
         rows.patch.calls += 1
-        rotated = [rotary(_dense(t), None, rope, rows.positions, layout=layout) for t in tensors]
-        return rotated[0] if len(rotated) == 1 else tuple(rotated)
+        q, *k = (_dense(t) for t in tensors)
+        return rotary(q, k[0] if k else None, rope, rows.positions, layout=layout)
 
     return apply
 

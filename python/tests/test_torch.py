@@ -116,6 +116,23 @@ def test_gradient_is_the_inverse_rotation(layout, positions):
         assert torch.equal(x.grad, ROPE.apply(weight, at, inverse=True, layout=layout))
 
 
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize(
+    ("layout", "q", "k"),
+    [("bshd", (2, 5, 4, 16), (2, 5, 2, 16)), ("bshd", (2, 5, 4, 16), (2, 7, 2, 16)),
+     ("bshd", (5, 4, 16), (1, 6, 1, 16)),
+     ("bhsd", (2, 4, 5, 16), (2, 2, 5, 16)), ("bhsd", (2, 4, 5, 16), (2, 4, 7, 16)), ("bhsd", (4, 5, 16), (2, 5, 16)),
+     ("thd", (5, 4, 16), (5, 2, 16)), ("thd", (5, 4, 16), (3, 2, 16))],
+)  # fmt: skip
+def test_q_and_k_are_rotated_as_each_alone(layout, q, k, grad):
+    """Together in one call where their tokens are the same, one by one where not, and where a gradient is recorded."""
+    q, k = tensor(*q, dtype=torch.bfloat16), tensor(*k, seed=1, grad=grad)
+    rotated = rt.rotary(q, k, ROPE, 9, layout=layout)
+    assert [y.dtype for y in rotated] == [torch.bfloat16, torch.float32]
+    for x, y in zip((q, k), rotated):
+        assert torch.equal(y, ROPE.apply(x.detach(), 9, layout=layout))
+
+
 def test_gradient_by_finite_differences():
     rope = roperot.Rope(8, attention_factor=1.5, pairing="interleaved", rotary_dim=4)
     x = tensor(1, 3, 2, 8, grad=True)
