@@ -11,10 +11,10 @@ INLINE ptrdiff_t V(blend)(float *cos, float *sin, const roperot_row own, const r
                           const uint32_t *inverse, ptrdiff_t pairs, ptrdiff_t j)
 {
     for (; pairs - j >= V(pairs)(); j += V(pairs)()) {
-        const T c = V(either)(V(keep)(V(load_f32)(own.cos + j), mask + j),
-                              V(keep)(V(load_f32)(other.cos + j), inverse + j));
-        const T s = V(either)(V(keep)(V(load_f32)(own.sin + j), mask + j),
-                              V(keep)(V(load_f32)(other.sin + j), inverse + j));
+        const T c =
+            V(either)(V(keep)(V(load_f32)(own.cos + j), mask + j), V(keep)(V(load_f32)(other.cos + j), inverse + j));
+        const T s =
+            V(either)(V(keep)(V(load_f32)(own.sin + j), mask + j), V(keep)(V(load_f32)(other.sin + j), inverse + j));
         V(store_f32)(cos + j, c);
         V(store_f32)(sin + j, s);
     }
