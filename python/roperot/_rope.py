@@ -23,6 +23,9 @@ TableLayout = Literal["separate", "onnx", "full", "hf", "repeat", "gptj", "vllm"
 _apply: Any = c.lib["roperot_apply"]
 
 
+_FRAMES = 3  # how many shapes a Rope remembers
+
+
 class _Frame:
     """The C structs of one call in flight, kept and reused because building them costs more than rotating a token."""
 
@@ -300,10 +303,30 @@ class Rope:
         self._keep = keep
         self._plan = byref(plan.contents)
         weakref.finalize(self, c.lib.roperot_plan_destroy, plan).atexit = False  # other threads may still rotate then
-        self._frames: list[_Frame] = [_Frame()]
+        self._frames: list[_Frame] = []
         info = c.PlanInfoStruct()
         c.check(c.lib.roperot_plan_describe(self._plan, byref(info)))
         self._info = info
+
+    def _take_frame(self, x: Any) -> _Frame:
+        """A frame for one call of one thread, if possible one that described an array like x before.
+
+        Shapes often take turns, such as q and k in calls of their own. Other threads take frames meanwhile: pop and
+        remove are atomic, and fail if a frame is gone.
+        """
+        frames, shape = self._frames, getattr(x, "shape", None)
+        try:
+            frame = frames.pop()
+            if frame.src_slots[0].shape == shape:
+                return frame
+            frames.append(frame)
+            for other in frames[:-1]:
+                if other.src_slots[0].shape == shape:
+                    frames.remove(other)
+                    return other
+            return frames.pop(0) if len(frames) >= _FRAMES else _Frame()
+        except (IndexError, ValueError):
+            return _Frame()
 
     # ---- rotating
 
@@ -344,10 +367,7 @@ class Rope:
         TypeError, ValueError
             Nothing has been written then.
         """
-        try:
-            frame = self._frames.pop()  # atomic: a frame belongs to one call of one thread
-        except IndexError:
-            frame = _Frame()
+        frame = self._take_frame(q)
         try:
             first, second = frame.src_slots
             first.bind(q, layout, "q", True)
@@ -419,10 +439,7 @@ class Rope:
         cu_seqlens: Any = None,
     ) -> None:
         """Rotate one or two sources of the same tokens into targets, in one call of the library."""
-        try:
-            frame = self._frames.pop()
-        except IndexError:
-            frame = _Frame()
+        frame = self._take_frame(sources[0])
         try:
             for source, target, x, out, name in zip(frame.src_slots, frame.dst_slots, sources, targets, names):
                 source.bind(x, layout, name, False)

@@ -190,6 +190,20 @@ def test_the_same_rope_takes_changing_shapes_and_dtypes(rng):
                     ROPE.apply_(frozen)
 
 
+def test_few_shapes_are_remembered(rng):
+    """Shapes that take turns keep a frame each, and many shapes do not pile up frames."""
+    rope = roperot.Rope(8)
+    q, k = (rng.standard_normal((1, heads, 8)).astype(np.float32) for heads in (4, 2))
+    for _ in range(3):
+        for x in (q, k):
+            assert_same_bits(rope.apply(x, 3), roperot.Rope(8).apply(x, 3))
+    assert sorted(frame.src_slots[0].shape[1] for frame in rope._frames) == [2, 4]
+    for heads in range(1, 20):
+        x = rng.standard_normal((1, heads, 8)).astype(np.float32)
+        assert_same_bits(rope.apply(x, 3), roperot.Rope(8).apply(x, 3))
+        assert len(rope._frames) <= 3
+
+
 def test_layout_is_part_of_what_is_remembered(rng):
     x = rng.standard_normal((2, 3, 3, 8)).astype(np.float32)
     rope = roperot.Rope(8)
