@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The benchmarks build/full/<isa> and startup/dlopen-plan: what it costs to get a plan; it must not know a rotation.
+ * The benchmarks build/full/<isa>/<positions> and startup/dlopen-plan: what a plan costs; it must not know a rotation.
  */
 #include <roperot/roperot.h>
 #include <spawn.h>
@@ -24,13 +24,14 @@
 
 extern char **environ;
 
-/* 32768 positions of 64 pairs: 16 MiB, which the allocator can keep. */
-enum { POSITIONS = 32768, DIM = 128, ANGLES = 1024, FAULTS_ALLOWED = 64, FRESH_BUILDS = 5, STARTS = 15, NAME = 64 };
-static const double pairs_built = (double)POSITIONS * (DIM / 2);
+/* Of 64 pairs: 16 MiB and 64 MiB, which the allocator can keep. */
+static const int64_t sizes[] = { 32768, 131072 };
+enum { DIM = 128, ANGLES = 1024, FAULTS_ALLOWED = 64, FRESH_BUILDS = 5, STARTS = 15, NAME = 64 };
 
 typedef struct build_case {
     char name[NAME];
     int32_t isa;
+    int64_t positions;
 } build_case;
 
 typedef struct build_side {
@@ -100,6 +101,11 @@ static long page_faults(void)
     return usage.ru_minflt;
 }
 
+static double pairs_of(const build_side *side)
+{
+    return (double)side->choice.max_positions * (DIM / 2);
+}
+
 /* ns per pair when every page must be touched for the first time. */
 static double fresh_build(build_side *side)
 {
@@ -108,12 +114,12 @@ static double fresh_build(build_side *side)
     for (int i = 0; i < FRESH_BUILDS; ++i) {
         const double start = bench_cpu_now();
         run_build(side, 1);
-        ns[i] = (bench_cpu_now() - start) / pairs_built;
+        ns[i] = (bench_cpu_now() - start) / pairs_of(side);
     }
     return bench_median(ns, FRESH_BUILDS);
 }
 
-/* ---- build/full/<isa> ------------------------------------------------------------------------------------------- */
+/* ---- build/full/<isa>/<positions> ------------------------------------------------------------------------------- */
 
 static void measure_build(shim_state *state, const build_case *c, build_side *build, sincos_side *sincos)
 {
@@ -132,9 +138,9 @@ static void measure_build(shim_state *state, const build_case *c, build_side *bu
         return;
     }
     bench_report(state, &times, 0);
-    shim_counter(state, "ns_per_pair", times.median[0] / pairs_built);
+    shim_counter(state, "ns_per_pair", times.median[0] / pairs_of(build));
     shim_counter(state, "ns_per_sincos", times.median[1] / ANGLES);
-    shim_counter(state, "sincos_ratio", times.median[0] / pairs_built / (times.median[1] / ANGLES));
+    shim_counter(state, "sincos_ratio", times.median[0] / pairs_of(build) / (times.median[1] / ANGLES));
     shim_counter(state, "first_touch_ns_per_pair", fresh);
 }
 
@@ -143,7 +149,7 @@ static void run_build_case(shim_state *state, const void *argument)
     const build_case *const c = argument;
     static sincos_side sincos;
     build_side build = { .choice = { .dtype = ROPEROT_F32, .pairing = ROPEROT_PAIR_HALF, .isa = c->isa,
-                                     .cache = ROPEROT_CACHE_FULL, .max_positions = POSITIONS } };
+                                     .cache = ROPEROT_CACHE_FULL, .max_positions = c->positions } };
     const char *const isa = roperot_isa_name(c->isa);
     bench_stage_enter(NULL);
     sincos.sweeps = bench_sweeps_for(isa);
@@ -155,12 +161,16 @@ static void run_build_case(shim_state *state, const void *argument)
 
 static void register_build(int32_t isa)
 {
-    static build_case cases[6];
+    enum { SIZES = sizeof sizes / sizeof *sizes };
+    static build_case cases[6 * SIZES];
     static size_t used;
-    build_case *const c = &cases[used++];
-    c->isa = isa;
-    snprintf(c->name, sizeof c->name, "build/full/%s", roperot_isa_name(isa));
-    shim_register(c->name, run_build_case, c);
+    for (int i = 0; i < SIZES; i++) {
+        build_case *const c = &cases[used++];
+        c->isa = isa;
+        c->positions = sizes[i];
+        snprintf(c->name, sizeof c->name, "build/full/%s/%lldk", roperot_isa_name(isa), (long long)sizes[i] / 1024);
+        shim_register(c->name, run_build_case, c);
+    }
 }
 
 /* ---- startup/dlopen-plan ---------------------------------------------------------------------------------------- */

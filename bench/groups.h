@@ -8,7 +8,7 @@ void bench_register_growth(void);    /* growth/<dtype>/<pairing>/<isa>/<what>-<h
 void bench_register_mrope(void);     /* mrope/<dtype>/<pairing>/<isa>/<cache>-<image|text> */
 void bench_register_naive(void);     /* naive/f32/<pairing>/native/<shape> */
 void bench_register_caches(void);    /* cache/<kind>/<positions>/<warm|cold> */
-void bench_register_build(void);     /* build/full/<isa>, startup/dlopen-plan */
+void bench_register_build(void);     /* build/full/<isa>/<positions>, startup/dlopen-plan */
 void bench_register_reference(void); /* reference/<loop>/<isa>/<size>/<threads> */
 void bench_register_ggml(void);      /* peer/ggml/<dtype>/<pairing>/<shape>, if ggml was found */
 

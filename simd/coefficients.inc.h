@@ -57,13 +57,35 @@ INLINE void CAT(combine_some_, ISA)(float *cos, float *sin, const double *const 
 }
 
 static void CAT(combine_f64_, ISA)(float *cos, float *sin, const double *const f[3], ptrdiff_t stride, ptrdiff_t pairs,
-                                   double scale, int stream)
+                                   double scale)
 {
-    if (stream && !(((uintptr_t)cos | (uintptr_t)sin) & (STREAM_ALIGN - 1))) {
-        CAT(combine_some_, ISA)(cos, sin, f, stride, pairs, scale, 1);
-    } else {
-        CAT(combine_some_, ISA)(cos, sin, f, stride, pairs, scale, 0);
+    CAT(combine_some_, ISA)(cos, sin, f, stride, pairs, scale, 0);
+}
+
+INLINE void CAT(combine_each_, ISA)(float *rows, ptrdiff_t row_stride, const double *const f[3], ptrdiff_t pairs,
+                                    ptrdiff_t count, double scale, int stream)
+{
+    for (ptrdiff_t i = 0; i < count; i++) {
+        const double *const g[3] = { f[0] + i * 2 * pairs, f[1], f[2] };
+        float *const row = rows + i * row_stride;
+        CAT(combine_some_, ISA)(row, row + pairs, g, pairs, pairs, scale, stream);
     }
+}
+
+static void CAT(combine_rows_f64_, ISA)(float *rows, ptrdiff_t row_stride, const double *const f[3], ptrdiff_t pairs,
+                                        ptrdiff_t count, double scale, int stream)
+{
+    const uintptr_t where = (uintptr_t)rows | (uintptr_t)pairs * sizeof *rows | (uintptr_t)row_stride * sizeof *rows;
+    if (stream && !(where & (STREAM_ALIGN - 1))) {
+        CAT(combine_each_, ISA)(rows, row_stride, f, pairs, count, scale, 1);
+    } else {
+        CAT(combine_each_, ISA)(rows, row_stride, f, pairs, count, scale, 0);
+    }
+}
+
+static void CAT(fence_, ISA)(void)
+{
+    stream_end();
 }
 
 static void CAT(angles_f64_, ISA)(float *cos, float *sin, double x, const double *inv_freq, ptrdiff_t pairs,

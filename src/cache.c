@@ -57,19 +57,31 @@ static int32_t check_memory(int64_t bytes, const char *what)
 
 /* ---- factors ----------------------------------------------------------------------------------------------------- */
 
-static int32_t build_factors(roperot_plan *plan)
+static int32_t allocate_factors(roperot_plan *plan)
 {
     for (int level = 0; level < ROPEROT_LEVELS; level++) {
         const int64_t entries = level_entries(level, plan->max_positions);
         if (level > 0 && entries == 1) break;
-        const int shift = level == 0 ? 0 : ROPEROT_LEVEL0_BITS + (level - 1) * ROPEROT_LEVEL_BITS;
         const int64_t bytes = entries * 2 * plan->pairs * (int64_t)sizeof(double);
         plan->level[level] = roperot_table_allocate(bytes);
         if (!plan->level[level])
             return roperot_fail(ROPEROT_ERROR_MEMORY, "no memory for %lld bytes of cos/sin factors", (long long)bytes);
-        plan->kernels->factors(plan->level[level], plan->inv_freq, plan->pairs, shift, 0, entries);
     }
     return ROPEROT_OK;
+}
+
+static void fill_factors(roperot_plan *plan, int level, int64_t begin, int64_t end)
+{
+    const int shift = level == 0 ? 0 : ROPEROT_LEVEL0_BITS + (level - 1) * ROPEROT_LEVEL_BITS;
+    if (plan->level[level]) plan->kernels->factors(plan->level[level], plan->inv_freq, plan->pairs, shift, begin, end);
+}
+
+static int32_t build_factors(roperot_plan *plan)
+{
+    const int32_t status = allocate_factors(plan);
+    for (int level = 0; level < ROPEROT_LEVELS && !status; level++)
+        fill_factors(plan, level, 0, level_entries(level, plan->max_positions));
+    return status;
 }
 
 static void free_factors(roperot_plan *plan)
@@ -101,24 +113,43 @@ static float *allocate_rows(roperot_plan *plan, int slot, roperot_row_table *tab
     return data;
 }
 
-static int32_t fill_exact(roperot_plan *plan)
+/* The rows whose level-0 entries are [begin, end). */
+static void fill_block(const roperot_plan *plan, float *data, int64_t begin, int64_t end)
 {
-    const int32_t status = build_factors(plan);
-    if (status) return status;
-    float *const data = allocate_rows(plan, 0, &plan->rows);
-    if (!data) return ROPEROT_ERROR_MEMORY;
-    const int64_t width = 2 * plan->pairs;
+    const int64_t width = 2 * plan->pairs, stride = plan->rows.stride;
     const int stream = full_bytes(plan->pairs, plan->max_positions) > plan->far_bytes; /* it cannot stay in the cache */
-    for (int64_t p = 0; p < plan->max_positions; p++) {
-        const int64_t high = p >> ROPEROT_LEVEL0_BITS, top = high >> ROPEROT_LEVEL_BITS;
+    for (int64_t first = 0; first + begin < plan->max_positions; first += 1 << ROPEROT_LEVEL0_BITS) {
+        const int64_t high = first >> ROPEROT_LEVEL0_BITS, top = high >> ROPEROT_LEVEL_BITS;
+        const int64_t left = plan->max_positions - first - begin, count = end - begin < left ? end - begin : left;
         const double *const f[3] = {
-            plan->level[0] + (p & ((1 << ROPEROT_LEVEL0_BITS) - 1)) * width,
+            plan->level[0] + begin * width,
             high ? plan->level[1] + (high & ((1 << ROPEROT_LEVEL_BITS) - 1)) * width : NULL,
             top ? plan->level[2] + top * width : NULL,
         };
-        float *const row = data + p * plan->rows.stride;
-        plan->kernels->combine(row, row + plan->pairs, f, plan->pairs, plan->pairs, plan->attention_factor, stream);
+        plan->kernels->combine_rows(data + (first + begin) * stride, stride, f, plan->pairs, count,
+                                    plan->attention_factor, stream);
     }
+}
+
+/* Blocks of level-0 entries that stay in the first-level cache while every higher entry is multiplied with them: made
+ * first and read in order of positions, the 2 MiB of them (64 pairs) would come from beyond it for every high entry. */
+static int32_t fill_exact(roperot_plan *plan)
+{
+    enum { BLOCK_BYTES = 8 << 10 };
+    const int32_t status = allocate_factors(plan);
+    if (status) return status;
+    for (int level = 1; level < ROPEROT_LEVELS; level++)
+        fill_factors(plan, level, 0, level_entries(level, plan->max_positions));
+    float *const data = allocate_rows(plan, 0, &plan->rows);
+    if (!data) return ROPEROT_ERROR_MEMORY;
+    const int64_t entries = level_entries(0, plan->max_positions);
+    const int64_t fit = BLOCK_BYTES / (2 * plan->pairs * (int64_t)sizeof(double)), block = fit > 0 ? fit : 1;
+    for (int64_t begin = 0; begin < entries; begin += block) {
+        const int64_t end = begin + block < entries ? begin + block : entries;
+        fill_factors(plan, 0, begin, end);
+        fill_block(plan, data, begin, end);
+    }
+    plan->kernels->fence();
     plan->pure.cos = NULL;
     if (plan->attention_factor == 1.0) {
         plan->pure = plan->rows;

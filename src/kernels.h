@@ -64,9 +64,17 @@ typedef void roperot_factors_fn(double *table, const double *inv_freq, ptrdiff_t
 
 /* The f32 row of one position from at most three factor rows (NULL = the factor 1): the products are taken from the
  * highest level down, each y = (a.re b.re - a.im b.im, a.re b.im + a.im b.re) in unfused f64, then scaled, then rounded
- * once. f[k] points at cos, f[k] + stride at sin. `stream` bypasses the cache where cos and sin are aligned for it. */
+ * once. f[k] points at cos, f[k] + stride at sin. */
 typedef void roperot_combine_fn(float *cos, float *sin, const double *const f[3], ptrdiff_t stride, ptrdiff_t pairs,
-                                double scale, int stream);
+                                double scale);
+
+/* The f32 rows, cos and then sin, of `count` successive positions whose f[1] and f[2] are the same; f[0] is the factor
+ * row of the first one, the others follow it. row_stride counts floats. `stream` bypasses the cache where rows and
+ * row_stride are aligned for it: such stores become visible to other threads in no order until `fence`. A fence waits
+ * for memory, so that one per call would cost more than streaming gains. */
+typedef void roperot_combine_rows_fn(float *rows, ptrdiff_t row_stride, const double *const f[3], ptrdiff_t pairs,
+                                     ptrdiff_t count, double scale, int stream);
+typedef void roperot_fence_fn(void);
 
 /* cos and sin of x * inv_freq[j] for a real coordinate x, exact product, times scale, rounded once. */
 typedef void roperot_angles_fn(float *cos, float *sin, double x, const double *inv_freq, ptrdiff_t pairs, double scale);
@@ -89,6 +97,8 @@ typedef struct roperot_kernels {
         *rotate[ROPEROT_DTYPES][ROPEROT_DTYPES][ROPEROT_PAIRINGS][ROPEROT_PAIRINGS]; /* src, dst; NULL: none */
     roperot_factors_fn *factors;
     roperot_combine_fn *combine;
+    roperot_combine_rows_fn *combine_rows;
+    roperot_fence_fn *fence;
     roperot_angles_fn *angles;
     roperot_angles_f32_fn *angles_f32;
     roperot_blend_fn *blend;

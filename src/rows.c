@@ -51,7 +51,7 @@ static void combine(const roperot_plan *plan, int64_t p, int32_t first, int32_t 
             : NULL,
         top ? plan->level[2] + top * width + first : NULL,
     };
-    plan->kernels->combine(cos, sin, f, plan->pairs, n, scale, 0);
+    plan->kernels->combine(cos, sin, f, plan->pairs, n, scale);
 }
 
 /* The row of position p on one axis. Odd sin: p < 0 is |p| with the sign turned. */

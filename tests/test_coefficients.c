@@ -17,7 +17,7 @@ typedef struct inputs {
     const roperot_kernels *kernels, *scalar;
     ptrdiff_t pairs;
     int end, variant;
-    guard_buffer inv_freq, factors[3], rows[ROWS_BLENDED], masks; /* pushed against `end` */
+    guard_buffer inv_freq, entries, factors[3], rows[ROWS_BLENDED], masks; /* pushed against `end` */
     double scale, x;
 } inputs;
 
@@ -64,8 +64,43 @@ static void run_combine(const inputs *in, const roperot_kernels *k, void *out)
     const double *f[3];
     for (int i = 0; i < 3; i++)
         f[i] = present[in->variant / 2] >> i & 1 ? (const double *)(const void *)in->factors[i].data : NULL;
-    k->combine(row, row + in->pairs, f, in->pairs, in->pairs, in->variant % 2 ? in->scale : 1.0,
-               in->variant / 2 == 3);
+    k->combine(row, row + in->pairs, f, in->pairs, in->pairs, in->variant % 2 ? in->scale : 1.0);
+}
+
+static size_t some_rows(ptrdiff_t pairs)
+{
+    return ROWS * one_row(pairs);
+}
+
+/* Variants as above, without and with streams, which rows of 8 pairs and more may be aligned for. */
+static void run_combine_rows(const inputs *in, const roperot_kernels *k, void *out)
+{
+    const double *f[3] = { (const double *)(const void *)in->entries.data, NULL, NULL };
+    for (int i = 1; i < 3; i++)
+        if (in->variant / 4 >= i) f[i] = (const double *)(const void *)in->factors[i].data;
+    k->combine_rows(out, 2 * in->pairs, f, in->pairs, ROWS, in->variant % 2 ? in->scale : 1.0, in->variant / 2 % 2);
+    k->fence();
+}
+
+/* Each row is what combine makes of its entry. */
+static void rows_are_combined(const void *arg)
+{
+    const roperot_kernels *const k = arg;
+    enum { PAIRS = 19, STRIDE = 40 };
+    double table[ROWS * 2 * PAIRS], high[2 * PAIRS];
+    float got[ROWS * STRIDE], want[2 * PAIRS];
+    for (int i = 0; i < ROWS * 2 * PAIRS; i++) table[i] = random_between(-1, 1);
+    for (int i = 0; i < 2 * PAIRS; i++) high[i] = random_between(-1, 1);
+    for (int i = 0; i < ROWS * STRIDE; i++) got[i] = 7;
+    const double *const f[3] = { table, high, NULL };
+    k->combine_rows(got, STRIDE, f, PAIRS, ROWS, 1.25, 1);
+    k->fence();
+    for (int i = 0; i < ROWS; i++) {
+        const double *const g[3] = { table + (ptrdiff_t)i * 2 * PAIRS, high, NULL };
+        k->combine(want, want + PAIRS, g, PAIRS, PAIRS, 1.25);
+        CHECK(memcmp(got + (ptrdiff_t)i * STRIDE, want, sizeof want) == 0, "row %d", i);
+        for (int j = 2 * PAIRS; j < STRIDE; j++) CHECK(got[i * STRIDE + j] == 7, "row %d: wrote beside it", i);
+    }
 }
 
 /* Variants: 0, small, huge coordinates. */
@@ -101,9 +136,9 @@ static void run_blend(const inputs *in, const roperot_kernels *k, void *out)
 }
 
 static const operation operations[] = {
-    { "factors", factor_rows, run_factors, 4 }, { "combine", one_row, run_combine, 8 },
-    { "angles", one_row, run_angles, 3 },       { "angles_f32", one_row, run_angles_f32, 3 },
-    { "blend", one_row, run_blend, 2 },
+    { "factors", factor_rows, run_factors, 4 },          { "combine", one_row, run_combine, 8 },
+    { "combine_rows", some_rows, run_combine_rows, 12 }, { "angles", one_row, run_angles, 3 },
+    { "angles_f32", one_row, run_angles_f32, 3 },        { "blend", one_row, run_blend, 2 },
 };
 
 /* ---- inputs ------------------------------------------------------------------------------------------------------ */
@@ -140,6 +175,7 @@ static void fill_masks(inputs *in)
 static void open_inputs(inputs *in)
 {
     in->inv_freq = doubles(in->pairs, in->end, -1.5, 1.5);
+    in->entries = doubles(ROWS * 2 * in->pairs, in->end, -1.0, 1.0);
     for (int i = 0; i < 3; i++) in->factors[i] = doubles(2 * in->pairs, in->end, -1.0, 1.0);
     for (int i = 0; i < ROWS_BLENDED; i++) in->rows[i] = floats(in->pairs, in->end);
     fill_masks(in);
@@ -150,6 +186,7 @@ static void open_inputs(inputs *in)
 static void close_inputs(inputs *in)
 {
     guard_buffer_close(&in->inv_freq);
+    guard_buffer_close(&in->entries);
     for (int i = 0; i < 3; i++) guard_buffer_close(&in->factors[i]);
     for (int i = 0; i < ROWS_BLENDED; i++) guard_buffer_close(&in->rows[i]);
     guard_buffer_close(&in->masks);
@@ -247,6 +284,7 @@ int main(int argc, char **argv)
         if (!roperot_isa_usable(isa)) continue;
         const roperot_kernels *const k = roperot_kernels_for(isa);
         harness_add(first_row_is_one, k, "factors/first-row/%s", k->name);
+        harness_add(rows_are_combined, k, "combine_rows/each/%s", k->name);
         for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
             cases[count] = (coefficient_case){ &operations[i], k, scalar };
             harness_add(equals_scalar, &cases[count++], "%s/%s", operations[i].name, k->name);

@@ -95,7 +95,8 @@ static void table_is_complete(const void *arg)
             for (int p = 0; p < ROPEROT_PAIRINGS; p++)
                 for (int q = 0; q < ROPEROT_PAIRINGS; q++) present += k->rotate[s][d][p][q] != NULL;
     CHECK(present == check_rotation_count, "%zu kernels, the list has %zu", present, check_rotation_count);
-    CHECK(k->factors && k->combine && k->angles && k->angles_f32 && k->blend, "a coefficient kernel is missing");
+    CHECK(k->factors && k->combine && k->combine_rows && k->fence && k->angles && k->angles_f32 && k->blend,
+          "a coefficient kernel is missing");
     CHECK(strcmp(k->name, roperot_isa_name(k->isa)) == 0, "%s calls itself %s", roperot_isa_name(k->isa), k->name);
     CHECK(roperot_kernels_for(k->isa) == k, "%s is not its own table", k->name);
 }
