@@ -124,6 +124,8 @@ python_package() {
     say "testing the installed wheel"
     "$venv/bin/pip" install -q --force-reinstall --no-deps . || die "pip install . failed"
     (cd / && env -u ROPEROT_LIBRARY "$venv/bin/python" -m roperot info) || die "the installed package does not run"
+    grep -q '^Tag: py3-none-' "$venv"/lib/python3*/site-packages/roperot-*.dist-info/WHEEL ||
+        die "the wheel is not tagged for every Python 3"
     "$venv/bin/pip" uninstall -q -y roperot
 }
 

@@ -203,17 +203,26 @@ void roperot_plan_destroy(roperot_plan *plan)
 
 /* ---- describing -------------------------------------------------------------------------------------------------- */
 
-/* "rotate_<dtype>_<pairing>_<isa>": op, dtype, isa, in that order. */
+/* "rotate_<dtype>_<pairing>[_to_<pairing_out>]_<isa>": op, dtype, isa, in that order. */
 static const char *kernel_name(const roperot_plan *plan, int dtype)
 {
+#define PAIRINGS(dtype, isa)                                                                                           \
+    {                                                                                                                  \
+        { "rotate_" #dtype "_half_" #isa, "rotate_" #dtype "_half_to_interleaved_" #isa },                             \
+        {                                                                                                              \
+            "rotate_" #dtype "_interleaved_to_half_" #isa, "rotate_" #dtype "_interleaved_" #isa                       \
+        }                                                                                                              \
+    }
 #define NAMES(isa)                                                                                                     \
-    { { "rotate_f32_half_" #isa, "rotate_f32_interleaved_" #isa },                                                     \
-      { "rotate_f16_half_" #isa, "rotate_f16_interleaved_" #isa },                                                     \
-      { "rotate_bf16_half_" #isa, "rotate_bf16_interleaved_" #isa } },
-    static const char *const names[][ROPEROT_DTYPES][ROPEROT_PAIRINGS] = { NAMES(scalar) NAMES(avx2) NAMES(avx512)
-                                                                               NAMES(neon) NAMES(sve) NAMES(rvv) };
+    {                                                                                                                  \
+        PAIRINGS(f32, isa), PAIRINGS(f16, isa), PAIRINGS(bf16, isa)                                                    \
+    }
+    static const char *const names[][ROPEROT_DTYPES][ROPEROT_PAIRINGS][ROPEROT_PAIRINGS] = {
+        NAMES(scalar), NAMES(avx2), NAMES(avx512), NAMES(neon), NAMES(sve), NAMES(rvv)
+    };
 #undef NAMES
-    return names[plan->kernels->isa - ROPEROT_ISA_SCALAR][dtype][plan->pairing - 1];
+#undef PAIRINGS
+    return names[plan->kernels->isa - ROPEROT_ISA_SCALAR][dtype][plan->pairing - 1][plan->pairing_out - 1];
 }
 
 int32_t roperot_plan_describe(const roperot_plan *plan, roperot_plan_info *info)

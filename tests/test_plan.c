@@ -2,6 +2,7 @@
  * Plans: what create accepts, refuses and resolves, and what describe tells; it must not know tensors. */
 #include <math.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <roperot/roperot.h>
@@ -197,8 +198,30 @@ static void defaults(const void *arg)
     CHECK(i.angles == ROPEROT_ANGLES_EXACT && i.bounds == ROPEROT_BOUNDS_ERROR && i.attention_factor == 1.0, "rest");
     CHECK(i.isa == roperot_isa_best() && i.isa != ROPEROT_ISA_AUTO, "isa %d", i.isa);
     CHECK(i.inv_freq && i.inv_freq[0] == 1.0, "inv_freq");
-    for (int k = 0; k < 3; k++) CHECK(strstr(i.kernel[k], roperot_isa_name(i.isa)), "kernel %d is %s", k, i.kernel[k]);
     roperot_plan_destroy(plan);
+}
+
+/* rotate_<dtype>_<pairing>[_to_<pairing_out>]_<isa>, for every ISA that this machine can run. */
+static void kernel_names(const void *arg)
+{
+    (void)arg;
+    static const char *const dtypes[] = { "f32", "f16", "bf16" };
+    static const char *const pairings[] = { "half", "half_to_interleaved", "interleaved_to_half", "interleaved" };
+    for (int32_t isa = ROPEROT_ISA_SCALAR; isa <= ROPEROT_ISA_RVV; isa++)
+        for (int32_t p = 0; p < 4 && roperot_isa_usable(isa); p++) {
+            roperot_config c = small_config();
+            c.isa = isa;
+            c.pairing = p / 2 ? ROPEROT_PAIR_INTERLEAVED : ROPEROT_PAIR_HALF;
+            c.pairing_out = p % 2 ? ROPEROT_PAIR_INTERLEAVED : ROPEROT_PAIR_HALF;
+            roperot_plan *const plan = expect_plan(&c);
+            const roperot_plan_info i = described(plan);
+            for (int k = 0; k < 3; k++) {
+                char want[64];
+                snprintf(want, sizeof want, "rotate_%s_%s_%s", dtypes[k], pairings[p], roperot_isa_name(isa));
+                CHECK(strcmp(i.kernel[k], want) == 0, "%s, not %s", i.kernel[k], want);
+            }
+            roperot_plan_destroy(plan);
+        }
 }
 
 static int32_t cache_of(int32_t head_dim, int64_t max_positions, int32_t angles, int32_t cache,
@@ -361,6 +384,7 @@ int main(int argc, char **argv)
         harness_add(is_refused, &bad_configs[i], "refuses/%s", bad_configs[i].name);
     harness_add(null_pointers, NULL, "null-pointers");
     harness_add(sizes, NULL, "struct-sizes");
+    harness_add(kernel_names, NULL, "kernel-names");
     harness_add(defaults, NULL, "defaults");
     harness_add(cache_choice, NULL, "cache-choice");
     harness_add(copies_its_arrays, NULL, "copies-its-arrays");

@@ -362,7 +362,7 @@ typedef struct roperot_plan_info {
     double attention_factor;
     const double *inv_freq; /* the plan's own, pairs long; NULL: BORROWED */
     const uint8_t *axis;    /* the plan's own, pairs long; NULL: one axis */
-    const char *kernel[3];  /* names of the kernels for f32, f16, bf16; static storage */
+    const char *kernel[3];  /* kernels for f32, f16, bf16: rotate_<dtype>_<pairing>[_to_<pairing_out>]_<isa>; static */
 } roperot_plan_info;
 
 /* What a plan resolved to: no AUTO and no 0 remains. Pointers live as long as the plan. Thread safe. */
