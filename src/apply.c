@@ -395,14 +395,14 @@ static inline int is_usual(const roperot_options *o)
                   o->token_end == INT64_MAX);
 }
 
-/* View i of a short call: plain, of the call's only row of tokens, apart from the written views before it. */
+/* View i of a short call: plain, of the call's only row of tokens, and, if it is written, apart from those before. */
 static inline int is_short(const roperot_plan *plan, const roperot_tensor *views, int32_t i, int64_t tokens,
-                           roperot_hull *hulls)
+                           int written, roperot_hull *hulls)
 {
     const roperot_tensor *const view = &views[i];
     if (!roperot_tensor_is_plain(view, plan->head_dim, &hulls[i]) || view->shape[0] != 1 || view->shape[1] != tokens)
         return 0;
-    for (int32_t j = 0; j < i; j++)
+    for (int32_t j = 0; written && j < i; j++)
         if (meet(&hulls[i], &hulls[j])) return 0;
     return 1;
 }
@@ -430,6 +430,18 @@ static inline void rotate_short(const roperot_plan *plan, const roperot_tensor *
     plan->rotate[src->dtype - 1][dst->dtype - 1](&tile);
 }
 
+/* With rows from factors. Its scratch stays out of the frame of calls that need none. */
+static ROPEROT_NOINLINE void rotate_factored(const roperot_plan *plan, const roperot_positions *positions,
+                                             const roperot_tensor *src, const roperot_tensor *dst, int32_t count)
+{
+    roperot_row_source source;
+    roperot_scratch scratch;
+    roperot_row rows[ROPEROT_TILE_TOKENS];
+    roperot_row_source_init(&source, plan, positions, 0);
+    roperot_rows_make(&source, 0, 0, 0, (int)src->shape[1], 0, plan->pairs, &scratch, rows);
+    for (int32_t i = 0; i < count; i++) rotate_short(plan, &src[i], &dst[i], ROPEROT_LOOP_COLUMNS, rows);
+}
+
 /* What nearly every decode step is, done without the bookkeeping that only larger or stranger calls need (it costs
  * as much as the rotation of a token): a few plain views of one row of tokens that fit one tile, at an offset, in
  * the core's cache. 0, and nothing done, if the call is anything else; the long way then finds out whether it is
@@ -438,7 +450,6 @@ static ROPEROT_NOINLINE int apply_short(const roperot_plan *plan, const roperot_
                                         const roperot_tensor *src, const roperot_tensor *dst, int32_t count)
 {
     roperot_hull hulls[2 * KEPT];
-    roperot_row_source source;
     if (count > KEPT || !plan->plain || (dst != src && plan->head_dim != plan->rotary_dim) ||
         positions->kind != ROPEROT_POSITIONS_OFFSET || positions->size != sizeof *positions ||
         (uint32_t)positions->axes > 1)
@@ -448,7 +459,7 @@ static ROPEROT_NOINLINE int apply_short(const roperot_plan *plan, const roperot_
     if (tokens > plan->tile_tokens || positions->offset < 0 || positions->offset > plan->max_positions - tokens)
         return 0;
     for (int32_t i = 0; i < count; i++) {
-        if (!is_short(plan, src, i, tokens, hulls)) return 0;
+        if (!is_short(plan, src, i, tokens, dst == src, hulls)) return 0;
         bytes += (int64_t)(hulls[i].end - hulls[i].begin);
     }
     for (int32_t i = 0; dst != src && i < count; i++) {
@@ -458,14 +469,12 @@ static ROPEROT_NOINLINE int apply_short(const roperot_plan *plan, const roperot_
     }
     if (dst != src) bytes *= 2;
     if (bytes > plan->near_bytes) return 0;
-    roperot_scratch scratch;
-    roperot_row rows[ROPEROT_TILE_TOKENS];
-    if (plan->cache != ROPEROT_CACHE_FACTORED) {
-        roperot_rows_look_up(&plan->rows, positions->offset, 0, (int)tokens, 0, rows);
-    } else {
-        roperot_row_source_init(&source, plan, positions, 0);
-        roperot_rows_make(&source, 0, 0, 0, (int)tokens, 0, plan->pairs, &scratch, rows);
+    if (plan->cache == ROPEROT_CACHE_FACTORED) {
+        rotate_factored(plan, positions, src, dst, count);
+        return 1;
     }
+    roperot_row rows[ROPEROT_TILE_TOKENS];
+    roperot_rows_look_up(&plan->rows, positions->offset, 0, (int)tokens, 0, rows);
     for (int32_t i = 0; i < count; i++) rotate_short(plan, &src[i], &dst[i], ROPEROT_LOOP_COLUMNS, rows);
     return 1;
 }
