@@ -5,7 +5,7 @@
 #include "vocabulary.h"
 
 #define FAMILY    pairwise
-#define HAS_MASKS 0
+#define HAS_MASKS 1
 #define STEP      x1
 #include "vocabulary.inc.h"
 #undef HAS_MASKS
