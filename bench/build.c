@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -212,6 +213,7 @@ static void run_startup(shim_state *state, const void *argument)
 {
     char helper[4096], library[4096];
     double ns[STARTS];
+    struct stat file;
     (void)argument;
     bench_stage_enter(NULL);
     if (!beside_program(helper, sizeof helper, "roperot-bench-startup") ||
@@ -228,6 +230,7 @@ static void run_startup(shim_state *state, const void *argument)
     while (shim_keep_running(state, 1)) start_once(helper, library);
     shim_counter(state, "ns", bench_median(ns, STARTS));
     shim_counter(state, "ns_min", ns[0]);
+    if (stat(library, &file) == 0) shim_counter(state, "library_bytes", (double)file.st_size);
 }
 
 void bench_register_build(void)

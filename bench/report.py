@@ -147,7 +147,8 @@ def sections(
     )
     for i, f in enumerate(files, 1):
         if f.matching("cache/.*"):
-            found.append((f"Caches: {f.label}", tables.caches(f, markdown=True)))
+            text = [tables.caches(f, markdown=True), tables.startup(f)]
+            found.append((f"Caches: {f.label}", "\n\n".join(filter(None, text))))
         if any(name.startswith("peer/") for name in f.rows):
             found.append((f"Peers: {f.label}", tables.peers(f, markdown=True)))
         pictures = save_pictures(f, out.with_name(f"{out.name}-{i}"))
@@ -182,6 +183,8 @@ def main_tables(file: Results) -> str:
     if file.matching("cache/.*"):
         parts.append("Decoding 16 sequences (f32, 32 + 8 heads x 128) with each cos/sin cache:")
         parts.append(tables.caches(file, markdown=True))
+    if tables.startup(file):
+        parts.append(tables.startup(file))
     if any(name.startswith("peer/") for name in file.rows):
         parts.append("Peers, one thread, fastest first:")
         parts.append(tables.peers(file, markdown=True))

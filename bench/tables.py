@@ -98,6 +98,15 @@ def caches(found: Results, markdown: bool = False) -> str:
     return grid(["cache, positions", "warm, per token", "cold, per token", "build", "memory"], body, markdown)
 
 
+def startup(found: Results) -> str:
+    """One sentence; empty if it was not measured."""
+    ns, size = (found.value("startup/dlopen-plan", counter) for counter in ("ns", "library_bytes"))
+    if ns is None:
+        return ""
+    library = f"; the library's file has {size / 2**10:.0f} KiB" if size else ""
+    return f"dlopen and a first FACTORED plan (dim 128): {duration(ns)}{library}."
+
+
 def failures(found: Results) -> str:
     return "\n".join(f"  {row.name}: {row.error}" for row in found.rows.values() if row.error)
 
@@ -111,6 +120,8 @@ def overview(found: Results) -> str:
     ]
     if found.matching("cache/.*"):
         parts.append(caches(found))
+    if startup(found):
+        parts.append(startup(found))
     if any(name.startswith("peer/") for name in found.rows):
         parts.append(peers(found))
     if failures(found):

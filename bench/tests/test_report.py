@@ -33,6 +33,7 @@ def two_machines(make_file):
             rotation("decode", 222.0),
             row("cache/full/4k/warm", 10.0, ns_per_token=33.0, build_ms=1.5, cache_bytes=2097152.0),
             row("cache/full/4k/cold", 10.0, ns_per_token=44.0, build_ms=1.5, cache_bytes=2097152.0),
+            row("startup/dlopen-plan", 2.1e6, library_bytes=412.0 * 1024),
         ],
     )
     return a, b
@@ -58,6 +59,7 @@ def test_both_machines_stand_side_by_side(two_machines, tmp_path, capsys):
     assert "CPU b" in text
     assert "33 ns" in text
     assert "44 ns" in text
+    assert "first FACTORED plan (dim 128): 2.1 ms; the library's file has 412 KiB." in text
     assert str(tmp_path / "out.html") in capsys.readouterr().out
 
 
@@ -130,7 +132,9 @@ def test_durations_keep_three_digits():
 
 
 def test_the_overview_has_every_kind(two_machines):
+    assert "2.1 ms; the library's file has 412 KiB" in tables.overview(results.load(two_machines[1]))
     text = tables.overview(results.load(two_machines[0]))
+    assert "dlopen" not in text
     assert re.search(r"f32 half avx2 +111 ns 100 0.80 +25 us 100 0.80", text)
     assert "rotate/f32/half/avx2/decode-d64: the run is void" in text
 
