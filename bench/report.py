@@ -4,7 +4,8 @@
 python bench/report.py a.json b.json ...       all files, side by side
 python bench/report.py --compare old.json new.json    and how the second differs from the first (two commits)
 
---fill PAGE writes the main tables of the first file between the lines `<!-- results -->` and `<!-- /results -->` there.
+--fill PAGE writes the main tables of the first file between the lines `<!-- results -->` and `<!-- /results -->` there,
+and the best ISA's shares between `<!-- shares -->` and `<!-- /shares -->`.
 
 --gate FLOOR makes a comparison a test: exit 1 if a ratio (never a time) fell below FLOOR of the old one, with its whole
 95 % interval.
@@ -25,7 +26,6 @@ import results
 import tables
 from results import RATIOS, Results, natural
 
-BEGIN, END = "<!-- results -->\n", "<!-- /results -->\n"
 NOISY = 0.15  # quartile distance over median
 STYLE = """body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
@@ -191,12 +191,17 @@ def main_tables(file: Results) -> str:
     return "\n\n".join(parts)
 
 
-def fill(page: Path, content: str) -> None:
-    before, begin, rest = page.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"report.py: error: {page} has no lines {BEGIN.strip()} and {END.strip()}")
-    page.write_text(f"{before}{BEGIN}\n{content}\n\n{END}{after}")
+def fill(page: Path, file: Results) -> None:
+    """Between whichever of the marks the page has."""
+    text, filled = page.read_text(), 0
+    for mark, table in (("results", main_tables), ("shares", tables.shares)):
+        before, begin, rest = text.partition(f"<!-- {mark} -->\n")
+        _, end, after = rest.partition(f"<!-- /{mark} -->\n")
+        if begin and end:
+            text, filled = f"{before}{begin}\n{table(file)}\n\n{end}{after}", filled + 1
+    if not filled:
+        raise SystemExit(f"report.py: error: {page} has no lines <!-- results --> or <!-- shares --> with their ends")
+    page.write_text(text)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -210,7 +215,7 @@ def main(arguments: list[str] | None = None) -> int:
         path.write_text(content)
         print(path)
     for path in chosen.fill:
-        fill(path, main_tables(files[0]))
+        fill(path, files[0])
         print(path)
     if changes is not None:
         verdicts = [c.verdict for c in changes]

@@ -54,6 +54,20 @@ def rotations(found: Results, shapes: tuple[str, ...] = MAIN_SHAPES, markdown: b
     return grid(["in place, time GB/s share", *shapes], body, markdown)
 
 
+def shares(found: Results) -> str:
+    """The best ISA's shares of the sweep's speed, half-split / interleaved: the README's table."""
+    best = found.context.get("isa", "?")
+    body = []
+    for dtype in dict.fromkeys(dtype for dtype, _, isa in kinds(found) if isa == best):
+        cells = []
+        for shape in MAIN_SHAPES:
+            names = [f"rotate/{dtype}/{pairing}/{best}/{shape}" for pairing in ("half", "interleaved")]
+            both = [found.value(name, "sweep_ratio") for name in names]
+            cells.append(" / ".join("void" if share is None else f"{share:.2f}" for share in both))
+        body.append([dtype, *cells])
+    return grid([f"share of the sweep, {best}", *MAIN_SHAPES], body, markdown=True)
+
+
 def peers(found: Results, markdown: bool = False) -> str:
     """Who takes how long, fastest first within each shape; roperot's own rows among them."""
     rows = [r for r in found.rows.values() if r.name.startswith("peer/")]

@@ -152,6 +152,22 @@ def test_a_page_is_refreshed_between_its_marks(two_machines, tmp_path):
     assert page.read_text() == text
 
 
+def test_the_shares_of_the_best_isa_are_one_table(make_file, tmp_path):
+    rows = [
+        row(f"rotate/f32/{pairing}/{isa}/{shape}", 1.0, sweep_ratio=share)
+        for isa, share in (("avx512", 0.5), ("avx2", 0.9))
+        for pairing in ("half", "interleaved")
+        for shape in ("decode", "batch16")
+    ]
+    path = make_file("a", rows, isa="avx512")
+    page = tmp_path / "README.md"
+    page.write_text("# roperot\n<!-- shares -->\nold\n<!-- /shares -->\n")
+    report.main([str(path), "--out", str(tmp_path / "out"), "--fill", str(page)])
+    text = page.read_text()
+    assert re.search(r"\| f32 +\| 0.50 / 0.50 \| 0.50 / 0.50 \| void / void \|", text)
+    assert "old" not in text and "0.90" not in text
+
+
 def test_a_page_without_marks_is_left_alone(two_machines, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# Story\n")
