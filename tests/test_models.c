@@ -382,6 +382,14 @@ static void add_case(const char *file, const json_t *model, const json_t *given)
     harness_add(rotates_as_the_model_with_exact_angles, c, "exact/%s", c->name);
 }
 
+/* Where the numbers of a file come from: somebody must be able to look them up. */
+static void states_its_source(const void *arg)
+{
+    const json_t *const source = json_object_get(arg, "source");
+    CHECK(strchr(text(source, "repository"), '/') != NULL, "source.repository is \"%s\"", text(source, "repository"));
+    CHECK(text(source, "file")[0] != '\0', "source.file is missing");
+}
+
 static int add_model(const char *directory, const char *file)
 {
     char path[1024];
@@ -394,6 +402,7 @@ static int add_model(const char *directory, const char *file)
     }
     size_t i;
     const json_t *given;
+    harness_add(states_its_source, model, "source/%.*s", (int)(strlen(file) - strlen(".json")), file);
     json_array_foreach(json_object_get(model, "cases"), i, given) {
         if (case_count == MOST_CASES) {
             printf("Bail out! more than %d cases\n", MOST_CASES);
