@@ -9,8 +9,10 @@ The goal counts the C row; the Python row shows what ctypes adds. Exit status 1:
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -146,6 +148,18 @@ def measure(arguments: argparse.Namespace) -> list[dict]:
     return [entry(f"peer/{OWN}/{case}", ns) for case, ns in own.items()] + rows
 
 
+def versions() -> dict[str, str]:
+    """What is installed of bench/requirements-peers.txt, which need not be all of it."""
+    found = {}
+    for line in (ROOT / "bench" / "requirements-peers.txt").read_text().splitlines():
+        name = re.match(r"[A-Za-z0-9-]*", line)[0]
+        try:
+            found.update({name: importlib.metadata.version(name)} if name else {})
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
 def beaten(rows: list[dict]) -> list[str]:
     """One sentence for each shape at which somebody else was faster than the C row."""
     times = {r["name"]: r["ns"] for r in rows if not r.get("error_occurred")}
@@ -166,9 +180,10 @@ def main() -> int:
         rows += [r for r in document["benchmarks"] if r["name"].startswith("peer/")]  # measured in C, by roperot-bench
         others = [r for r in document["benchmarks"] if not r["name"].startswith("peer/")]
         document["benchmarks"] = others + rows
+        document["context"]["peers"] = versions()
         arguments.into.write_text(json.dumps(document, indent=1) + "\n")
     else:
-        print(json.dumps({"context": {}, "benchmarks": rows}, indent=1))
+        print(json.dumps({"context": {"peers": versions()}, "benchmarks": rows}, indent=1))
     losses = beaten(rows)
     for sentence in losses:
         note(f"peers: {sentence}")

@@ -150,7 +150,7 @@ def sections(
             text = [tables.caches(f, markdown=True), tables.startup(f)]
             found.append((f"Caches: {f.label}", "\n\n".join(filter(None, text))))
         if any(name.startswith("peer/") for name in f.rows):
-            found.append((f"Peers: {f.label}", tables.peers(f, markdown=True)))
+            found.append((f"Peers: {f.label}", tables.peers_note(f) + "\n\n" + tables.peers(f, markdown=True)))
         pictures = save_pictures(f, out.with_name(f"{out.name}-{i}"))
         if pictures:
             found.append((f"Plots: {f.label}", pictures))
@@ -186,7 +186,7 @@ def main_tables(file: Results) -> str:
     if tables.startup(file):
         parts.append(tables.startup(file))
     if any(name.startswith("peer/") for name in file.rows):
-        parts.append("Peers, one thread, fastest first:")
+        parts.append(tables.peers_note(file))
         parts.append(tables.peers(file, markdown=True))
     return "\n\n".join(parts)
 

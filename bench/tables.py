@@ -95,6 +95,14 @@ def peers(found: Results, markdown: bool = False) -> str:
     return grid(["shape", "who", "time", "x roperot C", "of it overhead"], body, markdown)
 
 
+def peers_note(found: Results) -> str:
+    """How the table of peers is to be read, with the versions that ran."""
+    ran = [
+        f"{name} {version}" for name, version in found.context.get("peers", {}).items() if version != "not installed"
+    ]
+    return "Peers, one thread, fastest first" + (f" ({', '.join(ran)})" if ran else "") + ":"
+
+
 def caches(found: Results, markdown: bool = False) -> str:
     body = []
     for row in found.matching(r"cache/.*/warm"):
@@ -137,7 +145,7 @@ def overview(found: Results) -> str:
     if startup(found):
         parts.append(startup(found))
     if any(name.startswith("peer/") for name in found.rows):
-        parts.append(peers(found))
+        parts += [peers_note(found), peers(found)]
     if failures(found):
         parts.append("skipped or void:\n" + failures(found))
     return "\n\n".join(parts)
