@@ -46,12 +46,13 @@ def by_size(found: Results) -> Figure | None:
         points = [(last_number(r.name) * token_bytes, r.value("GB/s")) for r in rows]
         if points:
             axes.plot(*zip(*sorted(points), strict=False), marker="o", label=f"roperot {dtype} half")
-    drawn = bool(axes.lines)
+    if not axes.lines:
+        return None
     for label, points in reference_lines(found).items():
         axes.plot(*zip(*sorted(points), strict=False), linestyle="--", linewidth=1, label=label)
     axes.set(xscale="log", yscale="log", xlabel="bytes of the tensors", ylabel="GB/s, read + written")
     axes.legend(fontsize=8, ncols=2)
-    return figure if drawn else None
+    return figure
 
 
 def decode_bars(found: Results) -> Figure | None:
@@ -117,18 +118,20 @@ def growth(found: Results) -> Figure | None:
 
 
 def caches(found: Results) -> Figure | None:
-    figure, axes = new_figure("Decoding 16 sequences: what the cos/sin cache costs per token", found)
     names = sorted(
         {"/".join(r.name.split("/")[1:3]) for r in found.matching("cache/.*")},
         key=lambda n: (["4k", "128k", "1m"].index(n.split("/")[1]), n),
     )
+    if not names:
+        return None
+    figure, axes = new_figure("Decoding 16 sequences: what the cos/sin cache costs per token", found)
     for offset, mood in ((-0.2, "warm"), (0.2, "cold")):
         values = [found.value(f"cache/{n}/{mood}", "ns_per_token") or 0.0 for n in names]
         axes.bar([i + offset for i in range(len(names))], values, width=0.4, label=f"positions {mood}")
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right", fontsize=8)
     axes.set_ylabel("ns per token (32 + 8 heads x 128, f32)")
     axes.legend(fontsize=8)
-    return figure if names else None
+    return figure
 
 
 def peers(found: Results) -> Figure | None:
