@@ -12,6 +12,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from results import Results
 from tables import kinds
 
@@ -24,6 +25,22 @@ def new_figure(title: str, found: Results, width: float = 9.0, height: float = 5
     axes.set_title(f"{title}\n{found.cpu}, {found.commit}", fontsize=10)
     axes.grid(True, which="major", alpha=0.3)
     return figure, axes
+
+
+def size_of(size: float, _: object = None) -> str:
+    """`64 KiB`, `2 MiB`"""
+    return f"{size / KIB:g} KiB" if size < KIB**2 else f"{size / KIB**2:g} MiB"
+
+
+def label_logarithms(axes: plt.Axes) -> None:
+    """Sizes along x and plain numbers along y, several of each: powers of ten would be one number for all GB/s."""
+    axes.set(xscale="log", yscale="log")
+    axes.xaxis.set_major_locator(LogLocator(base=4, numticks=12))
+    axes.xaxis.set_major_formatter(FuncFormatter(size_of))
+    axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_formatter(NullFormatter())
 
 
 def last_number(name: str) -> int:
@@ -50,7 +67,8 @@ def by_size(found: Results) -> Figure | None:
         return None
     for label, points in reference_lines(found).items():
         axes.plot(*zip(*sorted(points), strict=False), linestyle="--", linewidth=1, label=label)
-    axes.set(xscale="log", yscale="log", xlabel="bytes of the tensors", ylabel="GB/s, read + written")
+    label_logarithms(axes)
+    axes.set(xlabel="size of the tensors", ylabel="GB/s, read + written")
     axes.legend(fontsize=8, ncols=2)
     return figure
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 
+import plots
 import pytest
 import report
 import results
@@ -70,6 +71,21 @@ def test_the_page_needs_no_other_file(two_machines, tmp_path):
     assert sources
     assert all(s.startswith("data:image/png;base64,iVBOR") for s in sources)
     assert page.count("<table>") >= 3
+
+
+def test_the_plot_by_size_can_be_read(make_file):
+    speeds = {1: 214.0, 64: 118.0, 4096: 54.0}
+    rows = [row(f"growth/f32/half/avx2/tokens-{n}", 1.0, **{"GB/s": speed}) for n, speed in speeds.items()]
+    rows.append(row("reference/memcpy/libc/262144KiB/1t", 1.0, **{"GB/s": 21.0}))
+    figure = plots.draw(results.load(make_file("a", rows)))["speed"]
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    written = {
+        name: {text.get_text() for text in axis.get_ticklabels()}
+        for name, axis in (("x", axes.xaxis), ("y", axes.yaxis))
+    }
+    assert {"50", "100", "200"} <= written["y"]
+    assert {"64 KiB", "1 MiB", "64 MiB"} <= written["x"]
 
 
 def test_noise_is_flagged(two_machines, tmp_path):
