@@ -5,7 +5,7 @@ python bench/report.py a.json b.json ...       all files, side by side
 python bench/report.py --compare old.json new.json    and how the second differs from the first (two commits)
 
 --fill PAGE writes the main tables of the first file between the lines `<!-- results -->` and `<!-- /results -->` there,
-and the best ISA's shares between `<!-- shares -->` and `<!-- /shares -->`.
+and the best ISA's shares between `<!-- shares -->` and `<!-- /shares -->`, with the plots that lie beside the file.
 
 --gate FLOOR makes a comparison a test: exit 1 if a ratio (never a time) fell below FLOOR of the old one, with its whole
 95 % interval.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import os
 import re
 import sys
 from pathlib import Path
@@ -26,6 +27,14 @@ import results
 import tables
 from results import RATIOS, Results, natural
 
+PICTURES = {  # of a page: what each plot shows
+    "speed": "GB/s by size against the machine's limits",
+    "decode": "ns per decoded token by dtype, pairing and ISA",
+    "share": "Share of the sweep's speed at every shape",
+    "growth": "Time against tokens, heads and position",
+    "caches": "What each cos/sin cache costs, warm and cold",
+    "peers": "One decoded token, everybody",
+}
 NOISY = 0.15  # quartile distance over median
 STYLE = """body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
@@ -174,7 +183,22 @@ def as_html(text: str, folder: Path) -> str:
     )
 
 
-def main_tables(file: Results) -> str:
+def pictures(file: Results, page: Path, names: list[str]) -> list[str]:
+    """Markdown of the plots that bench.sh left beside the file, as seen from the page."""
+    stem = Path(file.path).resolve().with_suffix("")
+    paths = {name: stem.with_name(f"{stem.name}-{name}.png") for name in names}
+    return [
+        f"![{PICTURES[name]}]({Path(os.path.relpath(path, page.resolve().parent)).as_posix()})"
+        for name, path in paths.items()
+        if path.exists()
+    ]
+
+
+def shares(file: Results, page: Path) -> str:
+    return "\n\n".join([tables.shares(file), *pictures(file, page, ["speed"])])
+
+
+def main_tables(file: Results, page: Path) -> str:
     parts = [
         f"{file.cpu}, best ISA {file.context.get('isa', '?')}, commit {file.commit}, "
         f"{file.context.get('date', '?')[:10]}. Time per call, GB/s read + written, share of the sweep's speed.",
@@ -188,17 +212,17 @@ def main_tables(file: Results) -> str:
     if any(name.startswith("peer/") for name in file.rows):
         parts.append(tables.peers_note(file))
         parts.append(tables.peers(file, markdown=True))
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *pictures(file, page, list(PICTURES))])
 
 
 def fill(page: Path, file: Results) -> None:
     """Between whichever of the marks the page has."""
     text, filled = page.read_text(), 0
-    for mark, table in (("results", main_tables), ("shares", tables.shares)):
+    for mark, table in (("results", main_tables), ("shares", shares)):
         before, begin, rest = text.partition(f"<!-- {mark} -->\n")
         _, end, after = rest.partition(f"<!-- /{mark} -->\n")
         if begin and end:
-            text, filled = f"{before}{begin}\n{table(file)}\n\n{end}{after}", filled + 1
+            text, filled = f"{before}{begin}\n{table(file, page)}\n\n{end}{after}", filled + 1
     if not filled:
         raise SystemExit(f"report.py: error: {page} has no lines <!-- results --> or <!-- shares --> with their ends")
     page.write_text(text)

@@ -176,12 +176,21 @@ def test_the_shares_of_the_best_isa_are_one_table(make_file, tmp_path):
         for shape in ("decode", "batch16")
     ]
     path = make_file("a", rows, isa="avx512")
-    page = tmp_path / "README.md"
-    page.write_text("# roperot\n<!-- shares -->\nold\n<!-- /shares -->\n")
+    page = tmp_path / "docs" / "README.md"
+    page.parent.mkdir()
+    page.write_text("# roperot\n<!-- shares -->\nold\n<!-- /shares -->\n<!-- results -->\n<!-- /results -->\n")
+    for plot in ("speed", "share"):
+        (tmp_path / f"a-{plot}.png").write_bytes(b"")
     report.main([str(path), "--out", str(tmp_path / "out"), "--fill", str(page)])
     text = page.read_text()
     assert re.search(r"\| f32 +\| 0.50 / 0.50 \| 0.50 / 0.50 \| void / void \|", text)
-    assert "old" not in text and "0.90" not in text
+    assert "old" not in text
+    summary, full = text.split("<!-- /shares -->")
+    assert "0.90" not in summary
+    assert summary.count("](../a-speed.png)") == full.count("](../a-speed.png)") == 1
+    assert "a-share.png" not in summary
+    assert full.count("](../a-share.png)") == 1
+    assert "a-peers.png" not in text
 
 
 def test_a_page_without_marks_is_left_alone(two_machines, tmp_path):
