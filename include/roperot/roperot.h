@@ -175,6 +175,7 @@ typedef enum roperot_scaling_kind {
     ROPEROT_SCALING_PERIODS
 } roperot_scaling_kind;
 
+/* Each comment: the range, then the default, which is what ROPEROT_SCALING_INIT sets. */
 typedef struct roperot_scaling {
     uint32_t size;
     int32_t kind;                    /* a roperot_scaling_kind; members that a kind does not mention are not read */
@@ -184,7 +185,7 @@ typedef struct roperot_scaling {
     int64_t length;                  /* L >= 1: dynamic NTK; no default */
     double beta_fast, beta_slow;     /* > 0: rotations within L0 where the ramp starts and ends; 32, 1 */
     double mscale, mscale_all_dim;   /* >= 0; 0: not given */
-    double ext_factor, attn_factor;  /* finite, 1; attn_factor > 0 */
+    double ext_factor, attn_factor;  /* finite, 1; attn_factor > 0. ggml without YaRN: pass ext_factor 0, as it does */
     double freq_scale;               /* s > 0, 1: ggml's name for 1/f */
     double low_freq_factor, high_freq_factor; /* 0 < low <= high; 1, 4 */
     double mixed_b;                  /* > 0, 0.625 */
