@@ -62,7 +62,7 @@ want_targets() {
 
 # ---- builds --------------------------------------------------------------------------------------------------------
 
-bits='tests/bits/test_hashes tests/bits/test_vocabulary'
+bits='tests/bits/test_hashes tests/bits/test_vocabulary tests/bits/test_refusals'
 kernels=tests/test_kernels
 current= reason=
 

@@ -27,7 +27,7 @@ static int overlaps(const roperot_table *dst, int32_t pairs, int64_t rows)
     const int64_t width = (columns - 1) * dst->element_stride + 1;
     const int64_t stride = roperot_magnitude(dst->row_stride);
     if (rows > 1 && stride < width) return 1;
-    const int64_t bytes = (int64_t)((uintptr_t)dst->sin - (uintptr_t)dst->cos);
+    const int64_t bytes = roperot_distance(dst->cos, dst->sin);
     if (bytes / size > stride * (rows - 1) + width || bytes / size < -(stride * (rows - 1) + width)) return 0;
     if (bytes % size) return 1;
     for (int64_t column = 1 - columns; column < columns; column++) {

@@ -24,6 +24,12 @@ static inline int64_t roperot_magnitude(int64_t x)
     return x == INT64_MIN ? INT64_MAX : x < 0 ? -x : x;
 }
 
+/* Bytes from a to b, negative if b is below a. In 64 bits before the difference: pointers of 32 would wrap. */
+static inline int64_t roperot_distance(const void *a, const void *b)
+{
+    return (int64_t)((uint64_t)(uintptr_t)b - (uint64_t)(uintptr_t)a);
+}
+
 /* Bytes of an element, 0 for an unknown dtype. */
 static inline int32_t roperot_dtype_size(int32_t dtype)
 {

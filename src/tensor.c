@@ -156,7 +156,7 @@ int roperot_tensor_apart(const roperot_tensor *a, const roperot_tensor *b)
     block_reach(a, &low_a, &high_a);
     block_reach(b, &low_b, &high_b);
     const int64_t low = low_a - high_b, high = high_a - low_b;
-    const int64_t at = (int64_t)((uintptr_t)b->data - (uintptr_t)a->data);
+    const int64_t at = roperot_distance(a->data, b->data);
     const int outer = stride[0] >= stride[1] ? 0 : 1, inner = 1 - outer;
     if (most[outer] == 0 || stride[outer] == 0) return !hits(at, stride[inner], most[inner], low, high);
     /* Only these i can bring the outer part near enough for the inner one; few, because a written view nests. */

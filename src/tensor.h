@@ -39,7 +39,7 @@ static inline int roperot_tensor_is_plain(const roperot_tensor *t, int32_t head_
     if ((head < dim && heads != 1) || (token < block && tokens != 1) || (row < rows && batch != 1)) return 0;
     hull->begin = data;
     hull->end = data + (uintptr_t)all * size;
-    return hull->end > data;
+    return (uint64_t)all * size <= PTRDIFF_MAX && hull->end > data; /* 32-bit pointers wrap long before the product */
 }
 
 /* The same for a view that has the layout of a plain one: what is checked once for `like` need not be checked again. */
