@@ -145,6 +145,7 @@ enum { HUGE_PAGE = 2 << 20 };
 
 void *roperot_table_allocate(int64_t bytes)
 {
+    if (bytes > PTRDIFF_MAX - HUGE_PAGE) return NULL; /* size_t may have 32 bits and the machine more memory */
     const size_t page = bytes >= HUGE_PAGE ? HUGE_PAGE : 64, size = ((size_t)bytes + page - 1) / page * page;
     void *const data = aligned_alloc(page, size);
 #if defined MADV_HUGEPAGE

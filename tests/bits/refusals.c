@@ -73,11 +73,26 @@ static void views_beyond_memory(const roperot_plan *plan)
     }
 }
 
+/* 2^23 rows of 512 bytes are 4 GiB, and 2^32 is nothing where sizes have 32 bits, whatever memory the machine has. */
+static void table_beyond_memory(void)
+{
+    roperot_config config = ROPEROT_CONFIG_INIT;
+    roperot_plan *plan;
+    config.head_dim = 128;
+    config.max_positions = 1 << 23;
+    config.cache = ROPEROT_CACHE_FULL;
+    config.isa = ROPEROT_ISA_SCALAR;
+    if (sizeof(size_t) > 4)
+        bits_skip("a table of 4 GiB", "it may well fit here");
+    else
+        returns("a table of 4 GiB", roperot_plan_create(&config, &plan), ROPEROT_ERROR_MEMORY);
+}
+
 int main(void)
 {
     roperot_config config = ROPEROT_CONFIG_INIT;
     roperot_plan *plan;
-    bits_plan(11);
+    bits_plan(12);
     bits_note("%s", roperot_build_info());
     config.head_dim = DIM;
     config.max_positions = 64;
@@ -86,6 +101,7 @@ int main(void)
     views_side_by_side(plan);
     tables_that_overlap(plan);
     views_beyond_memory(plan);
+    table_beyond_memory();
     roperot_plan_destroy(plan);
     return bits_end();
 }
