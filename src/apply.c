@@ -456,8 +456,8 @@ static ROPEROT_NOINLINE int apply_short(const roperot_plan *plan, const roperot_
         return 0;
     const int64_t tokens = src->shape[1];
     int64_t bytes = 0;
-    if (tokens > plan->tile_tokens || positions->offset < 0 || positions->offset > plan->max_positions - tokens)
-        return 0;
+    if (tokens < 0 || tokens > plan->tile_tokens) return 0;
+    if (positions->offset < 0 || positions->offset > plan->max_positions - tokens) return 0;
     for (int32_t i = 0; i < count; i++) {
         if (!is_short(plan, src, i, tokens, dst == src, hulls)) return 0;
         bytes += (int64_t)(hulls[i].end - hulls[i].begin);

@@ -105,9 +105,11 @@ int32_t roperot_tensor_check_any(const roperot_tensor *t, int32_t head_dim, int 
     if (t->stride[3] != 1)
         return roperot_fail(ROPEROT_ERROR_SHAPE, "%s[%d].stride[3] is %lld; it must be 1", name, index,
                             (long long)t->stride[3]);
+    /* No memory is larger, and differences of two such views, times 2, still fit 63 bits. */
+    const int64_t most = (PTRDIFF_MAX < INT64_MAX / 8 ? PTRDIFF_MAX : INT64_MAX / 8) / size;
     int64_t below, above;
     reach(t, &below, &above);
-    if (below > PTRDIFF_MAX / size || above > PTRDIFF_MAX / size) return overflow(t, name, index);
+    if (below > most || above > most) return overflow(t, name, index);
     if (data < (uintptr_t)(below * size) || UINTPTR_MAX - data < (uintptr_t)(above * size))
         return overflow(t, name, index);
     hull->begin = data - (uintptr_t)(below * size);
@@ -140,8 +142,9 @@ static int hits(int64_t at, int64_t stride, int64_t most, int64_t low, int64_t h
     return k <= most && at + k * stride < high;
 }
 
-/* Both hulls are known to lie in the address space and to meet, so that all differences fit. Row blocks meet if some
- * difference of the two origins, plus i * outer + k * inner stride, falls between -(b's reach) and a's reach. */
+/* Both hulls are known to meet and to reach 2^60 bytes at most to either side, so that all differences fit. Row blocks
+ * meet if some difference of the two origins, plus i * outer + k * inner stride, falls between -(b's reach) and a's
+ * reach. */
 int roperot_tensor_apart(const roperot_tensor *a, const roperot_tensor *b)
 {
     const int64_t size_a = roperot_dtype_size(a->dtype), size_b = roperot_dtype_size(b->dtype);

@@ -120,6 +120,7 @@ static void two_axes(roperot_config *c)
     X(repair_same_view, (another_plan(f, repair), f->dst_arg = f->src), ALIAS, "pairing_out", "2")                     \
     X(batch_negative, f->src[0].shape[0] = -2, SHAPE, "shape", "-2")                                                   \
     X(tokens_negative, f->src[1].shape[1] = -9, SHAPE, "shape", "-9")                                                  \
+    X(tokens_least, f->src[0].shape[1] = INT64_MIN, SHAPE, "shape", "-9223372036854775808")                            \
     X(heads_negative, f->src[0].shape[2] = INT64_MIN, SHAPE, "shape", "-9223372036854775808")                          \
     X(dim_other, f->src[1].shape[3] = 12, SHAPE, "shape", "12")                                                        \
     X(dim_0, f->src[1].shape[3] = 0, SHAPE, "shape", "0")                                                              \
@@ -137,6 +138,7 @@ static void two_axes(roperot_config *c)
       "1024819115206086200")                                                                                           \
     X(shape_overflows, f->src[0].shape[2] = INT64_MAX / 2, SHAPE, "shape", "4611686018427387903")                      \
     X(dst_overflows, (out_of_place(f), f->dst[0].stride[0] = INT64_MAX / 4), SHAPE, "stride", "2305843009213693951")   \
+    X(beyond_memory, f->src[0].stride[0] = INT64_C(1) << 58, SHAPE, "stride", "288230376151711744")                    \
     X(reaches_below_0, f->src[0].stride[0] = -(INT64_C(1) << 60), SHAPE, "stride", "-1152921504606846976")
 
 #define PLACES(X)                                                                                                      \
