@@ -26,6 +26,7 @@ typedef struct operand {
     roperot_rotate_fn *rotate;
     const roperot_tensor *src_view, *dst_view;
     int32_t src_size, dst_size;
+    int loop;
 } operand;
 
 /* A checked call. Lines are tokens across the batch: line i is token i % tokens of row i / tokens. */
@@ -33,6 +34,7 @@ typedef struct call {
     const roperot_plan *plan;
     const roperot_tensor *src, *dst; /* equal in place */
     int32_t count, operands;
+    int32_t moved; /* views that are not rotated in place */
     int loop;
     int64_t tokens, begin, end;
     int64_t bytes; /* read plus written */
@@ -147,7 +149,9 @@ static int32_t check_tensor(call *c, int32_t i)
         if (i < KEPT) c->dst_hull[i] = hull;
     }
     if (hull.begin == hull.end) return ROPEROT_OK;
-    if (c->plan->pairing_out != c->plan->pairing && (!out || roperot_tensor_same(src, dst))) return other_pairing(c, i);
+    const int stays = !out || roperot_tensor_same(src, dst);
+    if (stays && c->plan->pairing_out != c->plan->pairing) return other_pairing(c, i);
+    c->moved += !stays;
     const int64_t width = roperot_dtype_size(src->dtype) + roperot_dtype_size(dst->dtype);
     c->bytes = roperot_saturating_add(c->bytes, roperot_saturating_mul(src->shape[2] * width, c->plan->head_dim));
     return ROPEROT_OK;
@@ -193,6 +197,7 @@ static void set_operand(const call *c, operand *o, int32_t i)
     o->dst_head = byte_stride(dst, 2, dst_size);
     o->heads = src->shape[2];
     o->rotate = c->plan->rotate[src->dtype - 1][dst->dtype - 1];
+    o->loop = c->loop == ROPEROT_LOOP_STREAM && roperot_tensor_same(src, dst) ? ROPEROT_LOOP_ROWS : c->loop;
 }
 
 /* Lines (b, t), (b, t + 1) .. of one batch row, or (`across`, one token per row) (b, 0), (b + 1, 0) .. */
@@ -245,7 +250,7 @@ static inline void rotate(const call *c, const operand *o, int64_t b, int64_t t,
     tile.heads = o->heads;
     tile.pairs = n;
     tile.rows = rows;
-    tile.loop = c->loop;
+    tile.loop = o->loop;
     tile.heads_outer = count != 1 && roperot_magnitude(dst_token) < roperot_magnitude(tile.dst_head);
     o->rotate(&tile);
 }
@@ -497,8 +502,10 @@ int32_t roperot_apply(const roperot_plan *plan, const roperot_positions *positio
     c.dst = dst ? dst : src;
     c.count = count;
     c.bytes = 0;
+    c.moved = 0;
     status = check_tensors(&c);
     if (status || c.bytes == 0) return status;
+    if (c.moved == 0) c.dst = c.src; /* in place, said with dst */
     c.tokens = src->shape[1];
     c.begin = o->token_begin;
     c.end = roperot_saturating_mul(src->shape[0], src->shape[1]);
