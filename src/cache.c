@@ -45,6 +45,15 @@ static int64_t full_bytes(int32_t pairs, int64_t n)
     return roperot_saturating_mul(n, full_stride(pairs) * (int64_t)sizeof(float));
 }
 
+/* With what PURE_ROTATION needs beside the rows. */
+static int64_t full_cache_bytes(const roperot_plan *plan)
+{
+    const int64_t rows = full_bytes(plan->pairs, plan->max_positions);
+    if (plan->attention_factor == 1.0) return rows;
+    return roperot_saturating_add(
+        rows, plan->angles == ROPEROT_ANGLES_F32 ? rows : factor_bytes(plan->pairs, plan->max_positions));
+}
+
 static int32_t check_memory(int64_t bytes, const char *what)
 {
     roperot_machine machine;
@@ -262,7 +271,10 @@ static int32_t borrow(roperot_plan *plan, const roperot_table *table)
     const roperot_row_table given = { table->cos, table->sin, table->row_stride };
     const int in_place = table->dtype == ROPEROT_F32 && roperot_table_shape_of(table, plan->pairs).pair_stride == 1 &&
                          !has_odd_nan(&given, plan->max_positions, plan->pairs);
-    int32_t status = ROPEROT_OK;
+    const int copies = !in_place + (plan->attention_factor != 1.0);
+    const int64_t bytes = roperot_saturating_mul(copies, full_bytes(plan->pairs, plan->max_positions));
+    int32_t status = check_memory(bytes, copies == 1 ? "a copy of the table" : "two copies of the table");
+    if (status) return status;
     if (in_place)
         plan->pure = given;
     else
@@ -325,11 +337,7 @@ static int32_t build_borrowed(roperot_plan *plan, const roperot_config *config)
                             "config.table has %lld rows; max_positions %lld needs as many, and one at least",
                             (long long)config->table->rows, (long long)plan->max_positions);
     const int32_t status = roperot_table_check(config->table, plan->pairs, plan->max_positions, "config.table");
-    if (status) return status;
-    const int32_t memory = check_memory(full_bytes(plan->pairs, plan->max_positions), "a copy of the table");
-    return memory && (config->table->dtype != ROPEROT_F32 || plan->attention_factor != 1.0)
-               ? memory
-               : borrow(plan, config->table);
+    return status ? status : borrow(plan, config->table);
 }
 
 int32_t roperot_cache_build(roperot_plan *plan, const roperot_config *config)
@@ -338,7 +346,7 @@ int32_t roperot_cache_build(roperot_plan *plan, const roperot_config *config)
     if (status) return status;
     if (plan->cache == ROPEROT_CACHE_BORROWED) return build_borrowed(plan, config);
     if (plan->cache == ROPEROT_CACHE_FULL) {
-        status = check_memory(full_bytes(plan->pairs, plan->max_positions), "a FULL cache");
+        status = check_memory(full_cache_bytes(plan), "a FULL cache");
         if (status) return status;
         return plan->angles == ROPEROT_ANGLES_F32 ? fill_f32(plan) : fill_exact(plan);
     }

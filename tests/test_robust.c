@@ -752,8 +752,38 @@ static void small_calls_stay(const void *arg)
     roperot_plan_destroy(plan);
 }
 
+/* ---- a quarter of the memory ------------------------------------------------------------------------------------- */
+
+/* An attention factor makes two tables of one, which count together: refused before the first is allocated. */
+static void two_tables_count(const void *arg)
+{
+    const int borrowed = *(const int *)arg;
+    enum { WIDE = 65536 };
+    static uint16_t values[WIDE];
+    const int64_t memory = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE), row = WIDE * sizeof(float);
+    roperot_table table = ROPEROT_TABLE_INIT; /* one row, again and again */
+    roperot_config c = ROPEROT_CONFIG_INIT;
+    c.head_dim = WIDE;
+    c.attention_factor = 2;
+    c.max_positions = memory / 4 / row * 3 / 4;
+    c.angles = borrowed ? ROPEROT_ANGLES_EXACT : ROPEROT_ANGLES_F32;
+    table.dtype = ROPEROT_BF16;
+    table.cos = values;
+    table.sin = values + WIDE / 2;
+    table.rows = c.max_positions;
+    if (borrowed) c.table = &table;
+    roperot_plan *plan;
+    watch(borrowed ? 1 : 2); /* the first table, so that a failure takes neither the memory nor the time */
+    const int32_t status = roperot_plan_create(&c, &plan);
+    unwatch();
+    expect_error(status, ROPEROT_ERROR_MEMORY, borrowed ? "copies" : "FULL", "quarter");
+}
+
 int main(int argc, char **argv)
 {
+    static const int no_yes[] = { 0, 1 };
+    harness_add(two_tables_count, &no_yes[0], "memory/two-f32-tables");
+    harness_add(two_tables_count, &no_yes[1], "memory/two-borrowed-tables");
     static const slice_case slices[] = { { 1, 1, 62 }, { 1, 2, 66 }, { 2, 1, 62 },
                                          { 2, 2, 70 }, { 3, 1, 66 }, { 3, 2, 62 } };
     static const executor_case cases[] = { { 1, 2, 1, 2000, 8, 0 }, { 2, 7, 1, 4001, 8, 0 },  { 3, 8, 700, 1, 33, 0 },
