@@ -120,7 +120,8 @@ static int32_t check_pair(const call *c, int32_t i)
 
 static int32_t other_lines(const call *c, int32_t i)
 {
-    return roperot_fail(ROPEROT_ERROR_SHAPE, "src[%d] has batch %lld and %lld tokens; src[0] has %lld and %lld", i,
+    return roperot_fail(ROPEROT_ERROR_SHAPE,
+                        "src[%d] has batch %lld and %lld tokens; they must be those of src[0], %lld and %lld", i,
                         (long long)c->src[i].shape[0], (long long)c->src[i].shape[1], (long long)c->src[0].shape[0],
                         (long long)c->src[0].shape[1]);
 }
@@ -377,10 +378,13 @@ static void run_all(call *c, const roperot_options *o)
 static int32_t check_arguments(const roperot_plan *plan, const roperot_positions *positions, const roperot_tensor *src,
                                int32_t count)
 {
-    if (!plan) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "plan is NULL");
-    if (!positions) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions is NULL");
+    if (!plan)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "plan is NULL; it must be one that roperot_plan_create made");
+    if (!positions)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions is NULL; it must point to a roperot_positions");
     if (count < 0) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "count is %d; it must be at least 0", count);
-    if (count > 0 && !src) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "src is NULL; count is %d", count);
+    if (count > 0 && !src)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "src is NULL; it must point to count = %d tensors", count);
     return roperot_check_size(positions, sizeof *positions, sizeof *positions, "positions");
 }
 

@@ -213,7 +213,8 @@ int32_t roperot_table_check(const roperot_table *table, int32_t pairs, int64_t r
                             (long long)table->rows, (long long)rows);
     if (rows == 0) return ROPEROT_OK;
     if (!table->cos || !table->sin)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s.%s is NULL", name, table->cos ? "sin" : "cos");
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s.%s is NULL; it must point to %lld rows", name,
+                            table->cos ? "sin" : "cos", (long long)rows);
     if (table->element_stride < 1)
         return roperot_fail(ROPEROT_ERROR_SHAPE, "%s.element_stride is %lld; it must be at least 1", name,
                             (long long)table->element_stride);
@@ -222,7 +223,8 @@ int32_t roperot_table_check(const roperot_table *table, int32_t pairs, int64_t r
     const int64_t reach = roperot_saturating_add(roperot_saturating_mul(row_stride, rows - 1),
                                                  roperot_saturating_mul(table->element_stride, columns - 1));
     if (reach >= PTRDIFF_MAX / size)
-        return roperot_fail(ROPEROT_ERROR_SHAPE, "%s: %lld rows, row_stride %lld and element_stride %lld overflow",
+        return roperot_fail(ROPEROT_ERROR_SHAPE,
+                            "%s: %lld rows with row_stride %lld and element_stride %lld must fit the address space",
                             name, (long long)rows, (long long)table->row_stride, (long long)table->element_stride);
     return ROPEROT_OK;
 }

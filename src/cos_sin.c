@@ -65,7 +65,13 @@ int32_t roperot_cos_sin(const roperot_plan *plan, const roperot_positions *posit
                         const roperot_table *dst)
 {
     if (!plan || !positions || !dst)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s is NULL", !plan ? "plan" : !positions ? "positions" : "dst");
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s is NULL; it must point to a roperot_%s",
+                            !plan        ? "plan"
+                            : !positions ? "positions"
+                                         : "dst",
+                            !plan        ? "plan"
+                            : !positions ? "positions"
+                                         : "table");
     if (batch < 0 || tokens < 0)
         return roperot_fail(ROPEROT_ERROR_SHAPE, "batch is %lld and tokens is %lld; they must be at least 0",
                             (long long)batch, (long long)tokens);
@@ -74,10 +80,12 @@ int32_t roperot_cos_sin(const roperot_plan *plan, const roperot_positions *posit
     if (!status) status = roperot_table_check(dst, plan->pairs, lines, "dst");
     if (status || lines == 0) return status;
     if (overlaps(dst, plan->pairs, lines))
-        return roperot_fail(ROPEROT_ERROR_ALIAS,
-                            "dst overlaps itself: row_stride %lld, element_stride %lld, sin %lld bytes after cos",
-                            (long long)dst->row_stride, (long long)dst->element_stride,
-                            (long long)((intptr_t)dst->sin - (intptr_t)dst->cos));
+        return roperot_fail(
+            ROPEROT_ERROR_ALIAS,
+            "dst overlaps itself: row_stride %lld, element_stride %lld, sin %lld bytes after cos; rows, cos "
+            "and sin must be apart",
+            (long long)dst->row_stride, (long long)dst->element_stride,
+            (long long)((intptr_t)dst->sin - (intptr_t)dst->cos));
     status = roperot_positions_check(plan, positions, 0, batch, tokens, 0, lines);
     if (status) return status;
     roperot_row_source source;

@@ -30,8 +30,9 @@ static int32_t check_geometry(const roperot_config *c)
     if (c->rotary_offset < 0 || c->rotary_offset % 2)
         return bad("rotary_offset", c->rotary_offset, "even and at least 0");
     if (c->rotary_offset + rotary_dim > c->head_dim)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.rotary_offset %d + rotary_dim %lld is beyond head_dim %d",
-                            c->rotary_offset, (long long)rotary_dim, c->head_dim);
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                            "config.rotary_offset %d + rotary_dim %lld must be at most head_dim, %d", c->rotary_offset,
+                            (long long)rotary_dim, c->head_dim);
     return ROPEROT_OK;
 }
 
@@ -99,8 +100,10 @@ static int32_t choose_kernels(roperot_plan *plan, int32_t isa)
 {
     plan->kernels = roperot_kernels_for(isa);
     if (!plan->kernels)
-        return roperot_fail(ROPEROT_ERROR_ISA, "config.isa is %d (%s): %s", isa,
-                            roperot_isa_name(isa) ? roperot_isa_name(isa) : "unknown", roperot_isa_reason(isa));
+        return roperot_fail(ROPEROT_ERROR_ISA, "config.isa is %d (%s): %s; %s", isa,
+                            roperot_isa_name(isa) ? roperot_isa_name(isa) : "unknown", roperot_isa_reason(isa),
+                            isa == ROPEROT_ISA_AUTO ? "the variable must name a usable one"
+                                                    : "it must be 0 (auto) or a usable one");
     for (int s = 0; s < ROPEROT_DTYPES; s++)
         for (int d = 0; d < ROPEROT_DTYPES; d++)
             plan->rotate[s][d] = plan->kernels->rotate[s][d][plan->pairing - 1][plan->pairing_out - 1];
@@ -227,7 +230,9 @@ static const char *kernel_name(const roperot_plan *plan, int dtype)
 
 int32_t roperot_plan_describe(const roperot_plan *plan, roperot_plan_info *info)
 {
-    if (!plan || !info) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s is NULL", plan ? "info" : "plan");
+    if (!plan)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "plan is NULL; it must be one that roperot_plan_create made");
+    if (!info) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "info is NULL; it must point to a roperot_plan_info");
     const int32_t status = roperot_check_size(info, sizeof *info, sizeof *info, "info");
     if (status) return status;
     const uint32_t size = info->size;

@@ -93,8 +93,9 @@ static int32_t check_fields(const roperot_plan *plan, const roperot_positions *p
                             plan->axes);
     if (p->kind == ROPEROT_POSITIONS_OFFSET) return ROPEROT_OK;
     if (!p->ids)
-        return p->kind == ROPEROT_POSITIONS_IDS ? roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.ids is NULL")
-                                                : ROPEROT_OK;
+        return p->kind == ROPEROT_POSITIONS_IDS
+                   ? roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.ids is NULL; kind ids needs them")
+                   : ROPEROT_OK;
     if (p->type < ROPEROT_POSITIONS_I32 || p->type > ROPEROT_POSITIONS_F64)
         return bad("type", p->type, "1 (int32), 2 (int64), 3 (float) or 4 (double)");
     if (p->type < ROPEROT_POSITIONS_F32) return ROPEROT_OK;
@@ -117,7 +118,7 @@ static int32_t check_reach(const roperot_positions *p, int64_t batch, int64_t to
     }
     if (reach < PTRDIFF_MAX / 8) return ROPEROT_OK;
     return roperot_fail(ROPEROT_ERROR_SHAPE,
-                        "positions: strides %lld, %lld, %lld overflow for %lld tokens in %lld rows",
+                        "positions: strides %lld, %lld, %lld must fit the address space for %lld tokens in %lld rows",
                         (long long)p->axis_stride, (long long)p->batch_stride, (long long)p->token_stride,
                         (long long)tokens, (long long)batch);
 }
@@ -136,12 +137,13 @@ static int32_t check_ragged(const roperot_positions *p, int64_t batch, int64_t t
         const int64_t end = roperot_id_read(p->cu_seqlens, p->cu_type, s);
         if (s == 0 && end != 0) return bad("cu_seqlens[0]", end, "0");
         if (end < before)
-            return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.cu_seqlens[%lld] is %lld, below %lld before it",
+            return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                                "positions.cu_seqlens[%lld] is %lld; it must be at least %lld, as before it",
                                 (long long)s, (long long)end, (long long)before);
         before = end;
     }
     if (before != tokens)
-        return roperot_fail(ROPEROT_ERROR_SHAPE, "positions.cu_seqlens ends at %lld; there are %lld tokens",
+        return roperot_fail(ROPEROT_ERROR_SHAPE, "positions.cu_seqlens ends at %lld; it must end at the %lld tokens",
                             (long long)before, (long long)tokens);
     return ROPEROT_OK;
 }

@@ -66,7 +66,7 @@ static int32_t check_fields(const roperot_tensor *t, const char *name, int32_t i
 static int32_t overflow(const roperot_tensor *t, const char *name, int32_t index)
 {
     return roperot_fail(ROPEROT_ERROR_SHAPE,
-                        "%s[%d]: shape [%lld, %lld, %lld, %lld] with strides [%lld, %lld, %lld, 1] reaches "
+                        "%s[%d]: shape [%lld, %lld, %lld, %lld] with strides [%lld, %lld, %lld, 1] must not reach "
                         "outside the address space",
                         name, index, (long long)t->shape[0], (long long)t->shape[1], (long long)t->shape[2],
                         (long long)t->shape[3], (long long)t->stride[0], (long long)t->stride[1],
@@ -96,7 +96,8 @@ int32_t roperot_tensor_check_any(const roperot_tensor *t, int32_t head_dim, int 
     if (status) return status;
     if (t->shape[0] == 0 || t->shape[1] == 0 || t->shape[2] == 0) return ROPEROT_OK;
     const int64_t size = roperot_dtype_size(t->dtype);
-    if (!t->data) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s[%d].data is NULL", name, index);
+    if (!t->data)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s[%d].data is NULL; it must point to element 0", name, index);
     const uintptr_t data = (uintptr_t)t->data;
     if (data % (uintptr_t)size)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT,

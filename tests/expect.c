@@ -29,6 +29,11 @@ void expect_error(int32_t status, int32_t want, const char *argument, const char
     CHECK(strlen(sentence) > 8, "the sentence is only \"%s\"", sentence);
     CHECK(strstr(sentence, argument), "the sentence does not name \"%s\": %s", argument, sentence);
     CHECK(strstr(sentence, value), "the sentence does not say \"%s\": %s", value, sentence);
+    static const char *const allowed[] = { " must ",  " allowed",   " need",    " takes ",
+                                           " knows ", " are known", "no memory" };
+    int told = 0;
+    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) told |= strstr(sentence, allowed[i]) != NULL;
+    CHECK(told, "the sentence does not say what is allowed: %s", sentence);
 }
 
 /* ---- coefficients ------------------------------------------------------------------------------------------------ */
