@@ -26,7 +26,8 @@
 static const roperot_kernels *const tables[] = { ROPEROT_ISA_LIST(TABLE) };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
-static const char *const names[] = { "auto", "scalar", "avx2", "avx512", "neon", "sve", "rvv" };
+#define NAME(isa, ISA) [ROPEROT_ISA_##ISA] = #isa,
+static const char *const names[] = { "auto", ROPEROT_ISA_LIST(NAME) };
 enum { NAMES = sizeof names / sizeof names[0] };
 
 /* What AUTO means, found by the first caller; every thread finds the same, so the race is harmless. */

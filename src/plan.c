@@ -216,13 +216,9 @@ static const char *kernel_name(const roperot_plan *plan, int dtype)
             "rotate_" #dtype "_interleaved_to_half_" #isa, "rotate_" #dtype "_interleaved_" #isa                       \
         }                                                                                                              \
     }
-#define NAMES(isa)                                                                                                     \
-    {                                                                                                                  \
-        PAIRINGS(f32, isa), PAIRINGS(f16, isa), PAIRINGS(bf16, isa)                                                    \
-    }
-    static const char *const names[][ROPEROT_DTYPES][ROPEROT_PAIRINGS][ROPEROT_PAIRINGS] = {
-        NAMES(scalar), NAMES(avx2), NAMES(avx512), NAMES(neon), NAMES(sve), NAMES(rvv)
-    };
+#define NAMES(isa, ISA)                                                                                                \
+    [ROPEROT_ISA_##ISA - ROPEROT_ISA_SCALAR] = { PAIRINGS(f32, isa), PAIRINGS(f16, isa), PAIRINGS(bf16, isa) },
+    static const char *const names[][ROPEROT_DTYPES][ROPEROT_PAIRINGS][ROPEROT_PAIRINGS] = { ROPEROT_ISA_LIST(NAMES) };
 #undef NAMES
 #undef PAIRINGS
     return names[plan->kernels->isa - ROPEROT_ISA_SCALAR][dtype][plan->pairing - 1][plan->pairing_out - 1];
