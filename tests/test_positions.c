@@ -359,10 +359,11 @@ static void coordinates(const void *arg)
         for (uint32_t flags = 0; flags < 8; flags++) {
             const int64_t batch = 2, tokens = 5, lines = batch * tokens;
             roperot_positions p = ROPEROT_POSITIONS_INIT;
+            p.offset = 11 * (int64_t)flags - 30; /* coordinates take it, too */
             for (int64_t n = 0; n < b->axes * lines; n++) {
                 narrow[n] = (float)random_between(-900, 900);
-                wide[n] = decoded[n] = (double)narrow[n];
-                if (type == 4) wide[n] = decoded[n] = random_between(-900, 900);
+                wide[n] = type == 3 ? (double)narrow[n] : random_between(-900, 900);
+                decoded[n] = wide[n] + (double)p.offset;
             }
             p.kind = ROPEROT_POSITIONS_IDS;
             p.type = type;

@@ -29,8 +29,9 @@
  *  - The same inputs give the same bits on every ISA, CPU and thread count, for every token range, stride and cache
  *    kind, in place or not (a NaN result is a NaN; its payload and sign are unspecified).
  *  - A plan is immutable. Any number of threads may apply it at once; destroy it after they have finished.
- *  - roperot_apply allocates nothing, takes no lock, prints nothing, never aborts, and uses at most 8 KiB of stack for
- *    coefficients. It reads and writes no byte outside its views, and writes no byte that the call does not own.
+ *  - roperot_apply allocates nothing (but see roperot_last_error), takes no lock, prints nothing, never aborts, and uses
+ *    at most 8 KiB of stack for coefficients. It reads and writes no byte outside its views, and writes no byte that the
+ *    call does not own.
  *  - When a call fails, nothing has been written to any tensor.
  *  - Tensors need the natural alignment of their element type only.
  *  - Results are promised for callers in round-to-nearest without flush-to-zero; MXCSR/FPCR is obeyed, never changed.
@@ -78,7 +79,8 @@ typedef enum roperot_status {
 ROPEROT_API const char *roperot_status_name(int32_t status);
 
 /* The calling thread's last failure in one sentence: the argument, its value, what is allowed. "" if none has failed.
- * Valid until the next roperot call of this thread. A successful call does not clear it. */
+ * Valid until the next roperot call of this thread. A successful call does not clear it. In a library that dlopen
+ * loaded, the C library allocates the sentence's room at a thread's first failure. */
 ROPEROT_API const char *roperot_last_error(void);
 
 /* ROPEROT_VERSION of the library that is loaded. */
@@ -280,7 +282,7 @@ typedef struct roperot_positions {
     int32_t kind;                                   /* a roperot_positions_kind */
     int32_t type;                                   /* of ids; ignored by OFFSET and where ids is NULL */
     int32_t axes;                                   /* the plan's, or 1 (0 means 1): the same position on every axis */
-    int64_t offset;                                 /* added to every integer position */
+    int64_t offset;                                 /* added to every position and coordinate */
     const void *ids;                                /* NULL = zeros for STARTS and RAGGED; unused by OFFSET */
     int64_t axis_stride, batch_stride, token_stride; /* in elements, any sign; 0 broadcasts, but for the step of STARTS
                                                        and RAGGED: packed unless batch_stride says otherwise */
