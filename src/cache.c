@@ -215,6 +215,10 @@ int32_t roperot_table_check(const roperot_table *table, int32_t pairs, int64_t r
     if (!table->cos || !table->sin)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s.%s is NULL; it must point to %lld rows", name,
                             table->cos ? "sin" : "cos", (long long)rows);
+    if (((uintptr_t)table->cos | (uintptr_t)table->sin) % (uintptr_t)size)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                            "%s.cos is %p and sin %p; they must be multiples of the element's %d bytes", name,
+                            table->cos, table->sin, (int)size);
     if (table->element_stride < 1)
         return roperot_fail(ROPEROT_ERROR_SHAPE, "%s.element_stride is %lld; it must be at least 1", name,
                             (long long)table->element_stride);

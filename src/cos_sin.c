@@ -20,13 +20,14 @@ static void put(const roperot_table *dst, void *base, int64_t at, int32_t pairs,
     roperot_convert(values, ROPEROT_F32, 1, row + (second + first * step) * size, dst->dtype, step, n);
 }
 
-/* Does cos share an element with sin, or a row with another? Rows and columns of one are steps from the other. */
+/* Does cos share an element with sin, or a row with another? Either rows lie one after the other, or columns do. */
 static int overlaps(const roperot_table *dst, int32_t pairs, int64_t rows)
 {
     const int64_t columns = roperot_table_shape_of(dst, pairs).columns, size = roperot_dtype_size(dst->dtype);
     const int64_t width = (columns - 1) * dst->element_stride + 1;
     const int64_t stride = roperot_magnitude(dst->row_stride);
-    if (rows > 1 && stride < width) return 1;
+    const int64_t height = stride * (rows - 1) + 1; /* rows are inside columns in a transposed table */
+    if (rows > 1 && stride < width && (stride == 0 || dst->element_stride < height)) return 1;
     const int64_t bytes = roperot_distance(dst->cos, dst->sin);
     if (bytes / size > stride * (rows - 1) + width || bytes / size < -(stride * (rows - 1) + width)) return 0;
     if (bytes % size) return 1;

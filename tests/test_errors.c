@@ -349,6 +349,8 @@ typedef struct bad_table {
     X(rows, t->rows = 3, SHAPE, "rows", "3")                                                                           \
     X(cos, t->cos = NULL, ARGUMENT, "cos", "NULL")                                                                     \
     X(sin, t->sin = NULL, ARGUMENT, "sin", "NULL")                                                                     \
+    X(misaligned, t->sin = (char *)t->sin + 2, ARGUMENT, "sin", "4 bytes")                                             \
+    X(columns_overlap, (t->row_stride = 1, t->element_stride = 3), ALIAS, "overlap", "3")                              \
     X(element_stride, t->element_stride = -2, SHAPE, "element_stride", "-2")                                           \
     X(row_stride, t->row_stride = INT64_MAX / 2, SHAPE, "row_stride", "4611686018427387903")                           \
     X(same_sin, t->sin = t->cos, ALIAS, "overlap", "sin")                                                              \
@@ -398,6 +400,27 @@ static void cos_sin_arguments(const void *arg)
     roperot_plan_destroy(plan);
 }
 
+/* Columns one after the other: what a table is to a program that keeps pairs outside. */
+static void transposed_table(const void *arg)
+{
+    (void)arg;
+    enum { ROWS = 4, PAIRS = DIM / 2 };
+    float plain[2][ROWS][PAIRS], turned[2][PAIRS][ROWS];
+    const roperot_positions at = roperot_positions_offset(9);
+    const roperot_table rows = { sizeof rows, ROPEROT_F32, plain[0], plain[1], ROWS, PAIRS, 1, ROPEROT_TABLE_HALF, 0 };
+    roperot_table columns = { sizeof rows, ROPEROT_F32, turned[0], turned[1], ROWS, 1, ROWS, ROPEROT_TABLE_HALF, 0 };
+    roperot_plan *const plan = plan_of_100();
+    CHECK(!roperot_cos_sin(plan, &at, 1, ROWS, &rows), "%s", roperot_last_error());
+    CHECK(!roperot_cos_sin(plan, &at, 1, ROWS, &columns), "%s", roperot_last_error());
+    for (int which = 0; which < 2; which++)
+        for (int r = 0; r < ROWS; r++)
+            for (int j = 0; j < PAIRS; j++)
+                CHECK(memcmp(&plain[which][r][j], &turned[which][j][r], sizeof(float)) == 0, "row %d, pair %d", r, j);
+    columns.sin = (float *)columns.cos + PAIRS * ROWS - 1; /* the last element of both */
+    expect_error(roperot_cos_sin(plan, &at, 1, ROWS, &columns), ROPEROT_ERROR_ALIAS, "overlap", "sin");
+    roperot_plan_destroy(plan);
+}
+
 int main(int argc, char **argv)
 {
     static const int64_t which[] = { 0, 1, 2048, MANY - 2, MANY - 1 };
@@ -407,6 +430,7 @@ int main(int argc, char **argv)
         harness_add(one_of_4096, &which[i], "one-bad-id/%lld", (long long)which[i]);
     for (size_t i = 0; i < sizeof bad_tables / sizeof *bad_tables; i++)
         harness_add(table_is_refused, &bad_tables[i], "cos_sin/%s", bad_tables[i].name);
+    harness_add(transposed_table, NULL, "cos_sin/transposed");
     harness_add(cos_sin_arguments, NULL, "cos_sin/arguments");
     harness_add(ranges_limit_offsets, NULL, "ranges-limit-offsets");
     harness_add(sizes, NULL, "struct-sizes");
