@@ -329,14 +329,14 @@ static ROPEROT_NOINLINE void run(const call *c, int64_t begin, int64_t end)
 
 typedef struct split {
     const call *c;
-    int64_t chunk;
+    int64_t first, chunk; /* task i: lines [first + i * chunk, first + (i + 1) * chunk) of the call's */
 } split;
 
 static void run_task(void *arg, int64_t index)
 {
     const split *const s = arg;
-    const int64_t begin = s->c->begin + index * s->chunk, left = s->c->end - begin;
-    run(s->c, begin, begin + (left < s->chunk ? left : s->chunk));
+    const int64_t begin = s->first + index * s->chunk, left = s->c->end - begin;
+    run(s->c, begin > s->c->begin ? begin : s->c->begin, begin + (left < s->chunk ? left : s->chunk));
 }
 
 /* Lines after which every written row starts at the same place of a cache line again; 1 .. 32. */
@@ -352,8 +352,8 @@ static int64_t line_period(const call *c)
 
 static void run_parallel(const call *c, const roperot_options *o, int64_t tasks)
 {
-    const int64_t lines = c->end - c->begin, period = line_period(c);
-    split s = { c, (lines + tasks - 1) / tasks };
+    const int64_t period = line_period(c), first = c->begin - c->begin % period, lines = c->end - first;
+    split s = { c, first, (lines + tasks - 1) / tasks };
     s.chunk = (s.chunk + period - 1) / period * period;
     o->parallel_for(o->ctx, (lines + s.chunk - 1) / s.chunk, run_task, &s);
 }

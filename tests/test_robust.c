@@ -576,7 +576,7 @@ static void errors_per_thread(const void *arg)
 
 typedef struct executor {
     int order; /* 0 forwards, 1 backwards, 2 threads, 3 only task `only` */
-    int64_t only, tasks, calls;
+    int64_t only, tasks, calls, begin;
 } executor;
 
 typedef struct task_call {
@@ -631,6 +631,7 @@ static void rotate_with(const roperot_plan *plan, const subject *src, const subj
         o.parallel_for = run_tasks;
         o.ctx = e;
         o.threads = k->threads;
+        o.token_begin = e->begin;
     }
     CHECK(!roperot_apply(plan, &at, &src->view, dst ? &dst->view : NULL, 1, &o), "%s", roperot_last_error());
 }
@@ -643,7 +644,7 @@ static void tasks_are_disjoint(const roperot_plan *plan, const executor_case *k,
     unsigned char *const owner = calloc(start->memory.bytes, 1);
     for (int64_t i = 0; i < tasks; i++) {
         subject one = subject_clone(start);
-        executor e = { 3, i, 0, 0 };
+        executor e = { 3, i, 0, 0, 0 };
         rotate_with(plan, source ? source : &one, source ? &one : NULL, k, &e);
         for (size_t b = 0; b < start->memory.bytes; b++) {
             if (one.memory.data[b] == start->memory.data[b]) continue;
@@ -671,7 +672,7 @@ static void executors(const void *arg)
     rotate_with(plan, k->out ? &source : &want, k->out ? &want : NULL, k, NULL);
     for (int order = 0; order < 3; order++) {
         subject got = subject_clone(&start);
-        executor e = { order, 0, 0, 0 };
+        executor e = { order, 0, 0, 0, 0 };
         rotate_with(plan, k->out ? &source : &got, k->out ? &got : NULL, k, &e);
         CHECK(e.calls == 1, "parallel_for was called %lld times", (long long)e.calls);
         CHECK(e.tasks <= k->threads, "%lld tasks for %d threads", (long long)e.tasks, k->threads);
@@ -689,7 +690,7 @@ static void executors(const void *arg)
 /* Rows of 48 bytes reach the start of a cache line every fourth time: there, and nowhere else, a task may begin. */
 static void splits_fall_on_lines(const void *arg)
 {
-    (void)arg;
+    const int64_t first = *(const int *)arg; /* of the call's tokens */
     roperot_config c = ROPEROT_CONFIG_INIT;
     c.head_dim = 24;
     roperot_plan *const plan = expect_plan(&c);
@@ -699,7 +700,7 @@ static void splits_fall_on_lines(const void *arg)
     for (int64_t i = 1; i < 7; i++) {
         subject one = subject_open(ROPEROT_BF16, 1, 40001, 1, 24, pages);
         memcpy(one.memory.data, start.memory.data, start.memory.bytes);
-        executor e = { 3, i, 0, 0 };
+        executor e = { 3, i, 0, 0, first };
         rotate_with(plan, &one, NULL, &k, &e);
         CHECK(e.tasks == 7, "%lld tasks", (long long)e.tasks);
         size_t b = 0;
@@ -740,7 +741,7 @@ static void small_calls_stay(const void *arg)
     c.head_dim = DIM;
     roperot_plan *const plan = expect_plan(&c);
     subject token = subject_plain(ROPEROT_F32, 1, 1, 32, DIM), rows = subject_plain(ROPEROT_F32, 1, 4000, 4, DIM);
-    executor e = { 0, 0, 0, 0 };
+    executor e = { 0, 0, 0, 0, 0 };
     const executor_case eight = { 1, 8, 1, 1, 32, 0 }, one = { 1, 1, 1, 4000, 4, 0 }, none = { 1, 0, 1, 4000, 4, 0 };
     rotate_with(plan, &token, NULL, &eight, &e);
     CHECK(e.calls == 0, "one token was given to %lld tasks", (long long)e.tasks);
@@ -806,7 +807,8 @@ int main(int argc, char **argv)
     static const int32_t dtypes[] = { 1, 2, 3 };
     for (size_t i = 0; i < 3; i++)
         harness_add(other_channels_are_not_written, &dtypes[i], "other-channels/%s", oracle_dtype_name(dtypes[i]));
-    harness_add(splits_fall_on_lines, NULL, "executor/splits-fall-on-lines");
+    harness_add(splits_fall_on_lines, &no_yes[0], "executor/splits-fall-on-lines");
+    harness_add(splits_fall_on_lines, &no_yes[1], "executor/splits-fall-on-lines-from-token-1");
     harness_add(own_executor, NULL, "executor/roperot_parallel_openmp");
     harness_add(small_calls_stay, NULL, "executor/small-calls-stay");
     harness_add(least_stack, NULL, "least-stack");
