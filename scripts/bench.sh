@@ -1,7 +1,7 @@
 #!/bin/sh
 # Compares this CPU: builds, measures, prints a table, draws plots and leaves a JSON file to send.
 #
-#   sh scripts/bench.sh            everything, some ten minutes
+#   sh scripts/bench.sh            everything, some five minutes
 #   sh scripts/bench.sh --quick    the main shapes, under a minute
 #   sh scripts/bench.sh --peers    measures other implementations too; exits 1 if one is faster at a shape both have
 #   sh scripts/bench.sh --help     all options
