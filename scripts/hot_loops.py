@@ -2,18 +2,21 @@
 """Prints, for every rotation kernel of an object file, its in-cache loop: instructions, data bytes, instructions per 64.
 
 Reads a disassembly only; it does not know what the instructions cost. Usage: hot_loops.py OBJDUMP OBJECT...
+For RISC-V, whose branches are the linker's, OBJDUMP is 'llvm-objdump --mattr=+v' and OBJECT a linked program.
 """
 import re
+import shlex
 import subprocess
 import sys
 
 WIDTH = {"zmm": 64, "ymm": 32, "xmm": 16, "q": 16, "d": 8}
+BRANCHES = ("j", "b.", "cbnz", "beq", "bne", "blt", "bge")
 FORBIDDEN = ("prefetch", "prfm", "movnt", "stnt1")
 
 
 def functions(objdump, path):
     """Yields (name, [(address, mnemonic, operands)]) for the rotation kernels."""
-    text = subprocess.run([objdump, "-d", "--no-show-raw-insn", path], check=True, capture_output=True, text=True).stdout
+    text = subprocess.run([*shlex.split(objdump), "-d", "--no-show-raw-insn", path], check=True, capture_output=True, text=True).stdout
     for block in re.split(r"\n\n", text):
         head = re.match(r"\s*[0-9a-f]+ <(rotate_\w+)>:", block)
         if head:
@@ -35,15 +38,27 @@ def stored_bytes(mnemonic, operands):
     return 0
 
 
+def moved_bytes(loop):
+    """Bytes that a loop writes. A RISC-V store writes as many elements, of its own width, as vsetvli set last."""
+    moved, elements = 0, 0
+    for _, mnemonic, operands in loop:
+        if mnemonic == "vsetvli":
+            width, registers = re.search(r"\be(\d+), ?m([1248])\b", operands).groups()
+            elements = 128 // int(width) * int(registers)
+        store = re.fullmatch(r"vs?se(\d+)\.v", mnemonic)
+        moved += elements * int(store[1]) // 8 if store else stored_bytes(mnemonic, operands)
+    return moved
+
+
 def loops(code):
     """Yields the instructions of each innermost loop (a backward branch with no other inside)."""
     index = {address: i for i, (address, _, _) in enumerate(code)}
     for end, (address, mnemonic, operands) in enumerate(code):
-        target = re.match(r"(?:[a-z]\d+, )?([0-9a-f]+) <", operands)
-        if not (mnemonic.startswith(("j", "b.", "cbnz")) and target and int(target[1], 16) in index):
+        target = re.match(r"(?:[a-z]+\d*, ?)*(?:0x)?([0-9a-f]+) <", operands)
+        if not (mnemonic.startswith(BRANCHES) and target and int(target[1], 16) in index):
             continue
         start = index[int(target[1], 16)]
-        if int(target[1], 16) < address and not any(m.startswith(("j", "b.")) for _, m, _ in code[start:end]):
+        if int(target[1], 16) < address and not any(m.startswith(BRANCHES) for _, m, _ in code[start:end]):
             yield code[start:end + 1]
 
 
@@ -55,7 +70,7 @@ def main():
             for loop in loops(code):
                 if any(m.startswith(FORBIDDEN) for _, m, _ in loop):
                     continue
-                moved = sum(stored_bytes(m, o) for _, m, o in loop)
+                moved = moved_bytes(loop)
                 if moved > best[0]:
                     best = (moved, len(loop))
             if best[0]:
