@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import platform
 import re
 import subprocess
@@ -118,15 +119,16 @@ class Progress:
 
 
 def run(program: Path, arguments: argparse.Namespace, chosen: str, out: Path) -> None:
-    """Google Benchmark writes the JSON; its console lines only move the progress line."""
+    """Google Benchmark writes the JSON; its console lines only move the progress line. The program's name goes into the
+    file, so it is the one that it has in the checkout."""
     listed = text_of(str(program), "--benchmark_list_tests", f"--benchmark_filter={chosen}").splitlines()
     if not listed:
         raise SystemExit(f"bench.sh: error: no benchmark matches {chosen}")
     context = f"commit={commit()},python={platform.python_version()},pinned_to={arguments.cpu}"
     command = [
-        str(program),
+        os.path.relpath(program, ROOT),
         f"--benchmark_filter={chosen}",
-        f"--benchmark_out={out}",
+        f"--benchmark_out={out.resolve()}",
         "--benchmark_out_format=json",
         f"--benchmark_repetitions={arguments.repetitions}",
         f"--benchmark_context={context}",
@@ -135,7 +137,7 @@ def run(program: Path, arguments: argparse.Namespace, chosen: str, out: Path) ->
         command.append("--benchmark_min_time=0.02")
     progress = Progress(len(listed) * arguments.repetitions)
     pipe = subprocess.Popen(
-        pinned(arguments.cpu, command), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        pinned(arguments.cpu, command), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT
     )
     for line in pipe.stdout:
         name = line.split(" ", 1)[0].strip()

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Proves on CPUs that this machine is not that every bit is the same: hashes, vocabularies and kernels under qemu.
 #
-#   sh scripts/test-cross.sh                    every target, about ten minutes
+#   sh scripts/test-cross.sh                    every target, some twenty minutes
 #   sh scripts/test-cross.sh <word> [<word>..]  the targets whose name contains one of the words (riscv64, SVE, s390x)
 #
 # aarch64 with and without f16 arithmetic, bf16 and SVE (128, 256, 512 bits), RISC-V with vectors of 128, 256 and 512
