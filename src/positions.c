@@ -157,8 +157,8 @@ static int32_t outside(const roperot_plan *plan, uint32_t flags, int64_t positio
         flags & ROPEROT_SIGNED_POSITIONS ? (long long)plan->max_positions : 0LL, (long long)plan->max_positions);
 }
 
-/* Whether `count` ids of one axis, with the offset, are all in [first, last]: differences modulo 2^64, which an offset of
- * moderate size keeps apart. */
+/* Whether `count` ids of one axis, with the offset, are all in [first, last]: differences modulo 2^64, which an offset
+ * of moderate size keeps apart. */
 static int all_inside(const roperot_positions *p, int64_t at, int64_t count, int64_t first, int64_t last)
 {
     const uint64_t low = (uint64_t)first - (uint64_t)p->offset, span = (uint64_t)(last - first);

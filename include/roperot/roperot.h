@@ -29,8 +29,8 @@
  *  - The same inputs give the same bits on every ISA, CPU and thread count, for every token range, stride and cache
  *    kind, in place or not (a NaN result is a NaN; its payload and sign are unspecified).
  *  - A plan is immutable. Any number of threads may apply it at once; destroy it after they have finished.
- *  - roperot_apply allocates nothing (but see roperot_last_error), takes no lock, prints nothing, never aborts, and uses
- *    at most 8 KiB of stack for coefficients. It reads and writes no byte outside its views, and writes no byte that the
+ *  - roperot_apply allocates nothing (but see roperot_last_error), takes no lock, prints nothing, never aborts, and
+ *    uses at most 8 KiB of stack for coefficients. It touches no byte outside its views, and writes none that the
  *    call does not own.
  *  - When a call fails, nothing has been written to any tensor.
  *  - Tensors and tables need the natural alignment of their element type only.
@@ -265,7 +265,7 @@ typedef struct roperot_tensor {
 typedef enum roperot_positions_kind {
     ROPEROT_POSITIONS_OFFSET = 0, /* token t of every batch row: offset + t */
     ROPEROT_POSITIONS_IDS,        /* offset + ids[axis * axis_stride + b * batch_stride + t * token_stride] */
-    ROPEROT_POSITIONS_STARTS,     /* offset + ids[axis * axis_stride + b * step] + t; step = batch_stride, or 1 if it is 0 */
+    ROPEROT_POSITIONS_STARTS,     /* offset + ids[axis * axis_stride + b * step] + t; step: batch_stride, or 1 for 0 */
     ROPEROT_POSITIONS_RAGGED      /* batch 1; token t of sequence s, cu[s] <= t < cu[s + 1]:
                                      offset + ids[axis * axis_stride + s * step] + t - cu[s] */
 } roperot_positions_kind;
@@ -385,7 +385,7 @@ enum { ROPEROT_INVERSE = 1,          /* the transpose: backward pass, un-rotate 
 
 typedef struct roperot_options {
     uint32_t size, flags;           /* ROPEROT_INVERSE | ... */
-    int64_t token_begin, token_end; /* only tokens with token_begin <= b * tokens + t < token_end; an empty range is OK */
+    int64_t token_begin, token_end; /* only tokens with begin <= b * tokens + t < end; an empty range is OK */
     void (*parallel_for)(void *ctx, int64_t tasks, void (*task)(void *arg, int64_t index), void *arg);
     void *ctx;
     int32_t threads, reserved;      /* with parallel_for: at most this many tasks; small calls stay in this thread */
@@ -403,19 +403,21 @@ ROPEROT_API int32_t roperot_apply(const roperot_plan *plan, const roperot_positi
                                   const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
                                   const roperot_options *options);
 
-/* An executor for roperot_options.parallel_for: on OpenMP's threads in a library built with -Dopenmp=enabled (build_info
- * says so), else one task after the other. ctx is not used. */
+/* An executor for roperot_options.parallel_for: on OpenMP's threads in a library built with -Dopenmp=enabled
+ * (build_info says so), else one task after the other. ctx is not used. */
 ROPEROT_API void roperot_parallel_openmp(void *ctx, int64_t tasks, void (*task)(void *arg, int64_t index), void *arg);
 
 /* ---- initialisers and helpers ----------------------------------------------------------------------------------- */
 
-#define ROPEROT_SCALING_INIT { sizeof(roperot_scaling), ROPEROT_SCALING_DEFAULT, 1.0, 0.0, 0, 0, 32.0, 1.0, 0.0, 0.0, 1.0, \
-                               1.0, 1.0, 1.0, 4.0, 0.625, 1.0, NULL, 0, 1 }
+#define ROPEROT_SCALING_INIT { sizeof(roperot_scaling), ROPEROT_SCALING_DEFAULT, 1.0, 0.0, 0, 0, 32.0, 1.0, 0.0, 0.0, \
+                               1.0, 1.0, 1.0, 1.0, 4.0, 0.625, 1.0, NULL, 0, 1 }
 #define ROPEROT_SECTIONS_INIT { sizeof(roperot_sections), 0, 0, { 0, 0, 0, 0 }, 0 }
-#define ROPEROT_POSITIONS_INIT { sizeof(roperot_positions), ROPEROT_POSITIONS_OFFSET, 0, 1, 0, NULL, 0, 0, 0, NULL, 0, 0 }
+#define ROPEROT_POSITIONS_INIT { sizeof(roperot_positions), ROPEROT_POSITIONS_OFFSET, 0, 1, 0, NULL, 0, 0, 0, NULL, \
+                                 0, 0 }
 #define ROPEROT_TABLE_INIT { sizeof(roperot_table), ROPEROT_F32, NULL, NULL, 0, 0, 1, ROPEROT_TABLE_HALF, 0 }
 #define ROPEROT_CONFIG_INIT { sizeof(roperot_config), 0, 0, 0, ROPEROT_PAIR_HALF, 0, 0, 1, 10000.0, 1.0, NULL, NULL, \
-                              ROPEROT_ANGLES_EXACT, ROPEROT_CACHE_AUTO, 0, NULL, ROPEROT_BOUNDS_ERROR, ROPEROT_ISA_AUTO }
+                              ROPEROT_ANGLES_EXACT, ROPEROT_CACHE_AUTO, 0, NULL, ROPEROT_BOUNDS_ERROR, \
+                              ROPEROT_ISA_AUTO }
 #define ROPEROT_PLAN_INFO_INIT { sizeof(roperot_plan_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, NULL, NULL, \
                                  { NULL, NULL, NULL } }
 #define ROPEROT_OPTIONS_INIT { sizeof(roperot_options), 0, 0, INT64_MAX, NULL, NULL, 0, 0 }
