@@ -212,7 +212,7 @@ typedef enum roperot_sections_kind {
     ROPEROT_SECTIONS_NONE = 0,
 
     /* The first s[0] pairs axis 0, the next s[1] axis 1, ...; count 1..4, sections may be 0. M-RoPE of Qwen2-VL
-     * (mrope_section [16, 24, 24]), ggml's MROPE, Hunyuan's XD-RoPE (four rows). */
+     * (mrope_section [16, 24, 24]), ggml's MROPE (four rows). */
     ROPEROT_SECTIONS_CONTIGUOUS,
 
     /* j % 3 == 1 and j < 3 s[1]: axis 1; j % 3 == 2 and j < 3 s[2]: axis 2; else axis 0. count 3. Qwen3-VL, [24, 20,
