@@ -84,6 +84,18 @@ static int32_t bad(const char *field, long long value, const char *allowed)
     return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.%s is %lld; it must be %s", field, value, allowed);
 }
 
+/* `type` is known. i386 aligns 8-byte types to 4. */
+static int32_t check_alignment(const char *field, const void *data, int32_t type)
+{
+    static const uintptr_t alignment[] = { [ROPEROT_POSITIONS_I32] = _Alignof(int32_t),
+                                           [ROPEROT_POSITIONS_I64] = _Alignof(int64_t),
+                                           [ROPEROT_POSITIONS_F32] = _Alignof(float),
+                                           [ROPEROT_POSITIONS_F64] = _Alignof(double) };
+    if ((uintptr_t)data % alignment[type] == 0) return ROPEROT_OK;
+    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.%s is %p; it must be a multiple of %d, its type's alignment",
+                        field, data, (int)alignment[type]);
+}
+
 static int32_t check_fields(const roperot_plan *plan, const roperot_positions *p)
 {
     if (p->kind < ROPEROT_POSITIONS_OFFSET || p->kind > ROPEROT_POSITIONS_RAGGED)
@@ -98,7 +110,8 @@ static int32_t check_fields(const roperot_plan *plan, const roperot_positions *p
                    : ROPEROT_OK;
     if (p->type < ROPEROT_POSITIONS_I32 || p->type > ROPEROT_POSITIONS_F64)
         return bad("type", p->type, "1 (int32), 2 (int64), 3 (float) or 4 (double)");
-    if (p->type < ROPEROT_POSITIONS_F32) return ROPEROT_OK;
+    const int32_t status = check_alignment("ids", p->ids, p->type);
+    if (status || p->type < ROPEROT_POSITIONS_F32) return status;
     if (p->kind != ROPEROT_POSITIONS_IDS) return bad("type", p->type, "1 (int32) or 2 (int64) unless kind is ids");
     if (!plan->inv_freq)
         return bad("type", p->type, "1 (int32) or 2 (int64): a borrowed table has no frequencies for coordinates");
@@ -132,6 +145,8 @@ static int32_t check_ragged(const roperot_positions *p, int64_t batch, int64_t t
     if (p->cu_type != ROPEROT_POSITIONS_I32 && p->cu_type != ROPEROT_POSITIONS_I64)
         return bad("cu_type", p->cu_type, "1 (int32) or 2 (int64)");
     if (p->sequences < 1) return bad("sequences", p->sequences, "at least 1");
+    const int32_t status = check_alignment("cu_seqlens", p->cu_seqlens, p->cu_type);
+    if (status) return status;
     int64_t before = 0;
     for (int64_t s = 0; s <= p->sequences; s++) {
         const int64_t end = roperot_id_read(p->cu_seqlens, p->cu_type, s);

@@ -154,6 +154,7 @@ static void two_axes(roperot_config *c)
     X(ids_null, (use_ids(f), f->at.ids = NULL), ARGUMENT, "ids", "NULL")                                               \
     X(ids_type, (use_ids(f), f->at.type = 5), ARGUMENT, "type", "5")                                                   \
     X(ids_type_0, (use_ids(f), f->at.type = 0), ARGUMENT, "type", "0")                                                 \
+    X(ids_misaligned, (use_ids(f), f->at.ids = (char *)f->ids + 4), ARGUMENT, "ids", "of 8")                           \
     X(ids_stride, (use_ids(f), f->at.batch_stride = INT64_MAX), SHAPE, "stride", "9223372036854775807")                \
     X(id_negative, (use_ids(f), f->ids[4] = -7), POSITION, "position", "-7")                                           \
     X(id_beyond, (use_ids(f), f->ids[5] = 100), POSITION, "position", "100")                                           \
@@ -174,6 +175,7 @@ static void two_axes(roperot_config *c)
       SHAPE, "batch", "2")                                                                                             \
     X(ragged_null, (use_ragged(f), f->at.cu_seqlens = NULL), ARGUMENT, "cu_seqlens", "NULL")                           \
     X(ragged_type, (use_ragged(f), f->at.cu_type = 3), ARGUMENT, "cu_type", "3")                                       \
+    X(ragged_misaligned, (use_ragged(f), f->at.cu_seqlens = (char *)f->cu + 4), ARGUMENT, "cu_seqlens", "of 8")        \
     X(ragged_none, (use_ragged(f), f->at.sequences = 0), ARGUMENT, "sequences", "0")                                   \
     X(ragged_negative, (use_ragged(f), f->at.sequences = -4), ARGUMENT, "sequences", "-4")                             \
     X(ragged_first, (use_ragged(f), f->cu[0] = 1), ARGUMENT, "cu_seqlens", "1")                                        \

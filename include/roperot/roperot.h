@@ -33,7 +33,7 @@
  *    uses at most 8 KiB of stack for coefficients. It touches no byte outside its views, and writes none that the
  *    call does not own.
  *  - When a call fails, nothing has been written to any tensor.
- *  - Tensors and tables need the natural alignment of their element type only.
+ *  - Tensors, tables and positions need the natural alignment of their element type only.
  *  - Results are promised for callers in round-to-nearest without flush-to-zero; MXCSR/FPCR is obeyed, never changed.
  *
  * Structs that may grow start with `size`: set them from their ..._INIT and change fields. A size that is smaller than
