@@ -30,10 +30,26 @@ typedef uint16_t bf16_t;
 
 #define INLINE static inline __attribute__((always_inline, unused))
 
+/* Bytes of a cache line, as far as the order of stores is concerned. */
+enum { LINE = 64 };
+
+/* Loops over heads are short and their bodies long: unrolled, they would only fill the caches of instructions. */
+#ifdef __clang__
+#define NO_UNROLL _Pragma("nounroll")
+#else
+#define NO_UNROLL _Pragma("GCC unroll 1")
+#endif
+
 /* A read ahead in address order. The address may lie outside the view: a prefetch touches no architectural state. */
 INLINE void prefetch_read(const void *p, int bytes)
 {
     __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)(intptr_t)bytes), 0, 3);
+}
+
+/* Nothing moves across, and nothing is executed. */
+INLINE void compiler_barrier(void)
+{
+    __asm__ volatile("" ::: "memory");
 }
 
 /* Some heads of one token, by value: a store could change what a pointer leads to, for all the compiler knows. */

@@ -14,6 +14,16 @@
 #define SRC_T CAT(SRC, _t)
 #define DST_T CAT(DST, _t)
 
+/* Channels of x0 from one pair to the next: 1 half-split, 2 interleaved. */
+#define SRC_AT(j) (src + (j) * CAT(PAIRING_, IN))
+#define DST_AT(j) (dst + (j) * CAT(PAIRING_, OUT))
+
+INLINE void NAME(put)(DST_T *dst, T y, int stream)
+{
+    if (stream) CAT3(STEP, _stream_, DST)(dst, y);
+    else CAT3(STEP, _store_, DST)(dst, y);
+}
+
 #if CAT(STEP, _LANEWISE)
 
 INLINE void NAME(coef)(const float *cos, const float *sin, T *c, T *s)
@@ -21,14 +31,12 @@ INLINE void NAME(coef)(const float *cos, const float *sin, T *c, T *s)
     V(lanes)(cos, sin, c, s);
 }
 
-INLINE void NAME(turn)(const SRC_T *src, DST_T *dst, ptrdiff_t src_half, ptrdiff_t dst_half, T c, T s, int stream)
+INLINE void NAME(turn)(const span at, const SRC_T *src, DST_T *dst, T c, T s, int stream)
 {
-    (void)src_half, (void)dst_half;
+    (void)at;
     T left, right;
     CAT3(STEP, _operands_, SRC)(src, &left, &right);
-    const T y = V(add)(V(mul)(left, c), V(mul)(right, s));
-    if (stream) CAT3(STEP, _stream_, DST)(dst, y);
-    else CAT3(STEP, _store_, DST)(dst, y);
+    NAME(put)(dst, V(add)(V(mul)(left, c), V(mul)(right, s)), stream);
 }
 
 #else
@@ -39,20 +47,26 @@ INLINE void NAME(coef)(const float *cos, const float *sin, T *c, T *s)
     *s = V(load_f32)(sin);
 }
 
-INLINE void NAME(turn)(const SRC_T *src, DST_T *dst, ptrdiff_t src_half, ptrdiff_t dst_half, T c, T s, int stream)
+INLINE void NAME(turned)(const span at, const SRC_T *src, T c, T s, T *y0, T *y1)
 {
-    (void)src_half, (void)dst_half, (void)stream;
+    (void)at;
 #if CAT(PAIRING_, IN) == PAIRING_half
-    const T x0 = LOAD(src), x1 = LOAD(src + src_half);
+    const T x0 = LOAD(src), x1 = LOAD(src + at.src_half);
 #else
     T x0, x1;
     CAT3(STEP, _load2_, SRC)(src, &x0, &x1);
 #endif
-    const T y0 = V(sub)(V(mul)(x0, c), V(mul)(x1, s));
-    const T y1 = V(add)(V(mul)(x0, s), V(mul)(x1, c));
+    *y0 = V(sub)(V(mul)(x0, c), V(mul)(x1, s));
+    *y1 = V(add)(V(mul)(x0, s), V(mul)(x1, c));
+}
+
+INLINE void NAME(turn)(const span at, const SRC_T *src, DST_T *dst, T c, T s, int stream)
+{
+    T y0, y1;
+    NAME(turned)(at, src, c, s, &y0, &y1);
 #if CAT(PAIRING_, OUT) == PAIRING_half
-    if (stream) CAT3(STEP, _stream_, DST)(dst, y0), CAT3(STEP, _stream_, DST)(dst + dst_half, y1);
-    else CAT3(STEP, _store_, DST)(dst, y0), CAT3(STEP, _store_, DST)(dst + dst_half, y1);
+    NAME(put)(dst, y0, stream);
+    NAME(put)(dst + at.dst_half, y1, stream);
 #else
     if (stream) CAT3(STEP, _stream2_, DST)(dst, y0, y1);
     else CAT3(STEP, _store2_, DST)(dst, y0, y1);
@@ -61,38 +75,62 @@ INLINE void NAME(turn)(const SRC_T *src, DST_T *dst, ptrdiff_t src_half, ptrdiff
 
 #endif
 
-INLINE void NAME(ahead)(const SRC_T *src, ptrdiff_t src_half, int prefetch)
+/* The step j pairs into a strip. The compiler must leave it there: reads ahead that come in a bunch, before the loads
+ * of all steps, fill the buffers that the loads then wait for. */
+INLINE void NAME(ahead)(const span at, const SRC_T *src, ptrdiff_t j, int prefetch)
 {
     if (!prefetch) return;
-    prefetch_read(src, prefetch);
-    if (CAT(PAIRING_, IN) == PAIRING_half) prefetch_read(src + src_half, prefetch);
+    compiler_barrier();
+    prefetch_read(SRC_AT(j), prefetch);
+    if (CAT(PAIRING_, IN) == PAIRING_half) prefetch_read(SRC_AT(j) + at.src_half, prefetch);
+    compiler_barrier();
 }
 
-/* Channels of x0 from one pair to the next: 1 half-split, 2 interleaved. */
-#define SRC_AT(j) (src + (j) * CAT(PAIRING_, IN))
-#define DST_AT(j) (dst + (j) * CAT(PAIRING_, OUT))
+/* The steps j and k pairs into a strip, neighbours. If they share lines, stores to one line follow each other: such
+ * leave the store buffer two a cycle, and fill a line that bypasses the caches at one go. */
+INLINE void NAME(turn2)(const span at, const SRC_T *src, DST_T *dst, ptrdiff_t j, ptrdiff_t k, T cj, T sj, T ck, T sk,
+                        int prefetch, int stream)
+{
+    NAME(ahead)(at, src, j, prefetch);
+#if !CAT(STEP, _LANEWISE) && CAT(PAIRING_, OUT) == PAIRING_half
+    if ((k - j) * (ptrdiff_t)sizeof *dst < LINE) {
+        T j0, j1, k0, k1;
+        NAME(ahead)(at, src, k, prefetch);
+        NAME(turned)(at, SRC_AT(j), cj, sj, &j0, &j1);
+        NAME(turned)(at, SRC_AT(k), ck, sk, &k0, &k1);
+        NAME(put)(DST_AT(j), j0, stream);
+        NAME(put)(DST_AT(k), k0, stream);
+        NAME(put)(DST_AT(j) + at.dst_half, j1, stream);
+        NAME(put)(DST_AT(k) + at.dst_half, k1, stream);
+        return;
+    }
+#endif
+    NAME(turn)(at, SRC_AT(j), DST_AT(j), cj, sj, stream);
+    NAME(ahead)(at, src, k, prefetch);
+    NAME(turn)(at, SRC_AT(k), DST_AT(k), ck, sk, stream);
+}
 
 /* `steps` (1 .. 4, a constant at every call) steps from pair j on for all heads, their coefficients in registers.
- * Named, not an array: SVE and RVV vectors have no size. */
+ * Named, not an array: SVE and RVV vectors have no size. The pointers move to pair j first, so that every address of
+ * the loop is a pointer and a constant: additions would take ports that multiplications need. */
 INLINE void NAME(strip)(const int steps, const span at, const SRC_T *src, DST_T *dst, ptrdiff_t j, int prefetch,
                         int stream)
 {
-    const ptrdiff_t n = V(pairs)(), j1 = j + (steps > 1 ? n : 0);
-    const ptrdiff_t j2 = j + (steps > 2 ? 2 * n : 0), j3 = j + (steps > 3 ? 3 * n : 0);
+    const ptrdiff_t n = V(pairs)(), j1 = steps > 1 ? n : 0, j2 = steps > 2 ? 2 * n : 0, j3 = steps > 3 ? 3 * n : 0;
+    const float *const cos = at.cos + j, *const sin = at.sin + j;
     T c0, s0, c1, s1, c2, s2, c3, s3;
-    NAME(coef)(at.cos + j, at.sin + j, &c0, &s0);
-    NAME(coef)(at.cos + j1, at.sin + j1, &c1, &s1);
-    NAME(coef)(at.cos + j2, at.sin + j2, &c2, &s2);
-    NAME(coef)(at.cos + j3, at.sin + j3, &c3, &s3);
+    NAME(coef)(cos, sin, &c0, &s0);
+    NAME(coef)(cos + j1, sin + j1, &c1, &s1);
+    NAME(coef)(cos + j2, sin + j2, &c2, &s2);
+    NAME(coef)(cos + j3, sin + j3, &c3, &s3);
+    src = SRC_AT(j);
+    dst = DST_AT(j);
+    NO_UNROLL
     for (ptrdiff_t head = at.heads; head > 0; head--) {
-        NAME(ahead)(SRC_AT(j), at.src_half, prefetch);
-        NAME(turn)(SRC_AT(j), DST_AT(j), at.src_half, at.dst_half, c0, s0, stream);
-        if (steps > 1) NAME(ahead)(SRC_AT(j1), at.src_half, prefetch);
-        if (steps > 1) NAME(turn)(SRC_AT(j1), DST_AT(j1), at.src_half, at.dst_half, c1, s1, stream);
-        if (steps > 2) NAME(ahead)(SRC_AT(j2), at.src_half, prefetch);
-        if (steps > 2) NAME(turn)(SRC_AT(j2), DST_AT(j2), at.src_half, at.dst_half, c2, s2, stream);
-        if (steps > 3) NAME(ahead)(SRC_AT(j3), at.src_half, prefetch);
-        if (steps > 3) NAME(turn)(SRC_AT(j3), DST_AT(j3), at.src_half, at.dst_half, c3, s3, stream);
+        if (steps == 1) NAME(ahead)(at, src, 0, prefetch), NAME(turn)(at, src, dst, c0, s0, stream);
+        if (steps > 1) NAME(turn2)(at, src, dst, 0, j1, c0, s0, c1, s1, prefetch, stream);
+        if (steps == 3) NAME(ahead)(at, src, j2, prefetch), NAME(turn)(at, SRC_AT(j2), DST_AT(j2), c2, s2, stream);
+        if (steps > 3) NAME(turn2)(at, src, dst, j2, j3, c2, s2, c3, s3, prefetch, stream);
         src = (const SRC_T *)((const char *)src + at.src_head);
         dst = (DST_T *)((char *)dst + at.dst_head);
     }
