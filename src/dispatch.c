@@ -36,14 +36,14 @@ static _Atomic(const roperot_kernels *) best;
 
 /* What ROPEROT_ISA says where it names nothing usable, for the error's sentence: written by one thread, read when
  * `told`. */
-static char refused[96];
+static char refused[192];
 static atomic_flag telling = ATOMIC_FLAG_INIT;
 static atomic_int told;
 
-static void refuse(const char *wanted)
+static void refuse(const char *wanted, const char *why)
 {
     if (atomic_flag_test_and_set(&telling)) return;
-    snprintf(refused, sizeof refused, "ROPEROT_ISA is %.30s, an unknown or unusable ISA", wanted);
+    snprintf(refused, sizeof refused, "ROPEROT_ISA is %.30s: %s", wanted, why);
     atomic_store_explicit(&told, 1, memory_order_release);
 }
 
@@ -52,27 +52,35 @@ const char *roperot_isa_name(int32_t isa)
     return isa >= 0 && isa < NAMES ? names[isa] : NULL;
 }
 
-static const roperot_kernels *usable_table(int32_t isa)
+static const roperot_kernels *built_table(int32_t isa)
 {
     for (int i = 0; i < TABLES; i++)
-        if (tables[i]->isa == isa) return roperot_cpu_lacks(isa) ? NULL : tables[i];
+        if (tables[i]->isa == isa) return tables[i];
     return NULL;
 }
 
-static const roperot_kernels *named_table(const char *name)
+/* Why an ISA cannot be used; NULL if it can. */
+static const char *obstacle(int32_t isa)
+{
+    if (isa <= ROPEROT_ISA_AUTO || isa >= NAMES) return "no such ISA";
+    return built_table(isa) ? roperot_cpu_lacks(isa) : "not built in";
+}
+
+static int32_t isa_named(const char *name)
 {
     for (int32_t isa = ROPEROT_ISA_SCALAR; isa < NAMES; isa++)
-        if (strcmp(name, names[isa]) == 0) return usable_table(isa);
-    return NULL;
+        if (strcmp(name, names[isa]) == 0) return isa;
+    return ROPEROT_ISA_AUTO;
 }
 
 static const roperot_kernels *choose(void)
 {
     const char *const wanted = secure_getenv("ROPEROT_ISA");
     if (wanted && *wanted && strcmp(wanted, names[ROPEROT_ISA_AUTO]) != 0) {
-        const roperot_kernels *const table = named_table(wanted);
-        if (!table) refuse(wanted);
-        return table;
+        const int32_t isa = isa_named(wanted);
+        const char *const why = obstacle(isa);
+        if (why) refuse(wanted, why);
+        return why ? NULL : built_table(isa);
     }
     for (int i = 0; i < TABLES; i++)
         if (!roperot_cpu_lacks(tables[i]->isa)) return tables[i];
@@ -96,7 +104,8 @@ static const roperot_kernels *best_table(void)
 
 const roperot_kernels *roperot_kernels_for(int32_t isa)
 {
-    return isa == ROPEROT_ISA_AUTO ? best_table() : usable_table(isa);
+    if (isa == ROPEROT_ISA_AUTO) return best_table();
+    return obstacle(isa) ? NULL : built_table(isa);
 }
 
 int32_t roperot_isa_best(void)
@@ -116,8 +125,5 @@ const char *roperot_isa_reason(int32_t isa)
     if (isa == ROPEROT_ISA_AUTO)
         return atomic_load_explicit(&told, memory_order_acquire) ? refused
                                                                  : "ROPEROT_ISA names an unknown or unusable ISA";
-    if (isa < 0 || isa >= NAMES) return "no such ISA";
-    for (int i = 0; i < TABLES; i++)
-        if (tables[i]->isa == isa) return roperot_cpu_lacks(isa);
-    return "not built in";
+    return obstacle(isa);
 }

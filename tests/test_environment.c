@@ -11,6 +11,14 @@
 
 static const char *asked; /* the variable's value; it is unset again before the cases run */
 
+/* What roperot_isa_reason says of the ISA that the variable names. */
+static const char *own_reason(void)
+{
+    int32_t isa = ROPEROT_ISA_SCALAR;
+    while (roperot_isa_name(isa) && strcmp(roperot_isa_name(isa), asked) != 0) isa++;
+    return roperot_isa_reason(isa);
+}
+
 static void auto_fails(const void *arg)
 {
     (void)arg;
@@ -21,6 +29,7 @@ static void auto_fails(const void *arg)
     CHECK(!roperot_isa_usable(ROPEROT_ISA_AUTO), "AUTO is usable");
     CHECK(strcmp(roperot_isa_reason(ROPEROT_ISA_AUTO), "usable") != 0, "AUTO's reason is \"usable\"");
     expect_error(roperot_plan_create(&c, &plan), ROPEROT_ERROR_ISA, "ROPEROT_ISA", asked);
+    expect_error(roperot_plan_create(&c, &plan), ROPEROT_ERROR_ISA, "ROPEROT_ISA", own_reason());
     CHECK(!plan, "a plan all the same");
 }
 
