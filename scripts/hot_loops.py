@@ -20,7 +20,7 @@ def functions(objdump, path):
     for block in re.split(r"\n\n", text):
         head = re.match(r"\s*[0-9a-f]+ <(rotate_\w+)>:", block)
         if head:
-            lines = re.findall(r"^\s*([0-9a-f]+):\s+(\S+)\s*(.*)$", block, re.M)
+            lines = re.findall(r"^[ \t]*([0-9a-f]+):[ \t]+(\S+)[ \t]*(.*)$", block, re.M)
             yield head[1], [(int(address, 16), mnemonic, operands) for address, mnemonic, operands in lines]
 
 
