@@ -3,7 +3,8 @@
 
 Each peer runs in a process of its own, on one thread, through its own best path (peer_kinds.py), after its output was
 compared with a double-precision oracle. roperot's C rows come from roperot-bench, once before the peers and once after.
-The goal counts the C row; the Python row shows what ctypes adds. Exit status 1: a peer was faster at a shape both have.
+The goal counts the C row; the Python row shows what ctypes adds. Exit status 1: a peer was faster at a shape both have;
+2: something is wrong.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import options
+import results
 
 ROOT = Path(__file__).resolve().parent.parent
 ONE_THREAD = {
@@ -50,7 +54,7 @@ def command_line() -> argparse.Namespace:
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="the build directory")
     parser.add_argument("--only", action="append", choices=PEERS, help="this peer (may be repeated)")
     parser.add_argument("--quick", action="store_true", help="f32, and fewer rounds")
-    parser.add_argument("--cpu", type=int, default=min(os.sched_getaffinity(0)), help="the CPU to run on")
+    parser.add_argument("--cpu", type=options.cpu, default=min(os.sched_getaffinity(0)), help="the CPU to run on")
     return parser.parse_args()
 
 
@@ -80,24 +84,26 @@ def failed(name: str, why: str) -> dict:
     return {**entry(name, 0.0), "error_occurred": True, "error_message": why}
 
 
+def run_own(arguments: argparse.Namespace, *flags: str) -> None:
+    program = arguments.build / "bench" / "roperot-bench"
+    if not program.exists():
+        options.fail("peers.py", f"{program} is missing; sh scripts/bench.sh builds it")
+    command = pinned(arguments.cpu, str(program), *flags)
+    try:
+        done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    except OSError as error:
+        options.fail("peers.py", f"{command[0]} cannot be run: {error.strerror}")
+    if done.returncode != 0:
+        why = options.last_line(done.stderr)
+        options.fail("peers.py", f"roperot-bench ended with status {done.returncode}: {why}")
+
+
 def own_rows(arguments: argparse.Namespace) -> dict[str, float]:
     """ns of roperot's best ISA by `<dtype>/<pairing>/<shape>`, from the C benchmark."""
     dtypes = "f32" if arguments.quick else "f32|f16|bf16"
-    program = arguments.build / "bench" / "roperot-bench"
+    chosen = rf"^rotate/({dtypes})/.*/(decode|batch16|prefill128|prefill4096)$"
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
-        chosen = rf"^rotate/({dtypes})/.*/(decode|batch16|prefill128|prefill4096)$"
-        subprocess.run(
-            pinned(
-                arguments.cpu,
-                str(program),
-                f"--benchmark_filter={chosen}",
-                f"--benchmark_out={out.name}",
-                "--benchmark_out_format=json",
-            ),
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        run_own(arguments, f"--benchmark_filter={chosen}", f"--benchmark_out={out.name}", "--benchmark_out_format=json")
         document = json.loads(Path(out.name).read_text())
     found = {}
     for row in document["benchmarks"]:
@@ -121,13 +127,11 @@ def peer_rows(name: str, arguments: argparse.Namespace) -> list[dict]:
     with tempfile.TemporaryFile("w+") as errors:
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True, check=False)
         errors.seek(0)
-        last = errors.read().strip().splitlines()[-1:] or ["no message"]
+        last = options.last_line(errors.read())
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     rows = [failed(r["name"], r["error"]) if "error" in r else entry(**r) for r in lines]
     if done.returncode != 0:
-        rows.append(
-            failed(f"peer/{name}/f32/half/decode", f"the peer's process ended with {done.returncode}: {last[0]}")
-        )
+        rows.append(failed(f"peer/{name}/f32/half/decode", f"the peer's process ended with {done.returncode}: {last}"))
     return rows
 
 
@@ -172,18 +176,35 @@ def beaten(rows: list[dict]) -> list[str]:
     return found
 
 
+def target(path: Path) -> dict:
+    """The document that rows are added to, read before anything is measured."""
+    try:
+        document = results.read(path)
+    except results.BadFileError as error:
+        options.fail("peers.py", f"--into {error}")
+    if not os.access(path, os.W_OK):
+        options.fail("peers.py", f"--into {path}: there is no permission to write to it")
+    return document
+
+
+def add(document: dict, rows: list[dict]) -> list[dict]:
+    """Puts the rows into the document; those of all peers."""
+    rows = rows + [r for r in document["benchmarks"] if r["name"].startswith("peer/")]  # in C, by roperot-bench
+    others = [r for r in document["benchmarks"] if not r["name"].startswith("peer/")]
+    document["benchmarks"] = others + rows
+    document.setdefault("context", {})["peers"] = versions()
+    return rows
+
+
 def main() -> int:
     arguments = command_line()
-    rows = measure(arguments)
+    document = target(arguments.into) if arguments.into else {"benchmarks": []}
+    rows = add(document, measure(arguments))
+    text = json.dumps(document, indent=1) + "\n"
     if arguments.into:
-        document = json.loads(arguments.into.read_text())
-        rows += [r for r in document["benchmarks"] if r["name"].startswith("peer/")]  # measured in C, by roperot-bench
-        others = [r for r in document["benchmarks"] if not r["name"].startswith("peer/")]
-        document["benchmarks"] = others + rows
-        document["context"]["peers"] = versions()
-        arguments.into.write_text(json.dumps(document, indent=1) + "\n")
+        arguments.into.write_text(text)
     else:
-        print(json.dumps({"context": {"peers": versions()}, "benchmarks": rows}, indent=1))
+        print(text, end="")
     losses = beaten(rows)
     for sentence in losses:
         note(f"peers: {sentence}")

@@ -8,7 +8,7 @@ python bench/report.py --compare old.json new.json    and how the second differs
 and the best ISA's shares between `<!-- shares -->` and `<!-- /shares -->`, with the plots that lie beside the file.
 
 --gate FLOOR makes a comparison a test: exit 1 if a ratio (never a time) fell below FLOOR of the old one, with its whole
-95 % interval.
+95 % interval. Exit 2: a file or an option is wrong.
 """
 
 from __future__ import annotations
@@ -20,12 +20,18 @@ import re
 import sys
 from pathlib import Path
 
-import compare
-import markdown
-import plots
+import options
 import results
 import tables
 from results import RATIOS, Results, natural
+
+missing = ""
+try:
+    import compare
+    import markdown
+    import plots
+except ModuleNotFoundError as error:  # --help works without them
+    missing = error.name or str(error)
 
 PICTURES = {  # of a page: what each plot shows
     "speed": "GB/s by size against the machine's limits",
@@ -45,7 +51,7 @@ img { max-width: 100% } code { background: #8882; padding: 0 .2rem }"""
 
 
 def command_line(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="report.py", description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="+", type=Path, metavar="a.json")
     parser.add_argument("--compare", action="store_true", help="compare the second file with the first")
     parser.add_argument(
@@ -63,6 +69,8 @@ def command_line(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--gate needs --compare")
     if chosen.compare and len(chosen.files) != 2:
         parser.error("--compare takes two files")
+    if not chosen.out.name:
+        parser.error(f"--out {chosen.out} is a folder; the name of a file without .md or .html is wanted")
     return chosen
 
 
@@ -224,14 +232,12 @@ def fill(page: Path, file: Results) -> None:
         if begin and end:
             text, filled = f"{before}{begin}\n{table(file, page)}\n\n{end}{after}", filled + 1
     if not filled:
-        raise SystemExit(f"report.py: error: {page} has no lines <!-- results --> or <!-- shares --> with their ends")
+        raise results.BadFileError(f"{page}: no lines <!-- results --> or <!-- shares --> with their ends")
     page.write_text(text)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    chosen = command_line(arguments)
-    files = [results.load(path) for path in chosen.files]
-    changes = compare.changes(*files) if chosen.compare else None
+def write_pages(files: list[Results], changes: list[compare.Change] | None, chosen: argparse.Namespace) -> None:
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
     text = as_markdown(sections(files, changes, chosen.noise, chosen.out))
     page = as_html(text, chosen.out.parent)
     for suffix, content in ((".md", text), (".html", page)):
@@ -241,13 +247,30 @@ def main(arguments: list[str] | None = None) -> int:
     for path in chosen.fill:
         fill(path, files[0])
         print(path)
-    if changes is not None:
-        verdicts = [c.verdict for c in changes]
-        print(", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("faster", "slower", "same")))
-    failed = gate_failures(changes, chosen.gate) if chosen.gate is not None else []
+
+
+def judge(changes: list[compare.Change], floor: float | None) -> int:
+    """Prints the verdicts; 1 if a ratio fell below the floor."""
+    verdicts = [c.verdict for c in changes]
+    print(", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in ("faster", "slower", "same")))
+    failed = gate_failures(changes, floor) if floor is not None else []
     for c in failed:
         print(f"report.py: {c.name}: {c.metric} fell from {c.old:.3f} to {c.new:.3f}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    chosen = command_line(arguments)
+    options.need_package("report.py", missing)
+    try:
+        files = [results.load(path) for path in chosen.files]
+        changes = compare.changes(*files) if chosen.compare else None
+        write_pages(files, changes, chosen)
+    except results.BadFileError as error:
+        options.fail("report.py", error)
+    except OSError as error:
+        options.fail("report.py", f"{error.filename or chosen.out}: {error.strerror}")
+    return 0 if changes is None else judge(changes, chosen.gate)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,22 @@ NOT_COUNTERS = {
     "cpu_time",
 }
 RATIOS = ("sweep_ratio", "copy_ratio")  # shares of a loop's speed: higher is better, and the machine's mood cancels
+FORMS = {  # of the names that somebody takes apart
+    "rotate": "rotate/<dtype>/<pairing>/<isa>/<shape>",
+    "reference": "reference/<loop>/<isa>/<number>KiB/<number>t",
+    "growth": "growth/<dtype>/<pairing>/<isa>/<axis>-<number>",
+    "cache": "cache/<kind>/(4k|128k|1m)/(warm|cold)",
+    "peer": "peer/<who>/<dtype>/<pairing>/(decode|batch16|prefill128|prefill4096)",
+}
+NEEDED = {"cache": ("ns_per_token", "build_ms", "cache_bytes")}  # counters, where no table can do without
+CONTEXT = {"cpu": str, "commit": str, "isa": str, "date": str, "roperot": str, "caches": list, "peers": dict}
+KINDS = {str: "a string", list: "a list", dict: "an object"}
+CACHE = {"type": str, "level": int, "size": int}
+HUGE = 1e290  # times 1e9 it is still a float
+
+
+class BadFileError(ValueError):
+    """One sentence that begins with the file's path."""
 
 
 @dataclass
@@ -88,32 +104,116 @@ class Results:
         return None if row is None or row.error else row.value(counter)
 
 
+def is_number(value: object) -> bool:
+    """Finite; JSON's true and Python's NaN are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -HUGE < value < HUGE
+
+
 def counters_of(entry: dict) -> dict[str, float]:
-    counters = {
-        k: float(v)
-        for k, v in entry.items()
-        if isinstance(v, (int, float)) and k not in NOT_COUNTERS and not isinstance(v, bool)
-    }
+    counters = {k: float(v) for k, v in entry.items() if is_number(v) and k not in NOT_COUNTERS}
     counters.setdefault("ns", entry["real_time"] * TO_NS[entry.get("time_unit", "ns")])
     return counters
+
+
+def name_of(entry: dict) -> object:
+    return entry.get("run_name", entry.get("name"))
+
+
+def group_of(entry: dict) -> str:
+    return name_of(entry).split("/", 1)[0]
+
+
+def name_complaint(entry: object) -> str:
+    """What is wrong with the name of one of the benchmarks; empty if nothing is."""
+    if not isinstance(entry, dict):
+        return "is not an object"
+    name = name_of(entry)
+    if not all(isinstance(text, str) and text for text in (name, entry.get("name"))):
+        return "has no name"
+    form = FORMS.get(group_of(entry), "")
+    expression = form.replace("<number>", "[0-9]+")
+    if form and not re.fullmatch(re.sub("<[a-z]+>", "[^/]+", expression), name):
+        return f"is named {name}, not {form}"
+    return ""
+
+
+def figures_complaint(entry: dict) -> str:
+    """What is wrong with the times and counters of a benchmark that ran; empty if nothing is."""
+    if not is_number(entry.get("real_time")):
+        return "has no real_time, which must be a number"
+    if entry.get("time_unit", "ns") not in list(TO_NS):
+        return f"has the time_unit {entry['time_unit']}, not one of {', '.join(TO_NS)}"
+    counters = counters_of(entry)
+    missing = [c for c in NEEDED.get(group_of(entry), ()) if c not in counters]
+    if missing:
+        return f"has no {missing[0]}, which must be a number"
+    for counter in ("ns", *RATIOS):
+        if counters.get(counter, 1.0) <= 0.0:
+            return f"has {counters[counter]:g} as {'its time' if counter == 'ns' else counter}, which must be above 0"
+    return ""
+
+
+def complaint(entry: object) -> str:
+    wrong = name_complaint(entry)
+    return wrong or ("" if entry.get("error_occurred") or is_aggregate(entry) else figures_complaint(entry))
+
+
+def context_complaint(context: object) -> str:
+    if not isinstance(context, dict):
+        return '"context" must be an object'
+    for key, kind in CONTEXT.items():
+        if not isinstance(context.get(key, kind()), kind):
+            return f'"{key}" of "context" must be {KINDS[kind]}'
+    for cache in context.get("caches", []):
+        typed = isinstance(cache, dict) and all(isinstance(cache.get(k), kind) for k, kind in CACHE.items())
+        if not typed or not cache["type"]:
+            return 'each of the "caches" of "context" must have a type (a string), a level and a size (whole numbers)'
+    return ""
+
+
+def document_complaint(document: object) -> str:
+    if not isinstance(document, dict) or not isinstance(document.get("benchmarks"), list):
+        return 'not a file of Google Benchmark: an object with a list "benchmarks" is wanted'
+    wrong = context_complaint(document.get("context", {}))
+    if wrong:
+        return wrong
+    complaints = ((i, complaint(entry)) for i, entry in enumerate(document["benchmarks"], 1))
+    return next((f"benchmark {i} {wrong}" for i, wrong in complaints if wrong), "")
+
+
+def is_aggregate(entry: dict) -> bool:
+    return entry.get("run_type") == "aggregate"
 
 
 def parse(document: dict, path: str) -> Results:
     rows: dict[str, Row] = {}
     for entry in document["benchmarks"]:
-        if entry.get("run_type") == "aggregate":
+        if is_aggregate(entry):
             continue
-        name = entry.get("run_name", entry["name"])
-        row = rows.setdefault(name, Row(name))
+        row = rows.setdefault(name_of(entry), Row(name_of(entry)))
         if entry.get("error_occurred"):
-            row.error = entry.get("error_message", "failed")
+            row.error = str(entry.get("error_message") or "failed")
         else:
             row.repetitions.append(counters_of(entry))
     return Results(path, document.get("context", {}), rows)
 
 
+def read(path: str | Path) -> dict:
+    """The checked document. Raises BadFileError."""
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadFileError(f"{path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadFileError(f"{path}: not JSON: {error}") from error
+    wrong = document_complaint(document)
+    if wrong:
+        raise BadFileError(f"{path}: {wrong}")
+    return document
+
+
 def load(path: str | Path) -> Results:
-    return parse(json.loads(Path(path).read_text()), str(path))
+    return parse(read(path), str(path))
 
 
 def natural(name: str) -> list:

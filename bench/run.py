@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Runs roperot-bench, saves its JSON, prints a table and draws plots; it must not measure anything itself.
 
-scripts/bench.sh builds first and passes its arguments on to here.
+scripts/bench.sh has its arguments checked here, builds, and passes them on to here. Exit status 1: a peer was faster;
+2: something is wrong.
 """
 
 from __future__ import annotations
@@ -13,12 +14,19 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-import plots
+import options
 import results
 import tables
+
+missing = ""
+try:
+    import plots
+except ModuleNotFoundError as error:  # --help and --no-plots work without
+    missing = error.name or str(error)
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK_SHAPES = "decode|batch16|prefill128|prefill4096"
@@ -27,6 +35,7 @@ QUICK = (
     rf"^rotate/.*/({{isas}})/({QUICK_SHAPES}|front|decode-out)$|^naive/f32/half|^growth/f32/half/.*/tokens-"
     r"|^reference/(sweep|copy-stream)/{best}/.*/1t$|^reference/memcpy/.*/1t$|^cache/.*/(4k|128k)/|^startup/"
 )
+CHECKED = 3  # exit status of --check, as 0 is that of --help, after which nothing is to be built
 FULL = r"^(rotate|mrope|naive|growth|cache|build|startup)/|^reference/.*/({isas}|libc)/"
 
 
@@ -38,19 +47,27 @@ def command_line() -> argparse.Namespace:
         action="store_true",
         help="measure other implementations too; exit 1 if one is faster at a shape that both have",
     )
-    parser.add_argument("--filter", help="a regular expression of benchmark names instead of the usual choice")
     parser.add_argument(
-        "--repetitions", type=int, default=1, help="of each benchmark; 3 or more give report.py intervals"
+        "--filter", type=options.expression, help="a regular expression of benchmark names instead of the usual choice"
     )
-    parser.add_argument("--cpu", type=int, help="the CPU to run on (default: the scheduler's choice)")
-    parser.add_argument("--out", type=Path, help="the JSON file (default: bench/results/<cpu>-<date>.json)")
+    parser.add_argument(
+        "--repetitions", type=options.count, default=1, help="of each benchmark; 3 or more give report.py intervals"
+    )
+    parser.add_argument("--cpu", type=options.cpu, help="the CPU to run on (default: the scheduler's choice)")
+    parser.add_argument(
+        "--out", type=options.output_file, help="the JSON file (default: bench/results/<cpu>-<date>.json)"
+    )
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="the build directory")
     parser.add_argument("--no-plots", action="store_true")
+    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)  # the options only: bench.sh's
     return parser.parse_args()
 
 
 def text_of(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    except OSError:  # there is no such program
+        return ""
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
@@ -74,12 +91,27 @@ def commit() -> str:
     return name + ("+changes" if dirty else "")
 
 
+def listed(program: Path, chosen: str) -> list[str]:
+    """The benchmarks that a filter chooses. Google Benchmark's expressions are not quite Python's: it has the last
+    word, and its exit status is 0 even if it does not understand one."""
+    command = [str(program), "--benchmark_list_tests", f"--benchmark_filter={chosen}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        options.fail("bench.sh", f"{program} cannot be run: {error.strerror}")
+    if "Could not compile benchmark re" in done.stderr:
+        why = options.last_line(done.stderr).partition("re: ")[2]
+        options.fail("bench.sh", f"--filter {chosen} is not a valid regular expression: {why}")
+    if done.returncode != 0:
+        options.fail("bench.sh", f"{program} ended with status {done.returncode}: {options.last_line(done.stderr)}")
+    if not done.stdout:
+        options.fail("bench.sh", f"no benchmark matches {chosen}")
+    return done.stdout.splitlines()
+
+
 def usable_isas(program: Path) -> list[str]:
     """Best first, as the rotate group lists them; those that this CPU cannot run are only reported as such."""
-    names = text_of(
-        str(program), "--benchmark_list_tests", "--benchmark_filter=^rotate/f32/half/.*/decode$"
-    ).splitlines()
-    return [name.split("/")[3] for name in names]
+    return [name.split("/")[3] for name in listed(program, "^rotate/f32/half/.*/decode$")]
 
 
 def selection(arguments: argparse.Namespace, isas: list[str]) -> str:
@@ -118,12 +150,28 @@ class Progress:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
+def follow(command: list[str], progress: Progress) -> None:
+    """Runs it to its end; a line of its output with a benchmark's name is a step."""
+    with tempfile.TemporaryFile("w+") as errors:
+        try:
+            pipe = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT)
+        except OSError as error:
+            options.fail("bench.sh", f"{command[0]} cannot be run: {error.strerror}")
+        for line in pipe.stdout:
+            name = line.split(" ", 1)[0].strip()
+            if "/" in name and not re.search(r"_(mean|median|stddev|cv)$", name):
+                progress.step(name)
+        progress.end()
+        if pipe.wait() != 0:
+            errors.seek(0)
+            why = options.last_line(errors.read())
+            options.fail("bench.sh", f"roperot-bench ended with status {pipe.returncode}: {why}")
+
+
 def run(program: Path, arguments: argparse.Namespace, chosen: str, out: Path) -> None:
     """Google Benchmark writes the JSON; its console lines only move the progress line. The program's name goes into the
     file, so it is the one that it has in the checkout."""
-    listed = text_of(str(program), "--benchmark_list_tests", f"--benchmark_filter={chosen}").splitlines()
-    if not listed:
-        raise SystemExit(f"bench.sh: error: no benchmark matches {chosen}")
+    names = listed(program, chosen)
     context = f"commit={commit()},python={platform.python_version()},pinned_to={arguments.cpu}"
     command = [
         os.path.relpath(program, ROOT),
@@ -135,17 +183,7 @@ def run(program: Path, arguments: argparse.Namespace, chosen: str, out: Path) ->
     ]
     if arguments.quick:
         command.append("--benchmark_min_time=0.02")
-    progress = Progress(len(listed) * arguments.repetitions)
-    pipe = subprocess.Popen(
-        pinned(arguments.cpu, command), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT
-    )
-    for line in pipe.stdout:
-        name = line.split(" ", 1)[0].strip()
-        if "/" in name and not re.search(r"_(mean|median|stddev|cv)$", name):
-            progress.step(name)
-    progress.end()
-    if pipe.wait() != 0:
-        raise SystemExit(f"bench.sh: error: roperot-bench ended with status {pipe.returncode}")
+    follow(pinned(arguments.cpu, command), Progress(len(names) * arguments.repetitions))
 
 
 def default_out() -> Path:
@@ -164,21 +202,33 @@ def run_peers(arguments: argparse.Namespace, out: Path) -> int:
     return subprocess.run(command, check=False).returncode
 
 
-def main() -> int:
-    arguments = command_line()
-    program = arguments.build / "bench" / "roperot-bench"
-    if not program.exists():
-        raise SystemExit(f"bench.sh: error: {program} is missing; run sh scripts/bench.sh, which builds it")
-    out = arguments.out or default_out()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    run(program, arguments, selection(arguments, usable_isas(program)), out)
-    status = run_peers(arguments, out) if arguments.peers else 0
-    found = results.load(out)
+def show(out: Path, with_plots: bool) -> None:
+    try:
+        found = results.load(out)
+    except results.BadFileError as error:
+        options.fail("bench.sh", error)
     print(tables.overview(found))
-    if not arguments.no_plots:
+    if with_plots:
         for path in plots.save(found, out.with_suffix("")):
             print(f"plot: {path}")
     print(f"data: {out}")
+
+
+def main() -> int:
+    arguments = command_line()
+    if arguments.check:
+        return CHECKED
+    if not arguments.no_plots:
+        options.need_package("bench.sh", missing)
+    program = arguments.build / "bench" / "roperot-bench"
+    if not program.exists():
+        options.fail("bench.sh", f"{program} is missing; run sh scripts/bench.sh, which builds it")
+    out = arguments.out or default_out()
+    chosen = selection(arguments, usable_isas(program))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    run(program, arguments, chosen, out)
+    status = run_peers(arguments, out) if arguments.peers else 0
+    show(out, not arguments.no_plots)
     return status
 
 

@@ -14,6 +14,13 @@ build=${ROPEROT_BUILD:-build}
 # shellcheck source=scripts/common.sh
 . "$root/scripts/common.sh"
 
+# --help and a mistyped option are answered before anything is installed or built: 3 says that the options are fine.
+if python=$(python_with argparse); then
+    status=0
+    "$python" "$root/bench/run.py" --check "$@" || status=$?
+    [ "$status" -eq 3 ] || exit "$status"
+fi
+
 modules="numpy, matplotlib, markdown"
 want_native
 want python3-matplotlib python_with "$modules"

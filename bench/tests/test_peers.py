@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import json
+
 import peers
+import pytest
 import results
 import tables
 
@@ -44,3 +47,44 @@ def test_the_versions_that_ran_are_in_the_file(tmp_path, monkeypatch, make_file)
     assert found.context["peers"]["mlx"] == "0.32.4"
     assert found.context["peers"]["jax"] == "not installed"
     assert "(numpy 2.4.6, mlx 0.32.4)" in tables.overview(found)
+
+
+def refusal(monkeypatch, capsys, *arguments: str) -> str:
+    monkeypatch.setattr("sys.argv", ["peers.py", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        peers.main()
+    assert stop.value.code == 2  # 1: a peer is faster
+    return capsys.readouterr().err
+
+
+def test_the_file_is_read_before_anything_is_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(peers, "measure", lambda _: pytest.fail("measured"))
+    path = tmp_path / "a.json"
+    text = refusal(monkeypatch, capsys, "--into", str(path))
+    assert text == f"peers.py: error: --into {path}: No such file or directory\n"
+    path.write_text('{"benchmarks": []}')
+    with monkeypatch.context() as patch:
+        patch.setattr("os.access", lambda *_: False)
+        assert f"--into {path}: there is no permission" in refusal(patch, capsys, "--into", str(path))
+    path.write_text("{}")
+    assert f"--into {path}: not a file of Google Benchmark" in refusal(monkeypatch, capsys, "--into", str(path))
+
+
+def test_a_file_without_a_context_gets_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(peers, "measure", lambda _: entries(roperot_c=100.0, numpy=50.0))
+    path = tmp_path / "a.json"
+    path.write_text('{"benchmarks": []}')
+    monkeypatch.setattr("sys.argv", ["peers.py", "--into", str(path)])
+    assert peers.main() == 1
+    assert "numpy" in json.loads(path.read_text())["context"]["peers"]
+
+
+def test_a_failure_of_roperot_bench_is_no_faster_peer(tmp_path, monkeypatch, capsys):
+    assert "roperot-bench is missing" in refusal(monkeypatch, capsys, "--build", str(tmp_path))
+    program = tmp_path / "bench" / "roperot-bench"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho first >&2\necho the reason >&2\nexit 1\n")
+    program.chmod(0o755)
+    text = refusal(monkeypatch, capsys, "--build", str(tmp_path))
+    assert text.endswith("peers.py: error: roperot-bench ended with status 1: the reason\n")
+    assert "--cpu: 99999 is not a CPU" in refusal(monkeypatch, capsys, "--cpu", "99999")

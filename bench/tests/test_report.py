@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import plots
 import pytest
@@ -16,6 +17,16 @@ from conftest import row
 
 def rotation(shape: str, ns: float, **counters: object) -> dict:
     return row(f"rotate/f32/half/avx2/{shape}", ns, **{"GB/s": 100.0, "sweep_ratio": 0.8, **counters})
+
+
+def refusal(capsys, arguments: list[str]) -> str:
+    """The one line that report.py ends with."""
+    with pytest.raises(SystemExit) as stop:
+        report.main(arguments)
+    assert stop.value.code == 2
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    return text
 
 
 @pytest.fixture
@@ -193,9 +204,91 @@ def test_the_shares_of_the_best_isa_are_one_table(make_file, tmp_path):
     assert "a-peers.png" not in text
 
 
-def test_a_page_without_marks_is_left_alone(two_machines, tmp_path):
+def test_a_page_without_marks_is_left_alone(two_machines, tmp_path, capsys):
     page = tmp_path / "page.md"
     page.write_text("# Story\n")
-    with pytest.raises(SystemExit, match="has no lines"):
-        report.main([str(two_machines[0]), "--out", str(tmp_path / "out"), "--fill", str(page)])
+    text = refusal(capsys, [str(two_machines[0]), "--out", str(tmp_path / "out"), "--fill", str(page)])
+    assert text.startswith(f"report.py: error: {page}: no lines <!-- results -->")
     assert page.read_text() == "# Story\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "No such file or directory"),
+        (b"", "not JSON: Expecting value"),
+        (b"name,time\n", "not JSON: Expecting value"),
+        (b"\xff\xfe", "not JSON: 'utf-8'"),
+        (b"{}", "not a file of Google Benchmark"),
+        (b"[]", "not a file of Google Benchmark"),
+        (b'{"benchmarks": {}}', "not a file of Google Benchmark"),
+        (b'{"benchmarks": [], "context": []}', '"context" must be an object'),
+        (b'{"benchmarks": [], "context": {"cpu": 7}}', '"cpu" of "context" must be a string'),
+        (b'{"benchmarks": [], "context": {"caches": [{"level": 1}]}}', 'each of the "caches"'),
+    ],
+)
+def test_what_is_no_result_file_is_named(tmp_path, capsys, content, sentence):
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_bytes(content)
+    text = refusal(capsys, [str(path), "--out", str(tmp_path / "out")])
+    assert text.startswith(f"report.py: error: {path}: {sentence}")
+    assert not (tmp_path / "out.md").exists()
+
+
+CACHE_ROW = row("cache/full/4k/warm", 1.0, ns_per_token=1.0, build_ms=1.0, cache_bytes=1.0)
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        (7, "is not an object"),
+        ({"real_time": 1.0}, "has no name"),
+        ({**rotation("decode", 1.0), "name": 7}, "has no name"),
+        ({"name": "x/y"}, "has no real_time"),
+        ({"name": "x/y", "real_time": "1"}, "has no real_time"),
+        ({"name": "x/y", "real_time": float("nan")}, "has no real_time"),
+        ({"name": "x/y", "real_time": 1.0, "time_unit": "h"}, "has the time_unit h, not one of ns, us, ms, s"),
+        ({"name": "x/y", "real_time": 1.0, "time_unit": []}, "has the time_unit []"),
+        (row("x/y", 0.0), "has 0 as its time, which must be above 0"),
+        (rotation("decode", 1.0, sweep_ratio=0), "has 0 as sweep_ratio, which must be above 0"),
+        (row("rotate/foo", 1.0), "is named rotate/foo, not rotate/<dtype>/<pairing>/<isa>/<shape>"),
+        (row("growth/f32/half/avx2/tokens", 1.0), "is named growth/f32/half/avx2/tokens, not growth/"),
+        (row("reference/sweep/avx2/big/1t", 1.0), "is named reference/sweep/avx2/big/1t, not reference/"),
+        (row("peer/numpy/f32/half/tiny", 1.0), "is named peer/numpy/f32/half/tiny, not peer/"),
+        ({**CACHE_ROW, "name": "c", "run_name": "cache/full/2k/warm"}, "is named cache/full/2k/warm, not cache/"),
+        ({**CACHE_ROW, "build_ms": None}, "has no build_ms, which must be a number"),
+    ],
+)
+def test_a_wrong_benchmark_is_named(make_file, tmp_path, capsys, entry, sentence):
+    good, bad = make_file("good", [row("x/y", 1.0)]), make_file("bad", [row("x/y", 1.0), entry])
+    text = refusal(capsys, ["--compare", str(good), str(bad), "--out", str(tmp_path / "out")])
+    assert text.startswith(f"report.py: error: {bad}: benchmark 2 {sentence}")
+
+
+def test_results_of_this_repository_are_accepted():
+    for path in (Path(report.__file__).parent / "results").glob("*.json"):
+        assert results.load(path).rows
+
+
+def test_figures_that_are_none_are_left_out(make_file):
+    path = make_file("a", [row("x/y", 1.0, spread=float("nan"), copied=10**400)])
+    found = results.load(path).rows["x/y"]
+    assert found.noise == 0.0
+    assert found.value("copied") is None
+
+
+def test_the_folder_of_the_report_is_made(two_machines, tmp_path):
+    assert report.main([str(two_machines[0]), "--out", str(tmp_path / "new" / "folder" / "x")]) == 0
+    assert (tmp_path / "new" / "folder" / "x.html").exists()
+
+
+def test_a_report_that_cannot_be_written_is_named(two_machines, tmp_path, capsys):
+    text = refusal(capsys, [str(two_machines[0]), "--out", str(two_machines[1] / "x")])
+    assert text.startswith(f"report.py: error: {two_machines[1]}: ")
+    with pytest.raises(SystemExit) as stop:
+        report.main([str(two_machines[0]), "--out", "."])
+    assert stop.value.code == 2
+    assert "--out . is a folder" in capsys.readouterr().err
+    text = refusal(capsys, [str(two_machines[0]), "--out", str(tmp_path / "x"), "--fill", str(tmp_path / "no.md")])
+    assert text == f"report.py: error: {tmp_path / 'no.md'}: No such file or directory\n"
