@@ -34,7 +34,8 @@ typedef struct call {
     const roperot_plan *plan;
     const roperot_tensor *src, *dst; /* equal in place */
     int32_t count, operands;
-    int32_t moved; /* views that are not rotated in place */
+    int32_t moved;   /* views that are not rotated in place */
+    int32_t in, out; /* pairings: the plan's, or for the transpose the other way round */
     int loop;
     int64_t tokens, begin, end;
     int64_t bytes; /* read plus written */
@@ -103,13 +104,16 @@ static int32_t check_aliases(const call *c, int32_t i)
     return ROPEROT_OK;
 }
 
-static int32_t check_pair(const call *c, int32_t i)
+/* dst[i] by itself and as what src[i] becomes. Shapes come first: a view of another one may seem to overlap itself. */
+static int32_t check_dst(const call *c, int32_t i, roperot_hull *hull)
 {
     const roperot_tensor *const src = &c->src[i], *const dst = &c->dst[i];
     for (int axis = 0; axis < 3; axis++)
-        if (src->shape[axis] != dst->shape[axis])
+        if (dst->shape[axis] >= 0 && src->shape[axis] != dst->shape[axis])
             return roperot_fail(ROPEROT_ERROR_SHAPE, "dst[%d].shape[%d] is %lld; it must be src's, %lld", i, axis,
                                 (long long)dst->shape[axis], (long long)src->shape[axis]);
+    const int32_t status = roperot_tensor_check(dst, c->plan->head_dim, 1, "dst", i, hull);
+    if (status) return status;
     if (!c->plan->rotate[src->dtype - 1][dst->dtype - 1])
         return roperot_fail(ROPEROT_ERROR_DTYPE,
                             "dst[%d].dtype is %d and src's is %d; they must be the same, or one of them f32 with "
@@ -139,13 +143,14 @@ static int32_t check_tensor(call *c, int32_t i)
     const roperot_tensor *const src = &c->src[i], *const dst = &c->dst[i];
     const int out = c->dst != c->src;
     roperot_hull hull;
+    if ((src->shape[0] | src->shape[1]) >= 0 &&
+        (src->shape[0] != c->src->shape[0] || src->shape[1] != c->src->shape[1]))
+        return other_lines(c, i);
     int32_t status = roperot_tensor_check(src, c->plan->head_dim, !out, "src", i, &hull);
     if (status) return status;
-    if (src->shape[0] != c->src->shape[0] || src->shape[1] != c->src->shape[1]) return other_lines(c, i);
     if (i < KEPT) c->src_hull[i] = c->dst_hull[i] = hull;
     if (out) {
-        status = roperot_tensor_check(dst, c->plan->head_dim, 1, "dst", i, &hull);
-        if (!status) status = check_pair(c, i);
+        status = check_dst(c, i, &hull);
         if (status) return status;
         if (i < KEPT) c->dst_hull[i] = hull;
     }
@@ -197,7 +202,7 @@ static void set_operand(const call *c, operand *o, int32_t i)
     o->dst_token = byte_stride(dst, 1, dst_size);
     o->dst_head = byte_stride(dst, 2, dst_size);
     o->heads = src->shape[2];
-    o->rotate = c->plan->rotate[src->dtype - 1][dst->dtype - 1];
+    o->rotate = (c->in == c->plan->pairing ? c->plan->rotate : c->plan->rotate_back)[src->dtype - 1][dst->dtype - 1];
     o->loop = c->loop == ROPEROT_LOOP_STREAM && roperot_tensor_same(src, dst) ? ROPEROT_LOOP_ROWS : c->loop;
 }
 
@@ -218,15 +223,16 @@ static void pass(const operand *o, int64_t b, int64_t t, int64_t first, int64_t 
 }
 
 /* The rotated channels of a token that IDENTITY leaves alone: re-paired or converted only. */
-static void leave_alone(const roperot_plan *plan, const operand *o, int64_t b, int64_t t, int32_t first, int32_t n)
+static void leave_alone(const call *c, const operand *o, int64_t b, int64_t t, int32_t first, int32_t n)
 {
-    const int in_half = plan->pairing == ROPEROT_PAIR_HALF, out_half = plan->pairing_out == ROPEROT_PAIR_HALF;
+    const int in_half = c->in == ROPEROT_PAIR_HALF, out_half = c->out == ROPEROT_PAIR_HALF;
+    const int32_t pairs = c->plan->pairs;
     const char *const src = o->src + b * o->src_batch + t * o->src_token;
     char *const dst = o->dst + b * o->dst_batch + t * o->dst_token;
     for (int64_t head = 0; head < o->heads; head++)
         for (int second = 0; second < 2; second++) {
-            const int64_t from = in_half ? first + second * plan->pairs : 2 * (int64_t)first + second;
-            const int64_t to = out_half ? first + second * plan->pairs : 2 * (int64_t)first + second;
+            const int64_t from = in_half ? first + second * pairs : 2 * (int64_t)first + second;
+            const int64_t to = out_half ? first + second * pairs : 2 * (int64_t)first + second;
             roperot_convert(src + head * o->src_head + from * o->src_size, o->src_view->dtype, in_half ? 1 : 2,
                             dst + head * o->dst_head + to * o->dst_size, o->dst_view->dtype, out_half ? 1 : 2, n);
         }
@@ -240,8 +246,8 @@ static inline void rotate(const call *c, const operand *o, int64_t b, int64_t t,
     const int64_t src_token = count == 1 ? 0 : across ? o->src_batch : o->src_token;
     const int64_t dst_token = count == 1 ? 0 : across ? o->dst_batch : o->dst_token;
     roperot_tile tile;
-    tile.src = o->src + b * o->src_batch + t * o->src_token + (int64_t)first * plan->pairing * o->src_size;
-    tile.dst = o->dst + b * o->dst_batch + t * o->dst_token + (int64_t)first * plan->pairing_out * o->dst_size;
+    tile.src = o->src + b * o->src_batch + t * o->src_token + (int64_t)first * c->in * o->src_size;
+    tile.dst = o->dst + b * o->dst_batch + t * o->dst_token + (int64_t)first * c->out * o->dst_size;
     tile.src_token = src_token;
     tile.src_head = o->src_head;
     tile.dst_token = dst_token;
@@ -268,7 +274,7 @@ static void rotate_runs(const call *c, const operand *o, const tile_place *place
         const int64_t b = place->b + (place->across ? from : 0), t = place->t + (place->across ? 0 : from);
         if (!alone) rotate(c, o, b, t, place->across, to - from, rows + from, first, n);
         for (int k = 0; alone && moves && k < to - from; k++)
-            leave_alone(c->plan, o, b + (place->across ? k : 0), t + (place->across ? 0 : k), first, n);
+            leave_alone(c, o, b + (place->across ? k : 0), t + (place->across ? 0 : k), first, n);
     }
 }
 
@@ -361,8 +367,8 @@ static void run_parallel(const call *c, const roperot_options *o, int64_t tasks)
 /* The views, a few at a time. */
 static void run_all(call *c, const roperot_options *o)
 {
-    int64_t tasks = 1;
-    if (o->parallel_for) tasks = c->bytes / TASK_BYTES < o->threads ? c->bytes / TASK_BYTES : o->threads;
+    const int64_t most = o->threads ? o->threads : c->plan->cpus, worth = c->bytes / TASK_BYTES;
+    const int64_t tasks = !o->parallel_for ? 1 : worth < most ? worth : most;
     for (int32_t i = 0; i < c->count;) {
         for (c->operands = 0; i < c->count && c->operands < KEPT; i++)
             if (c->src[i].shape[2] != 0) set_operand(c, &c->operand[c->operands++], i);
@@ -507,6 +513,8 @@ int32_t roperot_apply(const roperot_plan *plan, const roperot_positions *positio
     c.count = count;
     c.bytes = 0;
     c.moved = 0;
+    c.in = o->flags & ROPEROT_INVERSE ? plan->pairing_out : plan->pairing;
+    c.out = o->flags & ROPEROT_INVERSE ? plan->pairing : plan->pairing_out;
     status = check_tensors(&c);
     if (status || c.bytes == 0) return status;
     if (c.moved == 0) c.dst = c.src; /* in place, said with dst */

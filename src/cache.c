@@ -196,6 +196,15 @@ roperot_table_shape roperot_table_shape_of(const roperot_table *table, int32_t p
     return shape;
 }
 
+void roperot_table_reach(const roperot_table *table, int32_t pairs, int64_t *below, int64_t *above)
+{
+    const int64_t rows = roperot_saturating_mul(roperot_magnitude(table->row_stride), table->rows - 1);
+    const int64_t columns = roperot_table_shape_of(table, pairs).columns;
+    const int64_t row = roperot_saturating_add(roperot_saturating_mul(table->element_stride, columns - 1), 1);
+    *below = table->row_stride < 0 ? rows : 0;
+    *above = table->row_stride < 0 ? row : roperot_saturating_add(rows, row);
+}
+
 int32_t roperot_table_check(const roperot_table *table, int32_t pairs, int64_t rows, const char *name)
 {
     if (roperot_check_size(table, sizeof *table, sizeof *table, name)) return ROPEROT_ERROR_VERSION;
@@ -222,14 +231,15 @@ int32_t roperot_table_check(const roperot_table *table, int32_t pairs, int64_t r
     if (table->element_stride < 1)
         return roperot_fail(ROPEROT_ERROR_SHAPE, "%s.element_stride is %lld; it must be at least 1", name,
                             (long long)table->element_stride);
-    const int64_t row_stride = roperot_magnitude(table->row_stride);
-    const int64_t columns = roperot_table_shape_of(table, pairs).columns;
-    const int64_t reach = roperot_saturating_add(roperot_saturating_mul(row_stride, rows - 1),
-                                                 roperot_saturating_mul(table->element_stride, columns - 1));
-    if (reach >= PTRDIFF_MAX / size)
+    int64_t below, above;
+    roperot_table_reach(table, pairs, &below, &above);
+    if (!roperot_is_addressable(table->cos, below, above, size) ||
+        !roperot_is_addressable(table->sin, below, above, size))
         return roperot_fail(ROPEROT_ERROR_SHAPE,
-                            "%s: %lld rows with row_stride %lld and element_stride %lld must fit the address space",
-                            name, (long long)rows, (long long)table->row_stride, (long long)table->element_stride);
+                            "%s: %lld rows with row_stride %lld and element_stride %lld must not reach outside the "
+                            "address space",
+                            name, (long long)table->rows, (long long)table->row_stride,
+                            (long long)table->element_stride);
     return ROPEROT_OK;
 }
 
@@ -338,9 +348,11 @@ static int32_t resolve(roperot_plan *plan, const roperot_config *config)
 
 static int32_t build_borrowed(roperot_plan *plan, const roperot_config *config)
 {
-    if (config->table->rows < 1 || plan->max_positions > config->table->rows)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
-                            "config.table has %lld rows; max_positions %lld needs as many, and one at least",
+    if (config->table->rows < 1)
+        return roperot_fail(ROPEROT_ERROR_SHAPE, "config.table.rows is %lld; it must be at least 1",
+                            (long long)config->table->rows);
+    if (plan->max_positions > config->table->rows)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.table has %lld rows; max_positions %lld needs as many",
                             (long long)config->table->rows, (long long)plan->max_positions);
     const int32_t status = roperot_table_check(config->table, plan->pairs, plan->max_positions, "config.table");
     return status ? status : borrow(plan, config->table);

@@ -16,6 +16,9 @@ typedef struct roperot_table_shape {
 } roperot_table_shape;
 roperot_table_shape roperot_table_shape_of(const roperot_table *table, int32_t pairs);
 
+/* Elements below and above cos, or sin, that all rows of a checked table reach; INT64_MAX if they overflow. */
+void roperot_table_reach(const roperot_table *table, int32_t pairs, int64_t *below, int64_t *above);
+
 /* Everything about a table that does not depend on who reads or writes it. `rows` rows are needed. */
 int32_t roperot_table_check(const roperot_table *table, int32_t pairs, int64_t rows, const char *name);
 

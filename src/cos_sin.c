@@ -39,6 +39,27 @@ static int overlaps(const roperot_table *dst, int32_t pairs, int64_t rows)
     return 0;
 }
 
+/* Rows are written while ids are still being read: one that changed could lead anywhere. */
+static int32_t check_positions(const roperot_plan *plan, const roperot_positions *positions, int64_t batch,
+                               int64_t tokens, const roperot_table *dst)
+{
+    const int32_t status = roperot_positions_check(plan, positions, 0, batch, tokens, 0, batch * tokens);
+    if (status) return status;
+    const int64_t size = roperot_dtype_size(dst->dtype);
+    roperot_table written = *dst;
+    int64_t below, above;
+    written.rows = batch * tokens;
+    roperot_table_reach(&written, plan->pairs, &below, &above);
+    for (int i = 0; i < 2; i++) {
+        const uintptr_t at = (uintptr_t)(i ? dst->sin : dst->cos);
+        if (roperot_positions_meet(positions, batch, tokens, at - (uintptr_t)(below * size),
+                                   at + (uintptr_t)(above * size)))
+            return roperot_fail(ROPEROT_ERROR_ALIAS, "dst.%s overlaps the positions; they must be apart",
+                                i ? "sin" : "cos");
+    }
+    return ROPEROT_OK;
+}
+
 static ROPEROT_NOINLINE void write_rows(const roperot_row_source *source, int64_t batch, int64_t tokens,
                                         const roperot_table *dst)
 {
@@ -87,7 +108,7 @@ int32_t roperot_cos_sin(const roperot_plan *plan, const roperot_positions *posit
             "and sin must be apart",
             (long long)dst->row_stride, (long long)dst->element_stride,
             (long long)((intptr_t)dst->sin - (intptr_t)dst->cos));
-    status = roperot_positions_check(plan, positions, 0, batch, tokens, 0, lines);
+    status = check_positions(plan, positions, batch, tokens, dst);
     if (status) return status;
     roperot_row_source source;
     roperot_row_source_init(&source, plan, positions, 0);

@@ -160,6 +160,7 @@ void roperot_machine_describe(roperot_machine *machine)
     machine->last_cache = 0;
     describe_caches(machine);
     if (machine->last_cache < machine->core_cache) machine->last_cache = 4 * machine->core_cache;
-    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE), cpus = sysconf(_SC_NPROCESSORS_ONLN);
     machine->memory = pages > 0 && page > 0 && pages < INT64_MAX / page ? (int64_t)pages * page : INT64_MAX;
+    machine->cpus = cpus < 1 ? 1 : cpus < INT32_MAX ? (int32_t)cpus : INT32_MAX;
 }

@@ -13,6 +13,7 @@ typedef struct roperot_machine {
     int64_t core_cache; /* the largest cache that one core has for itself */
     int64_t last_cache; /* this core's share of the last-level cache */
     int64_t memory;
+    int32_t cpus; /* online */
 } roperot_machine;
 void roperot_machine_describe(roperot_machine *machine);
 

@@ -30,6 +30,16 @@ static inline int64_t roperot_distance(const void *a, const void *b)
     return (int64_t)((uint64_t)(uintptr_t)b - (uint64_t)(uintptr_t)a);
 }
 
+/* Can memory hold the elements from `below` before to `above` behind `data`, of `size` bytes? No memory is larger than
+ * this allows, and differences of two such spans, times 2, still fit 63 bits. */
+static inline int roperot_is_addressable(const void *data, int64_t below, int64_t above, int64_t size)
+{
+    const int64_t most = (PTRDIFF_MAX < INT64_MAX / 8 ? PTRDIFF_MAX : INT64_MAX / 8) / size;
+    const uintptr_t at = (uintptr_t)data;
+    return below <= most && above <= most && at >= (uintptr_t)(below * size) &&
+           UINTPTR_MAX - at >= (uintptr_t)(above * size);
+}
+
 /* Bytes of an element, 0 for an unknown dtype. */
 static inline int32_t roperot_dtype_size(int32_t dtype)
 {

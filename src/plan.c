@@ -105,11 +105,15 @@ static int32_t choose_kernels(roperot_plan *plan, int32_t isa)
                             isa == ROPEROT_ISA_AUTO ? "the variable must name a usable one"
                                                     : "it must be 0 (auto) or a usable one");
     for (int s = 0; s < ROPEROT_DTYPES; s++)
-        for (int d = 0; d < ROPEROT_DTYPES; d++)
-            plan->rotate[s][d] = plan->kernels->rotate[s][d][plan->pairing - 1][plan->pairing_out - 1];
+        for (int d = 0; d < ROPEROT_DTYPES; d++) {
+            roperot_rotate_fn *const(*const fn)[ROPEROT_PAIRINGS] = plan->kernels->rotate[s][d];
+            plan->rotate[s][d] = fn[plan->pairing - 1][plan->pairing_out - 1];
+            plan->rotate_back[s][d] = fn[plan->pairing_out - 1][plan->pairing - 1];
+        }
     roperot_machine machine;
     roperot_machine_describe(&machine);
     plan->near_bytes = machine.core_cache / 2;
+    plan->cpus = machine.cpus;
     plan->far_bytes = machine.core_cache + machine.core_cache / 2;
     return ROPEROT_OK;
 }

@@ -18,13 +18,15 @@ typedef struct roperot_row_table {
 
 struct roperot_plan {
     const roperot_kernels *kernels;
-    roperot_rotate_fn *rotate[ROPEROT_DTYPES][ROPEROT_DTYPES]; /* of this plan's pairings; NULL: not offered */
+    roperot_rotate_fn *rotate[ROPEROT_DTYPES][ROPEROT_DTYPES];      /* pairing to pairing_out; NULL: not offered */
+    roperot_rotate_fn *rotate_back[ROPEROT_DTYPES][ROPEROT_DTYPES]; /* pairing_out to pairing, for INVERSE */
     int32_t head_dim, rotary_dim, rotary_offset, pairing, pairing_out, pairs, axes, angles, cache, bounds;
     int64_t max_positions, cache_bytes;
     int64_t near_bytes;  /* calls up to this size are walked by columns */
     int64_t far_bytes;   /* calls out of place beyond it are streamed */
     int32_t plain;       /* positions outside are errors, one pairing, rows fit the scratch in one block */
     int32_t tile_tokens; /* with no options */
+    int32_t cpus;        /* tasks of a parallel call whose options do not say how many */
     double attention_factor;
     double *inv_freq;              /* NULL: BORROWED */
     uint8_t *axis;                 /* NULL: one axis */

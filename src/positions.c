@@ -118,18 +118,42 @@ static int32_t check_fields(const roperot_plan *plan, const roperot_positions *p
     return ROPEROT_OK;
 }
 
+/* Elements below and above the first id that are read, INT64_MAX if they overflow. */
+static void ids_reach(const roperot_positions *p, int64_t batch, int64_t tokens, int64_t *below, int64_t *above)
+{
+    const int each = p->kind == ROPEROT_POSITIONS_IDS;
+    const int64_t counts[3] = { p->axes > 1 ? p->axes : 1, p->kind == ROPEROT_POSITIONS_RAGGED ? p->sequences : batch,
+                                each ? tokens : 1 };
+    const int64_t strides[3] = { p->axis_stride, p->batch_stride || each ? p->batch_stride : 1, p->token_stride };
+    *below = 0;
+    *above = 1;
+    for (int i = 0; i < 3; i++) {
+        if (counts[i] <= 1) continue;
+        const int64_t span = roperot_saturating_mul(roperot_magnitude(strides[i]), counts[i] - 1);
+        int64_t *const side = strides[i] < 0 ? below : above;
+        *side = roperot_saturating_add(*side, span);
+    }
+}
+
+int roperot_positions_meet(const roperot_positions *p, int64_t batch, int64_t tokens, uintptr_t begin, uintptr_t end)
+{
+    if (p->kind == ROPEROT_POSITIONS_OFFSET) return 0;
+    const uintptr_t cu = (uintptr_t)p->cu_seqlens, ids = (uintptr_t)p->ids;
+    const uintptr_t cu_size = p->cu_type == ROPEROT_POSITIONS_I32 ? 4 : 8;
+    if (p->kind == ROPEROT_POSITIONS_RAGGED && cu < end && begin < cu + ((uintptr_t)p->sequences + 1) * cu_size)
+        return 1;
+    const int64_t size = p->type == ROPEROT_POSITIONS_I32 || p->type == ROPEROT_POSITIONS_F32 ? 4 : 8;
+    int64_t below, above;
+    ids_reach(p, batch, tokens, &below, &above);
+    return p->ids && ids - (uintptr_t)(below * size) < end && begin < ids + (uintptr_t)(above * size);
+}
+
 /* Strides from strangers: the farthest element must be addressable. */
 static int32_t check_reach(const roperot_positions *p, int64_t batch, int64_t tokens)
 {
-    const int64_t counts[3] = { p->axes > 1 ? p->axes : 1, p->kind == ROPEROT_POSITIONS_RAGGED ? p->sequences : batch,
-                                p->kind == ROPEROT_POSITIONS_IDS ? tokens : 1 };
-    const int64_t strides[3] = { p->axis_stride, p->batch_stride, p->token_stride };
-    int64_t reach = 0;
-    for (int i = 0; i < 3; i++) {
-        if (counts[i] <= 1) continue;
-        reach = roperot_saturating_add(reach, roperot_saturating_mul(roperot_magnitude(strides[i]), counts[i] - 1));
-    }
-    if (reach < PTRDIFF_MAX / 8) return ROPEROT_OK;
+    int64_t below, above;
+    ids_reach(p, batch, tokens, &below, &above);
+    if (!p->ids || roperot_is_addressable(p->ids, below, above, 8)) return ROPEROT_OK;
     return roperot_fail(ROPEROT_ERROR_SHAPE,
                         "positions: strides %lld, %lld, %lld must fit the address space for %lld tokens in %lld rows",
                         (long long)p->axis_stride, (long long)p->batch_stride, (long long)p->token_stride,

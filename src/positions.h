@@ -21,6 +21,10 @@ static inline int32_t roperot_positions_check(const roperot_plan *plan, const ro
     return roperot_positions_check_any(plan, positions, flags, batch, tokens, begin, end);
 }
 
+/* Whether a checked set of positions, OFFSET or not, is read from [begin, end), going by the hull of its ids. */
+int roperot_positions_meet(const roperot_positions *positions, int64_t batch, int64_t tokens, uintptr_t begin,
+                           uintptr_t end);
+
 static inline int roperot_positions_are_real(const roperot_positions *positions)
 {
     return positions->kind == ROPEROT_POSITIONS_IDS &&

@@ -106,13 +106,9 @@ int32_t roperot_tensor_check_any(const roperot_tensor *t, int32_t head_dim, int 
     if (t->stride[3] != 1)
         return roperot_fail(ROPEROT_ERROR_SHAPE, "%s[%d].stride[3] is %lld; it must be 1", name, index,
                             (long long)t->stride[3]);
-    /* No memory is larger, and differences of two such views, times 2, still fit 63 bits. */
-    const int64_t most = (PTRDIFF_MAX < INT64_MAX / 8 ? PTRDIFF_MAX : INT64_MAX / 8) / size;
     int64_t below, above;
     reach(t, &below, &above);
-    if (below > most || above > most) return overflow(t, name, index);
-    if (data < (uintptr_t)(below * size) || UINTPTR_MAX - data < (uintptr_t)(above * size))
-        return overflow(t, name, index);
+    if (!roperot_is_addressable(t->data, below, above, size)) return overflow(t, name, index);
     hull->begin = data - (uintptr_t)(below * size);
     hull->end = data + (uintptr_t)(above * size);
     return written ? check_written(t, name, index) : ROPEROT_OK;

@@ -182,10 +182,13 @@ static void convert(int from, const void *src, int to, void *dst)
     oracle_store(to, dst, from == to ? bits : oracle_round(to, oracle_value(from, bits)));
 }
 
-static void rotate_row(const roperot_config *c, const token *t, const roperot_tensor *src, const roperot_tensor *dst,
+/* The transpose reads what the rotation writes, and writes what it reads. */
+static void rotate_row(const expect_call *call, const token *t, const roperot_tensor *src, const roperot_tensor *dst,
                        const int64_t at[3])
 {
-    const int from = src->dtype, to = dst->dtype, out = c->pairing_out ? c->pairing_out : c->pairing;
+    const roperot_config *const c = call->config;
+    const int back = (call->flags & ROPEROT_INVERSE) != 0, from = src->dtype, to = dst->dtype;
+    const int pairing[2] = { c->pairing, c->pairing_out ? c->pairing_out : c->pairing };
     const int64_t first = c->rotary_offset, end = first + 2 * pairs_of(c);
     for (int64_t d = 0; d < c->head_dim; d++)
         if (d < first || d >= end)
@@ -194,8 +197,8 @@ static void rotate_row(const roperot_config *c, const token *t, const roperot_te
         unsigned char *x[2], *y[2];
         uint32_t bits[2];
         for (int k = 0; k < 2; k++) {
-            x[k] = subject_at(src, at[0], at[1], at[2], channel(c, c->pairing, j, k));
-            y[k] = subject_at(dst, at[0], at[1], at[2], channel(c, out, j, k));
+            x[k] = subject_at(src, at[0], at[1], at[2], channel(c, pairing[back], j, k));
+            y[k] = subject_at(dst, at[0], at[1], at[2], channel(c, pairing[!back], j, k));
         }
         for (int k = 0; t->alone && k < 2; k++) convert(from, x[k], to, y[k]);
         if (t->alone) continue;
@@ -215,7 +218,7 @@ void expect_apply(const expect_call *call, const roperot_tensor *src, const rope
         coefficients_of(&from, i, lines, &t);
         for (int64_t h = 0; h < src->shape[2]; h++) {
             const int64_t at[3] = { i / tokens, i % tokens, h };
-            rotate_row(call->config, &t, src, dst, at);
+            rotate_row(call, &t, src, dst, at);
         }
     }
     roperot_plan_destroy(from.plan);

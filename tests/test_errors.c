@@ -124,6 +124,9 @@ static void two_axes(roperot_config *c)
     X(heads_negative, f->src[0].shape[2] = INT64_MIN, SHAPE, "shape", "-9223372036854775808")                          \
     X(dim_other, f->src[1].shape[3] = 12, SHAPE, "shape", "12")                                                        \
     X(dim_0, f->src[1].shape[3] = 0, SHAPE, "shape", "0")                                                              \
+    X(more_tokens, f->src[1].shape[1] = 5, SHAPE, "src[1]", "5")                                                       \
+    X(dst_more_tokens, (out_of_place(f), f->dst[0].shape[1] = 5), SHAPE, "dst[0]", "5")                                \
+    X(dst_more_heads, (out_of_place(f), f->dst[0].shape[2] = 40), SHAPE, "dst[0]", "40")                               \
     X(batch_differs, f->src[1].shape[0] = 1, SHAPE, "src[1]", "1")                                                     \
     X(tokens_differ, f->src[1].shape[1] = 2, SHAPE, "src[1]", "2")                                                     \
     X(dst_heads_differ, (out_of_place(f), f->dst[0].shape[2] = 1), SHAPE, "dst[0]", "1")                               \
@@ -343,6 +346,23 @@ typedef struct bad_table {
     int32_t status;
 } bad_table;
 
+/* Four ids of 0 at the start of the table, for the table to be written to. */
+static void read_ids(roperot_positions *at, void *ids, int64_t stride)
+{
+    *at = roperot_positions_i32(ids, 0);
+    at->token_stride = stride;
+    for (int i = 0; i < 4; i++) ((int32_t *)ids)[i * stride] = 0;
+}
+
+static void cut(roperot_positions *at, void *cu)
+{
+    at->kind = ROPEROT_POSITIONS_RAGGED;
+    at->cu_seqlens = cu;
+    at->cu_type = ROPEROT_POSITIONS_I32;
+    at->sequences = 2;
+    memcpy(cu, (int32_t[]){ 0, 1, 4 }, 3 * sizeof(int32_t));
+}
+
 #define TABLES(X)                                                                                                      \
     X(size, t->size = 4, VERSION, "size", "4")                                                                         \
     X(reserved, t->reserved = 3, VERSION, "reserved", "3")                                                             \
@@ -357,7 +377,13 @@ typedef struct bad_table {
     X(row_stride, t->row_stride = INT64_MAX / 2, SHAPE, "row_stride", "4611686018427387903")                           \
     X(same_sin, t->sin = t->cos, ALIAS, "overlap", "sin")                                                              \
     X(rows_overlap, t->row_stride = DIM / 2 - 1, ALIAS, "overlap", "7")                                                \
-    X(position, at->offset = 97, POSITION, "position", "100")
+    X(position, at->offset = 97, POSITION, "position", "100")                                                          \
+    X(ids_in_cos, read_ids(at, t->cos, 2), ALIAS, "cos", "positions")                                                  \
+    X(ids_in_sin, read_ids(at, (float *)t->sin + 3 * DIM, 2), ALIAS, "sin", "positions")                               \
+    X(ids_end_in_sin, (t->cos = (float *)t->sin + 4 * DIM, read_ids(at, (float *)t->sin - 3, 1)), ALIAS, "sin",        \
+      "positions")                                                                                                     \
+    X(starts_in_sin, (read_ids(at, t->sin, 1), at->kind = ROPEROT_POSITIONS_STARTS), ALIAS, "cos", "positions")        \
+    X(cu_in_cos, cut(at, t->cos), ALIAS, "cos", "positions")
 
 #define DEFINE_TABLE(id, change, status, argument, value)                                                              \
     static void table_##id(roperot_table *t, roperot_positions *at)                                                    \
@@ -373,11 +399,12 @@ static void table_is_refused(const void *arg)
 {
     const bad_table *const bad = arg;
     float out[2 * 4 * DIM], before[2 * 4 * DIM];
-    for (size_t i = 0; i < sizeof out / sizeof *out; i++) out[i] = before[i] = (float)random_between(-1, 1);
+    for (size_t i = 0; i < sizeof out / sizeof *out; i++) out[i] = (float)random_between(-1, 1);
     roperot_table table = { sizeof table, ROPEROT_F32, out, out + DIM / 2, 4, DIM, 1, ROPEROT_TABLE_HALF, 0 };
     roperot_positions at = roperot_positions_offset(0);
     roperot_plan *const plan = plan_of_100();
     bad->change(&table, &at);
+    memcpy(before, out, sizeof out);
     expect_error(roperot_cos_sin(plan, &at, 1, 4, &table), bad->status, bad->argument, bad->value);
     CHECK(memcmp(out, before, sizeof out) == 0, "something was written");
     roperot_plan_destroy(plan);

@@ -88,7 +88,14 @@ static const roperot_table *changed_table(size_t offset, const void *value, size
     X(table_width, c->table = TABLE(width, int32_t, 3), ARGUMENT, "width", "3")                                        \
     X(table_cos, c->table = TABLE(cos, void *, NULL), ARGUMENT, "cos", "NULL")                                         \
     X(table_sin, c->table = TABLE(sin, void *, NULL), ARGUMENT, "sin", "NULL")                                         \
-    X(table_rows, c->table = TABLE(rows, int64_t, -4), ARGUMENT, "rows", "-4")                                         \
+    X(table_rows, c->table = TABLE(rows, int64_t, -4), SHAPE, "table.rows", "-4")                                      \
+    X(table_no_rows, c->table = TABLE(rows, int64_t, 0), SHAPE, "table.rows", "0")                                     \
+    X(table_most_rows, c->table = TABLE(rows, int64_t, INT64_MAX), SHAPE, "rows", "9223372036854775807")               \
+    X(table_rows_overflow, c->table = TABLE(rows, int64_t, INT64_MAX / 4), SHAPE, "rows", "2305843009213693951")       \
+    X(table_below_memory, c->table = TABLE(row_stride, int64_t, -(INT64_C(1) << 55)), SHAPE, "row_stride",             \
+      "-36028797018963968")                                                                                            \
+    X(table_wide, c->table = TABLE(element_stride, int64_t, INT64_C(1) << 59), SHAPE, "element_stride",                \
+      "576460752303423488")                                                                                            \
     X(table_element_stride, c->table = TABLE(element_stride, int64_t, 0), SHAPE, "element_stride", "0")                \
     X(table_row_stride, c->table = TABLE(row_stride, int64_t, INT64_MAX / 2), SHAPE, "row_stride",                     \
       "4611686018427387903")                                                                                           \

@@ -167,6 +167,37 @@ static void group(const void *arg)
     roperot_plan_destroy(plan);
 }
 
+/* INVERSE is the transpose, re-pairing and all: <R x, y> = <x, R^T y>, with the attention factor, and without it
+ * R^T R = 1. */
+static void inverse_is_transpose(const void *arg)
+{
+    const property_case *const p = arg;
+    roperot_config c = ROPEROT_CONFIG_INIT;
+    c.head_dim = DIM;
+    c.pairing = p->pairing;
+    c.pairing_out = ROPEROT_PAIR_HALF + ROPEROT_PAIR_INTERLEAVED - p->pairing;
+    c.cache = p->cache;
+    c.max_positions = 70000;
+    c.attention_factor = 1.25;
+    roperot_plan *const plan = expect_plan(&c);
+    for (int i = 0; i < 100; i++) {
+        float x[DIM], y[DIM], forward[DIM], back[DIM];
+        const int64_t m = random_below(70000);
+        random_vector(x);
+        random_vector(y);
+        rotated(plan, x, m, 0, forward);
+        rotated(plan, y, m, ROPEROT_INVERSE, back);
+        const double left = dot(forward, y), right = dot(x, back);
+        CHECK(fabs(left - right) <= 1.25 * dot_tolerance, "<R x, y> is %a and <x, R' y> %a", left, right);
+        rotated(plan, x, m, ROPEROT_PURE_ROTATION, forward);
+        rotated(plan, forward, m, ROPEROT_INVERSE | ROPEROT_PURE_ROTATION, back);
+        for (int j = 0; j < DIM; j++)
+            CHECK(fabs((double)back[j] - (double)x[j]) <= 2 * channel_tolerance, "channel %d: %a came back as %a", j,
+                  (double)x[j], (double)back[j]);
+    }
+    roperot_plan_destroy(plan);
+}
+
 /* INVERSE at p is SIGNED at -p, bit for bit. */
 static void inverse_is_negative(const void *arg)
 {
@@ -220,6 +251,7 @@ int main(int argc, char **argv)
         harness_add(norms_are_kept, p, "norms-are-kept/%s/%s", pairing, cache);
         harness_add(position_0_is_identity, p, "position-0-is-identity/%s/%s", pairing, cache);
         harness_add(group, p, "group/%s/%s", pairing, cache);
+        harness_add(inverse_is_transpose, p, "inverse-is-transpose/%s/%s", pairing, cache);
         harness_add(inverse_is_negative, p, "inverse-is-negative/%s/%s", pairing, cache);
         harness_add(shifts_add_up, p, "shifts-add-up/%s/%s", pairing, cache);
     }

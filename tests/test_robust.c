@@ -733,7 +733,7 @@ static void own_executor(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-/* One decode token, one thread, or no executor: everything happens here. */
+/* One decode token, or one thread: everything happens here. */
 static void small_calls_stay(const void *arg)
 {
     (void)arg;
@@ -742,13 +742,30 @@ static void small_calls_stay(const void *arg)
     roperot_plan *const plan = expect_plan(&c);
     subject token = subject_plain(ROPEROT_F32, 1, 1, 32, DIM), rows = subject_plain(ROPEROT_F32, 1, 4000, 4, DIM);
     executor e = { 0, 0, 0, 0, 0 };
-    const executor_case eight = { 1, 8, 1, 1, 32, 0 }, one = { 1, 1, 1, 4000, 4, 0 }, none = { 1, 0, 1, 4000, 4, 0 };
+    const executor_case eight = { 1, 8, 1, 1, 32, 0 }, one = { 1, 1, 1, 4000, 4, 0 };
     rotate_with(plan, &token, NULL, &eight, &e);
     CHECK(e.calls == 0, "one token was given to %lld tasks", (long long)e.tasks);
     rotate_with(plan, &rows, NULL, &one, &e);
-    rotate_with(plan, &rows, NULL, &none, &e);
     CHECK(e.calls == 0, "one thread was given %lld tasks", (long long)e.tasks);
     subject_close(&token);
+    subject_close(&rows);
+    roperot_plan_destroy(plan);
+}
+
+/* threads 0: as many as there are CPUs, if the call is large enough. */
+static void threads_of_machine(const void *arg)
+{
+    (void)arg;
+    roperot_config c = ROPEROT_CONFIG_INIT;
+    c.head_dim = DIM;
+    roperot_plan *const plan = expect_plan(&c);
+    subject rows = subject_plain(ROPEROT_F32, 1, 4000, 64, DIM);
+    executor e = { 0, 0, 0, 0, 0 };
+    const executor_case any = { 1, 0, 1, 4000, 64, 0 };
+    const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    rotate_with(plan, &rows, NULL, &any, &e);
+    CHECK(e.calls == (cpus > 1), "parallel_for was called %lld times with %ld CPUs", (long long)e.calls, cpus);
+    CHECK(e.tasks <= cpus && (cpus == 1 || e.tasks > 1), "%lld tasks for %ld CPUs", (long long)e.tasks, cpus);
     subject_close(&rows);
     roperot_plan_destroy(plan);
 }
@@ -811,6 +828,7 @@ int main(int argc, char **argv)
     harness_add(splits_fall_on_lines, &no_yes[1], "executor/splits-fall-on-lines-from-token-1");
     harness_add(own_executor, NULL, "executor/roperot_parallel_openmp");
     harness_add(small_calls_stay, NULL, "executor/small-calls-stay");
+    harness_add(threads_of_machine, NULL, "executor/threads-of-machine");
     harness_add(least_stack, NULL, "least-stack");
     harness_add(errors_per_thread, NULL, "errors-per-thread");
     return harness_run(argc, argv, "robust");

@@ -308,7 +308,7 @@ typedef struct roperot_table {
     uint32_t size;
     int32_t dtype;
     void *cos, *sin;
-    int64_t rows, row_stride, element_stride; /* strides in elements */
+    int64_t rows, row_stride, element_stride; /* strides in elements: of rows any sign, of elements at least 1 */
     int32_t width;                            /* a roperot_table_width */
     int32_t reserved;
 } roperot_table;
@@ -336,13 +336,13 @@ typedef struct roperot_config {
     int32_t rotary_offset;   /* even; first rotated channel */
     int32_t pairing;         /* ROPEROT_PAIR_HALF or _INTERLEAVED; 0 is an error */
     int32_t pairing_out;     /* the same for what is written; 0 = pairing. Another one: out of place, one dtype */
-    int32_t pairs, axes;     /* pairs: length of inv_freq and axis, rotary_dim / 2, or 0 with both NULL;
+    int32_t pairs, axes;     /* pairs: length of inv_freq and axis, rotary_dim / 2; 0 will do with both NULL;
                                 axes 1..4, 0 = 1 */
     double base;             /* finite, > 0; used when inv_freq is NULL and the cache is not BORROWED */
     double attention_factor; /* finite, > 0: multiplies cos and sin (YaRN, longrope) */
     const double *inv_freq;  /* copied; NULL = base^(-2j / rotary_dim). Finite, |w| <= 65536; 0 and negative allowed */
     const uint8_t *axis;     /* copied; axis[j] < axes; needed when axes > 1 */
-    int32_t angles, cache;
+    int32_t angles, cache;   /* angles: not used with a borrowed table */
     int64_t max_positions;   /* valid positions are [0, max_positions): 1 .. 2^31; 0 = 2^31 (BORROWED: table->rows) */
     const roperot_table *table;
     int32_t bounds;
@@ -373,22 +373,27 @@ ROPEROT_API int32_t roperot_plan_describe(const roperot_plan *plan, roperot_plan
 
 /* Fills dst with the cos and sin (times the attention factor) that the plan would use for batch x tokens positions:
  * row b * tokens + t, in dst's dtype (one rounding from f32), strides and width. dst->rows >= batch * tokens; dst must
- * not overlap the positions. Allocates nothing. Thread safe. */
+ * not overlap itself or the positions (the hulls of their bytes count). A position out of bounds is an error, clamped,
+ * or, with IDENTITY, cos 1 and sin 0 whatever the attention factor; negative ones always are, for want of
+ * ROPEROT_SIGNED_POSITIONS. Allocates nothing. Thread safe. */
 ROPEROT_API int32_t roperot_cos_sin(const roperot_plan *plan, const roperot_positions *positions, int64_t batch,
                                     int64_t tokens, const roperot_table *dst);
 
 /* ---- the verb -------------------------------------------------------------------------------------------------- */
 
-enum { ROPEROT_INVERSE = 1,          /* the transpose: backward pass, un-rotate (times the attention factor, too) */
+enum { ROPEROT_INVERSE = 1,          /* the transpose: backward pass, un-rotate (times the attention factor, too);
+                                        src is in pairing_out, dst in pairing */
        ROPEROT_PURE_ROTATION = 2,    /* attention factor 1: shifting a K cache */
        ROPEROT_SIGNED_POSITIONS = 4  /* p < 0 rotates back; positions in (-max_positions, max_positions) */ };
 
 typedef struct roperot_options {
     uint32_t size, flags;           /* ROPEROT_INVERSE | ... */
-    int64_t token_begin, token_end; /* only tokens with begin <= b * tokens + t < end; an empty range is OK */
+    int64_t token_begin, token_end; /* only tokens with begin <= b * tokens + t < end; begin >= 0; an empty range, such
+                                       as one with a negative end, is OK */
     void (*parallel_for)(void *ctx, int64_t tasks, void (*task)(void *arg, int64_t index), void *arg);
     void *ctx;
-    int32_t threads, reserved;      /* with parallel_for: at most this many tasks; small calls stay in this thread */
+    int32_t threads, reserved;      /* with parallel_for: at most this many tasks, 0: as many as CPUs were online when
+                                       the plan was made; small calls stay in this thread */
 } roperot_options;
 
 /* Rotates src[i] into dst[i] for i < count; dst NULL = in place. All tensors share batch and tokens; each has its own
@@ -398,7 +403,8 @@ typedef struct roperot_options {
  * hulls of the bytes must be disjoint, or both views share batch and token strides and no row block (one token's
  * heads x dim) of one meets any row block, of any token, of the other (slots of one packed QKV buffer). The same holds
  * between any two tensors of a call of which one is written. A written tensor that overlaps itself, and any other
- * overlap, is ROPEROT_ERROR_ALIAS. options NULL = defaults. Thread safe. */
+ * overlap, is ROPEROT_ERROR_ALIAS. Positions and a borrowed table must not lie in what is written, which is not
+ * checked. options NULL = defaults. Thread safe. */
 ROPEROT_API int32_t roperot_apply(const roperot_plan *plan, const roperot_positions *positions,
                                   const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
                                   const roperot_options *options);

@@ -21,7 +21,10 @@ except ImportError:
 
 
 def rotate(x, cos, sin, *, rotary_dim, offset=0, pairing="half", pairing_out=None, inverse=False):
-    """The textbook formula in NumPy's float32 on [batch, seq, heads, dim], rounded once to x's dtype."""
+    """The textbook formula in NumPy's float32 on [batch, seq, heads, dim], rounded once to x's dtype.
+
+    The inverse is the transpose: it reads pairing_out and writes pairing.
+    """
     pairs = rotary_dim // 2
     wide = x.astype(np.float32)
     sin = -sin if inverse else sin
@@ -30,9 +33,11 @@ def rotate(x, cos, sin, *, rotary_dim, offset=0, pairing="half", pairing_out=Non
         "half": (slice(offset, offset + pairs), slice(offset + pairs, offset + rotary_dim)),
         "interleaved": (slice(offset, offset + rotary_dim, 2), slice(offset + 1, offset + rotary_dim, 2)),
     }
-    x0, x1 = (wide[..., side] for side in sides[pairing])
+    ways = [pairing, pairing_out or pairing]
+    read, written = reversed(ways) if inverse else ways
+    x0, x1 = (wide[..., side] for side in sides[read])
     out = x.copy()
-    first, second = sides[pairing_out or pairing]
+    first, second = sides[written]
     out[..., first] = (x0 * c - x1 * s).astype(x.dtype)
     out[..., second] = (x0 * s + x1 * c).astype(x.dtype)
     return out

@@ -339,8 +339,9 @@ static void open_plan(subject *s)
     config.head_dim = s->dim;
     config.rotary_dim = s->rotary_dim;
     config.rotary_offset = s->shape->offset;
-    config.pairing = s->kernel->in;
-    config.pairing_out = s->kernel->out;
+    const int back = (s->shape->flags & ROPEROT_INVERSE) != 0; /* reads what a rotation writes */
+    config.pairing = back ? s->kernel->out : s->kernel->in;
+    config.pairing_out = back ? s->kernel->in : s->kernel->out;
     config.attention_factor = s->shape->attention_factor;
     config.bounds = s->shape->bounds;
     config.table = &table;
