@@ -63,7 +63,7 @@ def _rope(options: argparse.Namespace, head_dim: int | None, max_positions: int)
         if options.head_dim is not None:
             given["head_dim"] = options.head_dim
         return Rope.from_hf(options.config, seq_len=options.seq_len, layer_type=options.layer_type, **given)
-    chosen = options.head_dim or head_dim
+    chosen = head_dim if options.head_dim is None else options.head_dim
     if chosen is None:
         raise ValueError("which head? give --config FILE or --head-dim N")
     return Rope(chosen, **given)
@@ -80,6 +80,8 @@ def _info(options: argparse.Namespace) -> None:
         print(rope)
         for name, value in rope.info().items():
             print(f"  {name:<17} {value}")
+    if found["best_isa"] is None:
+        roperot.best_isa()  # raises: the rest of the commands will not work like this
 
 
 # What NumPy makes of bfloat16 in a file. Nothing here computes with it, so the command line needs no ml_dtypes.
@@ -106,13 +108,17 @@ def _target(path: str, suffix: str) -> Path:
 
 
 def _rotate(options: argparse.Namespace) -> None:
-    x = _load(options.file)
+    x = np.asarray(_load(options.file), order="C")
     source = Path(options.file)
     out = _target(options.out, ".npy") if options.out else source.with_name(f"{source.stem}_rotated.npy")
     positions = options.positions
     if isinstance(positions, Path):
         positions = _load(str(positions))
-    last = int(np.max(positions)) + 1 if np.ndim(positions) else int(positions or 0) + max(x.shape, default=1)
+    if np.ndim(positions):
+        positions = positions if positions.size else positions.astype(np.int64)  # NumPy's empty array is of float64
+        last = int(np.max(positions, initial=0)) + 1
+    else:
+        last = int(positions) + max(x.shape, default=1)
     rope = _rope(options, x.shape[-1] if x.ndim else None, last)
     y = np.empty(x.shape, x.dtype)
     rope.apply(_view(x), positions, inverse=options.inverse, out=_view(y), layout=options.layout)
@@ -133,7 +139,10 @@ def _tables(options: argparse.Namespace) -> None:
         np.savez(out, cos=table[0], sin=table[1])
         shape = [list(part.shape) for part in table]
     else:
-        out = _target(options.out or "cos_sin.npy", ".npy")
+        out = Path(options.out or "cos_sin.npy")
+        if out.suffix == ".npz":
+            raise ValueError(f"layout {options.layout!r} is one array: name an .npy file, not {out}")
+        out = _target(str(out), ".npy")
         np.save(out, table)
         shape = list(table.shape)
     print(f"{rope}\n{options.layout} {options.dtype} {shape} -> {out}")

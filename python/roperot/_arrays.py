@@ -97,6 +97,11 @@ def numpy_code(dtype: np.dtype[Any], name: str) -> int:
         return code
     if dtype.name == "bfloat16" and dtype.itemsize == 2:
         return c.BF16
+    if not dtype.isnative:
+        raise TypeError(
+            f"{name} has dtype {dtype}, the byte order of other machines: "
+            'convert it, for example x.astype(x.dtype.newbyteorder("="))'
+        )
     if dtype == np.float64:
         raise TypeError(f"{name} is float64, which is not rotated: convert it, for example x.astype(numpy.float32)")
     if dtype.kind == "V" and dtype.itemsize == 2:

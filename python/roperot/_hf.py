@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from roperot._scaling import KINDS, Scaling, Sections
+from roperot._scaling import KINDS, Scaling, Sections, integer, number
 
 # Pairs (2j, 2j + 1), read and written.
 _INTERLEAVED = {
@@ -140,6 +140,28 @@ def _first(text: Mapping[str, Any], names: tuple[str, ...]) -> Any:
     return next((text[name] for name in names if text.get(name) is not None), None)
 
 
+def _count(value: Any, name: str, least: int = 1) -> int:
+    """A whole number that a configuration states, perhaps as 64.0; ``name`` is for the sentence if it is none."""
+    whole = int(value) if isinstance(value, float) and value.is_integer() else integer(value, name)
+    if whole < least:
+        raise ValueError(f"{name} = {value!r} must be {least} or more")
+    return whole
+
+
+def _length(fields: Mapping[str, Any], name: str) -> int | None:
+    return None if fields.get(name) is None else _count(fields[name], name, 0)
+
+
+def _theta(text: Mapping[str, Any], parameters: Mapping[str, Any], family: str) -> float:
+    theta = _first(parameters, ("rope_theta",))
+    if theta is None:
+        theta = _first(text, ("rope_theta", "rotary_emb_base"))
+    base = number(_THETA.get(family, 10000.0) if theta is None else theta, "rope_theta")
+    if not base > 0:
+        raise ValueError(f"rope_theta = {theta!r} must be a number above 0")
+    return base
+
+
 def _parameters(text: Mapping[str, Any], family: str, layer_type: str | None) -> dict[str, Any]:
     """The rope parameters of one layer type, rope_theta filled in, whatever the spelling."""
     given = text.get("rope_parameters") or text.get("rope_scaling") or _PARAMETERS.get(family) or {}
@@ -158,7 +180,7 @@ def _parameters(text: Mapping[str, Any], family: str, layer_type: str | None) ->
         field, default = _of_layer(_LAYERS[family], layer_type)
         if layer_type == "sliding_attention" and family in _SCALED_IN_FULL_LAYERS:
             parameters = {}
-        parameters["rope_theta"] = text.get(field) or default
+        parameters["rope_theta"] = default if text.get(field) is None else text[field]
     return parameters
 
 
@@ -178,19 +200,23 @@ def _of_layer(layers: Mapping[str, Any], layer_type: str | None) -> Any:
 
 
 def _head_dim(text: Mapping[str, Any], family: str, layer_type: str | None) -> int:
-    if text.get("qk_rope_head_dim"):
-        return int(text["qk_rope_head_dim"])  # multi-head latent attention rotates a tensor of its own
+    latent = text.get("qk_rope_head_dim")
+    if latent:
+        return _count(latent, "qk_rope_head_dim")  # multi-head latent attention rotates a tensor of its own
     if layer_type == "full_attention":
         full = text.get("global_head_dim") or _overridden(text, layer_type) or _FULL_HEAD_DIM.get(family)
         if full:
-            return int(full)
+            return _count(full, "the head_dim of full_attention")
     found = _first(text, _HEAD_DIMS)
     if found:
-        return int(found)
+        return _count(found, "head_dim")
     hidden, heads = _first(text, _HIDDEN), _first(text, _HEADS)
     if hidden is None or heads is None:
         raise ValueError("the configuration has neither head_dim nor hidden_size and num_attention_heads")
-    return int(hidden) // int(heads)
+    width, parts = _count(hidden, "hidden_size"), _count(heads, "num_attention_heads")
+    if width < parts:
+        raise ValueError(f"hidden_size = {width} must be num_attention_heads = {parts} or more")
+    return width // parts
 
 
 def _overridden(text: Mapping[str, Any], layer_type: str) -> Any:
@@ -213,9 +239,9 @@ def _rotary_dim(text: Mapping[str, Any], parameters: Mapping[str, Any], family: 
     if factor is None:
         given = text.get("rotary_dim", _ROTARY_DIM.get(family))
         if given and family != "minimax_m3_vl":  # transformers does not read it there
-            return int(given)
+            return _count(given, "rotary_dim")
         factor = _PARTIAL.get(family, 1.0)
-    dim = int(head_dim * float(factor))
+    dim = int(head_dim * number(factor, "partial_rotary_factor"))
     if dim < 2 or dim % 2:
         raise ValueError(
             f"partial_rotary_factor {factor} of head_dim {head_dim} leaves {dim} channels, not an even number"
@@ -237,11 +263,13 @@ def _scaling(
     text: Mapping[str, Any], parameters: Mapping[str, Any], family: str, seq_len: int | None
 ) -> dict[str, Any] | Scaling | None:
     name = parameters.get("rope_type") or parameters.get("type") or "default"
+    if not isinstance(name, str):
+        raise TypeError(f"rope_type must be a name such as 'yarn', not {name!r}")
     kind = {"mrope": "default", "su": "longrope"}.get(name, name)
     if kind == "default":
         return None
     if kind == "dynamic" and parameters.get("alpha"):
-        return Scaling("ntk", factor=float(parameters["alpha"]))  # Hunyuan's meaning of "dynamic"
+        return Scaling("ntk", factor=number(parameters["alpha"], "alpha"))  # Hunyuan's meaning of "dynamic"
     if kind == "yarn" and family == "phi3":
         kind = "longrope"
     if kind not in _KEYS:
@@ -249,9 +277,11 @@ def _scaling(
         hint = "; roperot.Scaling has it by other means" if kind in KINDS else ""
         raise ValueError(f"rope_type {name!r} is unknown; known in configurations are {known}{hint}")
     scaling = {key: parameters[key] for key in _KEYS[kind] if parameters.get(key)}
-    longest = text.get("max_position_embeddings")
+    if parameters.get("factor") is not None:
+        scaling["factor"] = parameters["factor"]  # 0, too: elsewhere it means "not given", here it is a mistake
+    longest = _length(text, "max_position_embeddings")
     name_of_original = "original_max_position_embeddings"
-    original = text.get(name_of_original) or parameters.get(name_of_original) or longest
+    original = _length(text, name_of_original) or _length(parameters, name_of_original) or longest
     if kind == "dynamic":
         scaling |= {"original_length": longest, "length": max(seq_len or 0, longest or 0)}
     elif kind in ("yarn", "llama3", "longrope"):
@@ -270,8 +300,12 @@ def _choose_long(scaling: dict[str, Any], parameters: Mapping[str, Any], family:
     if family != "phimoe":
         scaling["seq_len"] = seq_len
         return
-    long = seq_len > scaling["original_length"]
-    scaling["attention_factor"] = parameters["long_mscale" if long else "short_mscale"]
+    if scaling["original_length"] is None:
+        raise ValueError("rope_type 'longrope' of phimoe needs original_max_position_embeddings, a number of positions")
+    field = "long_mscale" if seq_len > scaling["original_length"] else "short_mscale"
+    if parameters.get(field) is None:
+        raise ValueError(f"rope_type 'longrope' of phimoe needs {field}, a number, for seq_len {seq_len}")
+    scaling["attention_factor"] = number(parameters[field], field)
 
 
 def _sections(text: Mapping[str, Any], parameters: Mapping[str, Any], family: str) -> Sections | None:
@@ -285,6 +319,7 @@ def _sections(text: Mapping[str, Any], parameters: Mapping[str, Any], family: st
 
 def arguments(config: Any, *, seq_len: int | None = None, layer_type: str | None = None) -> dict[str, Any]:
     """The arguments of ``Rope`` that a Hugging Face configuration stands for; see ``Rope.from_hf``."""
+    length = None if seq_len is None else _count(seq_len, "seq_len", 0)
     text = text_of(load(config))
     family = _family(text)
     if family in _WITHOUT or text.get("alibi"):
@@ -293,9 +328,8 @@ def arguments(config: Any, *, seq_len: int | None = None, layer_type: str | None
         raise ValueError(f"{family} {_OTHERWISE[family]}")
     parameters = _parameters(text, family, layer_type)
     head_dim = _head_dim(text, family, layer_type)
-    theta = _first(parameters, ("rope_theta",)) or _first(text, ("rope_theta", "rotary_emb_base"))
-    found: dict[str, Any] = {"head_dim": head_dim, "base": float(theta or _THETA.get(family, 10000.0))}
-    scaling = _scaling(text, parameters, family, seq_len)
+    found: dict[str, Any] = {"head_dim": head_dim, "base": _theta(text, parameters, family)}
+    scaling = _scaling(text, parameters, family, length)
     # "proportional" spreads its partial factor over the whole head; everywhere else it cuts the head.
     proportional = isinstance(scaling, Mapping) and scaling["rope_type"] == "proportional"
     if not proportional:

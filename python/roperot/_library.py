@@ -324,14 +324,15 @@ def info() -> dict[str, Any]:
     Returns
     -------
     dict
-        ``version``, ``build`` (compiler, kernels, SLEEF or libm), ``library`` (what was loaded), ``best_isa`` and
-        ``isas``: name -> "usable" or the reason why not.
+        ``version``, ``build`` (compiler, kernels, SLEEF or libm), ``library`` (what was loaded), ``best_isa`` (None
+        if ``ROPEROT_ISA`` names something unusable) and ``isas``: name -> "usable" or the reason why not.
     """
+    best = int(lib.roperot_isa_best())
     return {
         "version": __version__,
         "build": text(lib.roperot_build_info()),
         "library": path,
-        "best_isa": best_isa(),
+        "best_isa": text(lib.roperot_isa_name(best)) if best else None,
         "isas": {name: text(lib.roperot_isa_reason(number)) for name, number in isa_names().items() if number},
     }
 

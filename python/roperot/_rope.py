@@ -45,6 +45,15 @@ class _Frame:
         self.src_slots[0].keep = self.src_slots[1].keep = self.dst_slots[0].keep = None
 
 
+def _failure(status: int, given: tuple[Any, ...], names: tuple[str, ...]) -> Exception:
+    """Why a call failed: an unaligned array if there is one, which nothing looked for before, or the library's word."""
+    failure = c.failure(status)
+    for x, name in zip(given, names):
+        if isinstance(x, np.ndarray) and not x.flags.aligned:
+            return ValueError(f"{name} does not start at a multiple of its {x.itemsize}-byte elements; use x.copy()")
+    return failure
+
+
 def _int64(value: Any, name: str) -> int:
     result = integer(value, name)
     if not -(2**63) <= result < 2**63:
@@ -71,6 +80,11 @@ def _is_scalar(positions: Any) -> bool:
 
 def _rank(x: Any) -> int:
     return int(getattr(x, "ndim", 0))
+
+
+def _first(positions: Any) -> int:
+    """The first position that a scalar means; ``positions or 0`` would take False and 0.0 for one, too."""
+    return 0 if positions is None else _int64(positions, "positions")
 
 
 def _set_offset(struct: c.PositionsStruct, offset: int) -> None:
@@ -106,7 +120,7 @@ def _set_ragged(struct: c.PositionsStruct, positions: Any, cu_seqlens: Any, toke
     struct.kind, struct.axes, struct.offset, struct.ids = c.RAGGED, 1, 0, None
     struct.cu_seqlens, struct.cu_type, struct.sequences = arrays.address(ends), arrays.type_code(ends), len(ends) - 1
     if _is_scalar(positions):
-        struct.offset = _int64(positions or 0, "positions")
+        struct.offset = _first(positions)
         return [ends]
     starts = arrays.integers(positions, "positions")
     if starts.shape != (len(ends) - 1,):
@@ -131,7 +145,7 @@ def _set_positions(
     if cu_seqlens is not None:
         return _set_ragged(struct, positions, cu_seqlens, tokens)
     if _is_scalar(positions):
-        _set_offset(struct, _int64(positions or 0, "positions"))
+        _set_offset(struct, _first(positions))
         return None
     array = arrays.integers(positions, "positions")
     _set_ids(struct, array, "positions", batch, tokens)
@@ -353,7 +367,8 @@ class Rope:
             The first position (token t is at positions + t; None is 0), or ``[seq]``, ``[batch, seq]`` or
             ``[axes, batch, seq]``.
         inverse : bool
-            Rotate backwards: the transpose, which is also the backward pass.
+            Rotate backwards: the transpose, which is also the backward pass. It reads `pairing_out` and writes
+            `pairing`.
         coordinates : array of float, optional
             Real positions instead, in the same shapes.
         layout : {"bshd", "bhsd", "thd"}
@@ -387,7 +402,7 @@ class Rope:
             status = _apply(self._plan, frame.positions_ref, frame.src, None, 1 if k is None else 2, options)
             del keep
             if status:
-                raise c.failure(status)
+                raise _failure(status, (q, k), ("q", "k"))
         finally:
             frame.release()
             self._frames.append(frame)
@@ -450,8 +465,10 @@ class Rope:
             shape = frame.src_slots[0].struct.shape
             keep = _set_positions(frame.positions, positions, coordinates, cu_seqlens, shape[0], shape[1])
             options = frame.inverse if inverse else frame.forward
-            c.check(_apply(self._plan, frame.positions_ref, frame.src, frame.dst, len(sources), options))
+            status = _apply(self._plan, frame.positions_ref, frame.src, frame.dst, len(sources), options)
             del keep
+            if status:
+                raise _failure(status, (*sources, *targets), (*names, *(["out"] * len(targets))))
         finally:
             frame.release()
             self._frames.append(frame)
@@ -484,7 +501,9 @@ class Rope:
         array = np.broadcast_to(array, shape)
         _set_ids(positions, array, "delta", batch, tokens)
         options = c.OptionsStruct(token_end=c.TOKEN_END, flags=c.PURE_ROTATION | c.SIGNED_POSITIONS)
-        c.check(_apply(self._plan, byref(positions), byref(slot.struct), None, 1, byref(options)))
+        status = _apply(self._plan, byref(positions), byref(slot.struct), None, 1, byref(options))
+        if status:
+            raise _failure(status, (k,), ("k",))
 
     # ---- looking
 

@@ -112,8 +112,8 @@ def number(value: Any, name: str) -> float:
 
 
 def integer(value: Any, name: str) -> int:
-    """``value`` as an int; TypeError for what is none, True and 2.0 included."""
-    if not isinstance(value, bool):
+    """``value`` as an int; TypeError for what is none, True and 2.0 included, be they Python's or a tensor's."""
+    if not isinstance(value, bool) and not str(getattr(value, "dtype", "")).endswith("bool"):
         try:
             return operator.index(value)
         except TypeError:
@@ -183,7 +183,7 @@ class Scaling:
         given = dict(value)
         name = given.pop("rope_type", None) or given.get("type") or "default"
         given.pop("type", None)
-        kind = _ALIASES.get(name, name)
+        kind = _ALIASES.get(name, name) if isinstance(name, str) else None
         if kind not in KINDS:
             raise ValueError(f"rope_type {name!r} is unknown; known are {', '.join([*KINDS, *_ALIASES])}")
         given = {field: entry for field, entry in given.items() if entry is not None}

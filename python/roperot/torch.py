@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import itertools
 import sys
 import threading
@@ -10,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+import torch.autograd.forward_ad as forward_ad
 from torch import Tensor
 
 from roperot._rope import Rope
@@ -36,8 +39,21 @@ def _rope_of(handle: int) -> Rope:
     return rope
 
 
+def _refuse_tangents(*tensors: Tensor | None) -> None:
+    """An operator without a forward-mode rule drops tangents, and a derivative of zero would pass for the truth."""
+    if getattr(forward_ad, "_current_level", 0) < 0:  # cheap, and private
+        return
+    for x in tensors:
+        if x is not None and forward_ad.unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call, unused-ignore]
+            raise NotImplementedError(
+                "roperot.torch.rotary has no forward-mode derivative: use the backward pass, "
+                "or rotate the tangent like the tensor itself"
+            )
+
+
 @torch.library.custom_op("roperot::rotate", mutates_args=(), device_types="cpu")
 def _rotate(x: Tensor, handle: int, first: int, positions: Tensor | None, inverse: bool, layout: str) -> Tensor:
+    _refuse_tangents(x)
     return _call(_rope_of(handle), x, first, positions, inverse, layout)
 
 
@@ -90,6 +106,37 @@ def _needs_graph(q: Tensor, k: Tensor | None) -> bool:
     return torch.is_grad_enabled() and (q.requires_grad or (k is not None and k.requires_grad))
 
 
+def _check(q: Any, k: Any, rope: Any, positions: Any) -> None:
+    _check_tensor(q, "q")
+    if k is not None:
+        _check_tensor(k, "k")
+    if not isinstance(rope, Rope):
+        raise TypeError(f"rope must be a roperot.Rope, not {type(rope).__name__}")
+    if positions is None or type(positions) is int:
+        return
+    if isinstance(positions, bool) or not isinstance(positions, (int, Tensor)):
+        raise TypeError(f"positions must be an int or a tensor of int, not {positions!r}")
+
+
+def _check_tensor(x: Any, name: str) -> None:
+    if type(x) is not Tensor and not isinstance(x, Tensor):  # the exact type is cheaper to ask for
+        raise TypeError(f"{name} must be a torch.Tensor, not {type(x).__name__}; Rope.apply takes other arrays")
+
+
+def _refuse_transforms(q: Tensor, k: Tensor | None, positions: Any) -> None:
+    """Refuse what has no rule here, with a sentence instead of an error from inside PyTorch."""
+    _refuse_tangents(q, k)
+    if torch._C._functorch.peek_interpreter_stack() is None:
+        return
+    given = [t for t in (q, k, positions) if isinstance(t, Tensor)]
+    # Within grad even new tensors are wrapped, within vmap only what is mapped.
+    if any(torch._C._functorch.is_functorch_wrapped_tensor(t) for t in (*given, torch.empty_like(q))):
+        raise NotImplementedError(
+            "roperot.torch.rotary works under none of the transforms of torch.func (vmap, grad, jvp ...): "
+            "pass a whole batch instead of vmap, and use torch.autograd for derivatives"
+        )
+
+
 def rotary(
     q: Tensor,
     k: Tensor | None,
@@ -124,11 +171,14 @@ def rotary(
     ------
     TypeError, ValueError
         As ``Rope.apply`` does.
+    NotImplementedError
+        Under forward-mode differentiation and the transforms of ``torch.func``.
     """
+    _check(q, k, rope, positions)
+    if not torch.compiler.is_compiling():
+        _refuse_transforms(q, k, positions)
     first = positions if isinstance(positions, int) else 0
     ids = positions if isinstance(positions, Tensor) else None
-    if ids is None and positions is not None and not isinstance(positions, int):
-        raise TypeError(f"positions must be an int or a tensor of int, not {type(positions).__name__}")
     if not _needs_graph(q, k):
         if k is not None and _same_tokens(q, k, layout):
             return _call_pair(rope, q, k, first, ids, inverse, layout)
@@ -177,6 +227,20 @@ class Patch:
 
     def __exit__(self, *exception: object) -> None:
         self.undo()
+
+
+class _Forward:
+    """A patched forward. Deep copies of its module are not patched: they get the original, bound to the copy."""
+
+    def __init__(self, call: Callable[..., Any], original: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, original)
+        self._call, self._original, self._roperot = call, original, True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call(*args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return copy.deepcopy(self._original, memo)
 
 
 class _Rows:
@@ -317,16 +381,23 @@ class _Exact:
         if hasattr(self.module, "mrope_section"):
             # The axes' rows are mixed by the module itself, which knows its own scheme of sections.
             axes = positions.expand(3, -1, -1) if positions.ndim == 3 else positions[None].expand(3, -1, -1)
-            flat = rope.cos_sin(axes.reshape(3 * axes.shape[1], -1))
+            flat = _cos_sin(rope, axes.reshape(3 * axes.shape[1], -1), "separate")
             shape = (3, axes.shape[1], axes.shape[2], pairs)
             mix = self.module.recomposition_frequencies
             cos, sin = (mix(torch.from_numpy(t).reshape(shape)) for t in flat)
             return cos, sin
         full = like.shape[-1] == 2 * pairs
         repeated = full and not torch.equal(like[..., :pairs], like[..., pairs:])
-        tables = rope.cos_sin(positions, layout="repeat" if repeated else "full" if full else "separate")
+        tables = _cos_sin(rope, positions, "repeat" if repeated else "full" if full else "separate")
         cos, sin = (torch.from_numpy(t) for t in tables)
         return cos, sin
+
+
+def _cos_sin(rope: Rope, positions: Tensor, layout: Any) -> Any:
+    """The tables of whatever a module takes: left padding is often at -1, and some callers pass real positions."""
+    if positions.is_floating_point() or bool((positions < 0).any()):
+        return rope.cos_sin(None, coordinates=positions, layout=layout)
+    return rope.cos_sin(positions, layout=layout)
 
 
 def _patch_rotary(patch: Patch, module: Any) -> None:
@@ -337,13 +408,14 @@ def _patch_rotary(patch: Patch, module: Any) -> None:
     def probe(x: Tensor, positions: Tensor, args: Any, kwargs: Any, layer_type: Any) -> tuple[Tensor, Tensor]:
         if layer_type not in probes:
             few = torch.arange(1, 6).expand(*positions.shape[:-2], 1, -1)
-            probes[layer_type] = original(x.float(), few, *args, **kwargs)
+            # A copy answers: "dynamic" and "longrope" modules remember the longest sequence that they have seen.
+            probes[layer_type] = copy.deepcopy(original)(x.float(), few, *args, **kwargs)
         return probes[layer_type]
 
     @torch.no_grad()
     def forward(x: Tensor, position_ids: Tensor, *args: Any, **kwargs: Any) -> Any:
         layer_type = kwargs.get("layer_type", args[0] if args else None)
-        sample = probe(x, position_ids, args, kwargs, layer_type)  # before the real call: dynamic modules have a state
+        sample = probe(x, position_ids, args, kwargs, layer_type)
         cos, sin = original(x, position_ids, *args, **kwargs)
         rows = (cos, sin)
         if exact is not None:
@@ -353,8 +425,7 @@ def _patch_rotary(patch: Patch, module: Any) -> None:
             cos._roperot = _Rows(patch, *rows, sample)
         return cos, sin
 
-    forward._roperot = True  # type: ignore[attr-defined]
-    patch.replace(module, "forward", forward)
+    patch.replace(module, "forward", _Forward(forward, original))
 
 
 # ---- GPT-J and CodeGen: attention modules that gather from a sin||cos table of their own
@@ -377,8 +448,7 @@ def _patch_gathering(patch: Patch, module: Any) -> None:
         finally:
             _active.patch = None
 
-    forward._roperot = True  # type: ignore[attr-defined]
-    patch.replace(module, "forward", forward)
+    patch.replace(module, "forward", _Forward(forward, original))
 
 
 def _patched_gathered_apply(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -447,6 +517,9 @@ def _is_rotary(module: Any) -> bool:
 def patch_transformers(model: Any, *, angles: str = "exact") -> Patch:
     """Make a transformers model rotate its queries and keys with roperot.
 
+    Deep copies of a patched model are not patched; they may be patched by themselves. (Those of GPT-J and CodeGen keep
+    the table of exact angles.)
+
     Parameters
     ----------
     model : transformers.PreTrainedModel
@@ -463,6 +536,8 @@ def patch_transformers(model: Any, *, angles: str = "exact") -> Patch:
 
     Raises
     ------
+    TypeError
+        If the model is no ``torch.nn.Module``.
     ValueError
         If the model has no rotary embedding of a kind that is known here, or is patched already.
     NotImplementedError
@@ -470,6 +545,8 @@ def patch_transformers(model: Any, *, angles: str = "exact") -> Patch:
     """
     if angles not in ("exact", "model"):
         raise ValueError(f"angles must be 'exact' or 'model', not {angles!r}")
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(f"model must be a transformers model (a torch.nn.Module), not {type(model).__name__}")
     patch = Patch(angles)
     rotaries = [m for m in model.modules() if _is_rotary(m) and "Vision" not in type(m).__name__]
     gathering = [m for m in model.modules() if isinstance(getattr(m, "embed_positions", None), Tensor)]

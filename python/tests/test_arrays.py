@@ -37,6 +37,10 @@ class OnGpu(Exporter):
         return (2, 0)
 
 
+def unaligned():
+    return np.zeros(3 * 2 * 8 * 4 + 1, np.uint8)[1:].view(np.float32).reshape(3, 2, 8)
+
+
 def read_only():
     x = good()
     x.flags.writeable = False
@@ -48,7 +52,8 @@ def read_only():
     [
         (lambda: good().astype(np.float64), TypeError, "float64.*astype"),
         (lambda: good().astype(np.int32), TypeError, "int32"),
-        (lambda: good().astype(">f4"), TypeError, ">f4"),
+        (lambda: good().astype(np.dtype(np.float32).newbyteorder()), TypeError, "newbyteorder"),
+        (unaligned, ValueError, r"q does not start at a multiple of its 4-byte elements; use x.copy\(\)"),
         (lambda: np.ma.masked_array(good()), TypeError, "mask"),
         (lambda: [[1.0]], TypeError, "list.*asarray"),
         (lambda: good(3, 2, 16).view(np.uint8)[..., ::4].copy().view("V2"), TypeError, "bfloat16.*view"),
@@ -91,6 +96,11 @@ def test_self_overlap_is_refused_and_nothing_is_written():
         (np.array([0, 2**63, 0], np.uint64), ValueError),
         (np.array([0, 1, -1]), ValueError),
         (True, TypeError),
+        (False, TypeError),
+        (0.0, TypeError),
+        (np.array(0.0), TypeError),
+        (np.array(False), TypeError),
+        (np.False_, TypeError),
         ([True, False, True], TypeError),
     ],
 )
@@ -99,6 +109,27 @@ def test_positions_refused_and_nothing_is_written(positions, error):
     with pytest.raises(error):
         ROPE.apply_(x, positions=positions)
     np.testing.assert_array_equal(x, 1)
+
+
+@pytest.mark.parametrize("start", [False, 0.0, np.array(0.0), np.array(False)])
+def test_the_start_of_ragged_sequences_is_an_integer(start):
+    with pytest.raises(TypeError, match="positions"):
+        ROPE.apply(good(), start, layout="thd", cu_seqlens=[0, 1, 3])
+    with pytest.raises(TypeError, match="delta"):
+        ROPE.shift_(good(), start)
+    with pytest.raises(TypeError, match="positions"):
+        ROPE.cos_sin(start)
+
+
+def test_unaligned_arrays_are_named():
+    for call, name in (
+        (lambda: ROPE.apply_(good(), unaligned()), "k"),
+        (lambda: ROPE.apply(unaligned()), "x"),
+        (lambda: ROPE.apply(good(), out=unaligned()), "out"),
+        (lambda: ROPE.shift_(unaligned(), 1), "k"),
+    ):
+        with pytest.raises(ValueError, match=f"^{name} does not start"):
+            call()
 
 
 @pytest.mark.parametrize("cu_seqlens", [[0, 2], [0, 2, 1, 3], [1, 3], [0.0, 3.0], [[0, 3]], [], [0, 4]])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,11 @@ from conftest import assert_same_bits
 
 import roperot
 from roperot.__main__ import main
+
+FOUND = {  # before a fixture changes the folder
+    "PYTHONPATH": str(Path(roperot.__file__).resolve().parents[1]),
+    "ROPEROT_LIBRARY": str(Path(str(roperot.info()["library"])).resolve()),
+}
 
 CONFIG = {"model_type": "llama", "hidden_size": 64, "num_attention_heads": 4, "rope_theta": 500000.0}
 
@@ -45,6 +53,32 @@ def test_rotate(folder):
     assert main("rotate q.npy --positions ids.npy --angles f32".split()) == 0
     expected = roperot.Rope(16, angles="f32", max_positions=13).apply(q, np.arange(5) * 3)
     assert_same_bits(np.load("q_rotated.npy"), expected)
+
+
+@pytest.mark.parametrize("ids", ["0:0", "ids.npy"])
+def test_no_tokens_are_rotated_by_no_positions(folder, ids):
+    np.save("ids.npy", np.array([]))
+    np.save("none.npy", np.ones((0, 4, 16), np.float32))
+    for angles in ("exact", "f32"):
+        assert main(f"rotate none.npy --positions {ids} --angles {angles}".split()) == 0
+        assert np.load("none_rotated.npy").shape == (0, 4, 16)
+
+
+def test_a_file_in_fortran_order(folder):
+    q = np.load("q.npy")
+    np.save("f.npy", np.asfortranarray(q))
+    assert main("rotate f.npy --positions 3:".split()) == 0
+    assert_same_bits(np.load("f_rotated.npy"), roperot.Rope(16).apply(q, 3))
+
+
+def test_info_shows_what_it_can_under_an_unusable_isa(folder):
+    line = [sys.executable, "-m", "roperot", "info", "--config", "config.json", "--isa", "scalar"]
+    environment = os.environ | {"ROPEROT_ISA": "mmx", **FOUND}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "scalar   usable" in done.stdout
+    assert "rotary_dim" in done.stdout
+    assert done.stderr.startswith("roperot: ROPEROT_ISA='mmx'")
 
 
 def test_tables(folder):
@@ -107,6 +141,9 @@ def test_what_is_printed_is_where_it_went(folder, capsys):
         ("rotate q.npy --positions 2000000000,1,2,3,3000000000", "3000000000"),
         ("tables --max 8", "--config"),
         ("tables --max 8 --head-dim 16 --out t.npy", "npz"),
+        ("tables --max 8 --head-dim 16 --layout vllm --out t.npz", "'vllm' is one array: name an .npy file, not t.npz"),
+        ("rotate q.npy --head-dim 0", "head_dim is 0"),
+        ("tables --max 8 --head-dim 0", "head_dim is 0"),
     ],
 )
 def test_failures_are_one_sentence(folder, capsys, line, sentence):

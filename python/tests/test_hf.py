@@ -21,6 +21,9 @@ LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_fr
           "original_max_position_embeddings": 8192}  # fmt: skip
 YARN = {"type": "yarn", "factor": 40, "beta_fast": 32, "beta_slow": 1, "mscale": 1.0, "mscale_all_dim": 1.0,
         "original_max_position_embeddings": 4096}  # fmt: skip
+PHIMOE = {**LLAMA, "model_type": "phimoe",
+          "rope_scaling": {"type": "longrope", "short_factor": [1.0] * 64, "long_factor": [2.0] * 64,
+                           "short_mscale": 1.25, "long_mscale": 1.5}}  # fmt: skip
 GEMMA3 = {"model_type": "gemma3_text", "head_dim": 256, "rope_theta": 1e6, "rope_local_base_freq": 10000,
           "rope_scaling": {"rope_type": "linear", "factor": 8.0}, "max_position_embeddings": 131072}  # fmt: skip
 
@@ -148,11 +151,56 @@ def test_overrides_win():
         ({**LLAMA, "model_type": "nanochat"}, "nanochat rotates backwards"),
         ({**LLAMA, "partial_rotary_factor": 0.01}, "0.01"),
         ({**LLAMA, "rope_scaling": {"rope_type": "yarn", "factor": -1.0}}, "factor"),
+        ({**LLAMA, "rope_scaling": {"rope_type": "yarn", "factor": 0, "original_max_position_embeddings": 64}},
+         "factor is 0"),
+        ({**LLAMA, "num_attention_heads": 0}, "num_attention_heads = 0 must be 1 or more"),
+        ({**LLAMA, "num_attention_heads": 4097}, "hidden_size = 4096 must be num_attention_heads = 4097 or more"),
+        ({**LLAMA, "head_dim": -128}, "head_dim = -128 must be 1 or more"),
+        ({**LLAMA, "rope_theta": 0}, "rope_theta = 0 must be a number above 0"),
+        ({**LLAMA, "rope_parameters": {"rope_type": "default", "rope_theta": -1.0}}, "rope_theta = -1.0"),
+        ({**PHIMOE, "rope_scaling": {**PHIMOE["rope_scaling"], "short_mscale": None}}, "needs short_mscale"),
+        ({**PHIMOE, "max_position_embeddings": None}, "needs original_max_position_embeddings"),
     ],
-)
+)  # fmt: skip
 def test_refused(config, sentence):
     with pytest.raises(ValueError, match=sentence):
         Rope.from_hf(config)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({**LLAMA, "num_attention_heads": "32"}, "num_attention_heads must be an integer, not '32'"),
+        ({**LLAMA, "head_dim": 64.5}, "head_dim must be an integer, not 64.5"),
+        ({**LLAMA, "rope_theta": "10000"}, "rope_theta must be a number, not '10000'"),
+        ({**LLAMA, "partial_rotary_factor": "0.5"}, "partial_rotary_factor must be a number, not '0.5'"),
+        ({**LLAMA, "rope_scaling": {"rope_type": ["yarn"], "factor": 2.0}}, r"rope_type must be a name.*\['yarn'\]"),
+        ({**LLAMA, "max_position_embeddings": "8", "rope_scaling": {"rope_type": "dynamic", "factor": 2.0}},
+         "max_position_embeddings must be an integer, not '8'"),
+        ({**PHIMOE, "rope_scaling": {**PHIMOE["rope_scaling"], "short_mscale": "1"}}, "short_mscale must be a number"),
+    ],
+)  # fmt: skip
+def test_fields_of_another_kind_are_refused(config, sentence):
+    with pytest.raises(TypeError, match=sentence):
+        Rope.from_hf(config)
+
+
+def test_a_theta_of_zero_is_no_missing_one():
+    config = {"model_type": "modernbert", "head_dim": 64, "global_rope_theta": 0}
+    with pytest.raises(ValueError, match="rope_theta = 0"):
+        Rope.from_hf(config, layer_type="full_attention")
+
+
+@pytest.mark.parametrize(("seq_len", "error"), [(-1, ValueError), (4096.5, TypeError), ("8", TypeError)])
+def test_seq_len_is_a_length(seq_len, error):
+    with pytest.raises(error, match=f"seq_len .*{seq_len}"):
+        Rope.from_hf(LLAMA, seq_len=seq_len)
+    assert Rope.from_hf(LLAMA, seq_len=4096.0).head_dim == 128
+
+
+def test_the_factor_of_phimoe():
+    assert Rope.from_hf(PHIMOE).attention_factor == 1.25
+    assert Rope.from_hf(PHIMOE, seq_len=131073).attention_factor == 1.5
 
 
 # ---- transformers' own judgement

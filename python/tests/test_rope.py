@@ -75,6 +75,7 @@ def test_inv_freq_is_a_copy():
         ({"head_dim": 8, "inv_freq": [1.0] * 4, "scaling": {"rope_type": "default"}}, ValueError, "only one"),
         ({"head_dim": 8, "inv_freq": [1.0, 2.0, 3.0, np.inf]}, ValueError, "inf"),
         ({"head_dim": 8, "scaling": {"rope_type": "quux"}}, ValueError, "quux"),
+        ({"head_dim": 8, "scaling": {"rope_type": ["yarn"]}}, ValueError, r"\['yarn'\] is unknown"),
         ({"head_dim": 8, "scaling": {"rope_type": "linear", "factr": 2.0}}, ValueError, "factr"),
         ({"head_dim": 8, "scaling": {"rope_type": "linear", "rope_theta": 2.0}}, ValueError, "base="),
         ({"head_dim": 8, "scaling": {"rope_type": "linear", "factor": -2.0}}, ValueError, "factor"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 
@@ -91,6 +92,21 @@ def test_a_remembered_tensor_does_not_hide_a_gradient():
         rope.apply_(tensor(5, 4, 16, grad=True))
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0, False, True])
+def test_a_position_is_no_truth_and_no_real_number(value):
+    at = torch.tensor(value)
+    for call in (
+        lambda: ROPE.apply_(tensor(5, 4, 16), positions=at),
+        lambda: ROPE.apply(tensor(5, 4, 16), at),
+        lambda: ROPE.cos_sin(at),
+        lambda: ROPE.shift_(tensor(5, 4, 16), at),
+        lambda: rt.rotary(tensor(5, 4, 16), None, ROPE, at),
+        lambda: rt.rotary(tensor(5, 4, 16, grad=True), None, ROPE, bool(value)),
+    ):
+        with pytest.raises(TypeError, match=r"positions|delta"):
+            call()
+
+
 def test_tables_from_tensors():
     cos, sin = (torch.from_numpy(t) for t in ROPE.cos_sin(np.arange(9)))
     x = tensor(5, 4, 16)
@@ -178,6 +194,46 @@ def test_rotary_refuses():
         rt.rotary(tensor(5, 4, 16), None, ROPE, [1, 2, 3, 4, 5])
     with pytest.raises(ValueError, match="contiguous"):
         rt.rotary(tensor(5, 4, 32)[..., ::2], None, ROPE)
+    x = tensor(5, 4, 16)
+    for arguments, sentence in (
+        ((x.numpy(), None, ROPE), "q must be a torch.Tensor, not ndarray; Rope.apply"),
+        ((None, x, ROPE), "q must be a torch.Tensor, not NoneType"),
+        ((x, x.numpy(), ROPE), "k must be a torch.Tensor, not ndarray"),
+        ((x, x, "r"), "rope must be a roperot.Rope, not str"),
+    ):
+        with pytest.raises(TypeError, match=sentence):
+            rt.rotary(*arguments)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("name", ["q", "k"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_forward_mode_is_refused(name, grad):
+    """Without a rule the tangent would be dropped and a derivative of zero taken for the truth."""
+    heads = {"q": tensor(5, 4, 16, grad=grad), "k": tensor(5, 4, 16, grad=grad)}
+    with torch.autograd.forward_ad.dual_level():
+        rt.rotary(**heads, rope=ROPE)
+        heads[name] = torch.autograd.forward_ad.make_dual(heads[name], tensor(5, 4, 16, seed=1))
+        with pytest.raises(NotImplementedError, match="forward-mode"):
+            rt.rotary(**heads, rope=ROPE)
+        with pytest.raises(NotImplementedError, match=r"forward-mode|forward mode"):
+            torch.ops.roperot.rotate(heads[name], rt._handle(ROPE), 0, None, False, "bshd")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_transforms_are_refused():
+    x = tensor(2, 5, 4, 16)
+    for call in (
+        lambda: torch.vmap(lambda q: rt.rotary(q, None, ROPE))(x),
+        lambda: torch.vmap(lambda at: rt.rotary(x[0], None, ROPE, at))(torch.arange(10).reshape(2, 5)),
+        lambda: torch.func.grad(lambda q: rt.rotary(q, None, ROPE).sum())(x),
+        lambda: torch.func.grad(lambda weight: (weight * rt.rotary(x, None, ROPE)).sum())(torch.tensor(1.0)),
+        lambda: torch.func.jvp(lambda q: rt.rotary(q, None, ROPE), (x,), (x,)),
+    ):
+        with pytest.raises(NotImplementedError, match=r"torch\.func|forward-mode"):
+            call()
+    scaled = torch.vmap(lambda weight: weight * rt.rotary(x, None, ROPE))(torch.ones(2))
+    assert torch.equal(scaled[0], ROPE.apply(x))
 
 
 # ---- transformers
@@ -279,6 +335,89 @@ def test_patched_models_give_the_same_logits(name):
             assert patch.calls == calls
 
 
+def left_padded():
+    ids, mask = torch.randint(1, 98, (2, 12)), torch.ones(2, 12, dtype=torch.int64)
+    mask[0, :3] = 0
+    return ids, mask
+
+
+@pytest.mark.parametrize("angles", ["exact", "model"])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.float32])
+@pytest.mark.parametrize("name", ["llama", "qwen2_vl", "cohere"])
+@pytest.mark.filterwarnings("ignore")
+def test_left_padding_is_at_minus_one(name, dtype, angles):
+    """The usual idiom numbers padded tokens -1; whatever the module takes for a position, the patched one takes."""
+    torch.manual_seed(0)
+    model = MODELS[name](pytest.importorskip("transformers")).eval()
+    ids, mask = left_padded()
+    at = (mask.cumsum(-1) - 1).to(dtype)
+    assert at.min() == -1
+    with torch.no_grad():
+        expected = model(ids, attention_mask=mask, position_ids=at).logits[mask.bool()]
+        with rt.patch_transformers(model, angles=angles) as patch:
+            found = model(ids, attention_mask=mask, position_ids=at).logits[mask.bool()]
+        assert patch.calls == 2
+    assert (found - expected).abs().max() / expected.abs().max() <= 1e-5
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_fractional_position_ids():
+    torch.manual_seed(0)
+    model = MODELS["llama"](pytest.importorskip("transformers")).eval()
+    ids, at = torch.randint(1, 98, (1, 8)), torch.arange(8)[None] / 3 - 1
+    with torch.no_grad():
+        expected = model(ids, position_ids=at).logits
+        with rt.patch_transformers(model):
+            found = model(ids, position_ids=at).logits
+    assert (found - expected).abs().max() / expected.abs().max() <= 1e-5
+
+
+def dynamic(t):
+    """Its frequencies depend on the longest sequence it has seen: from 8 positions on they change."""
+    scaling = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0}
+    return t.LlamaForCausalLM(t.LlamaConfig(**{**SIZE, **KV, "max_position_embeddings": 8}, rope_parameters=scaling))
+
+
+@pytest.mark.parametrize("angles", ["exact", "model"])
+@pytest.mark.filterwarnings("ignore")
+def test_patching_does_not_change_what_a_dynamic_model_remembers(angles):
+    torch.manual_seed(0)
+    model = dynamic(pytest.importorskip("transformers")).eval()
+    rotary, ids = model.model.rotary_emb, torch.randint(1, 98, (2, 12))
+    with torch.no_grad():
+        model(torch.randint(1, 98, (2, 30)))
+        state = rotary.inv_freq.clone(), int(rotary.max_seq_len_cached)
+        expected = model(ids).logits  # with the frequencies of 30 positions
+        with rt.patch_transformers(model, angles=angles):
+            found = model(ids).logits
+        again = model(ids).logits
+    assert (found - expected).abs().max() / expected.abs().max() <= 1e-5
+    assert torch.equal(again, expected)
+    assert torch.equal(rotary.inv_freq, state[0])
+    assert int(rotary.max_seq_len_cached) == state[1] == 30
+
+
+@pytest.mark.parametrize("name", ["llama", "gptj"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_copy_of_a_patched_model_is_not_patched(name):
+    torch.manual_seed(0)
+    model = MODELS[name](pytest.importorskip("transformers")).eval()
+    ids = torch.randint(1, 98, (1, 12))
+    with torch.no_grad():
+        expected = model(ids).logits
+        with rt.patch_transformers(model) as patch:
+            twin = copy.deepcopy(model)
+            found = twin(ids).logits
+            assert patch.calls == 0
+            assert (found - expected).abs().max() / expected.abs().max() <= 1e-5
+            with rt.patch_transformers(twin) as own:
+                own_logits = twin(ids).logits
+                assert (patch.calls, own.calls > 0) == (0, True)
+            assert torch.equal(model(ids).logits, own_logits)
+        assert torch.equal(twin(ids).logits, found)
+    assert all(getattr(m.forward, "__self__", m) is m for m in twin.modules())
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_another_model_of_the_class_is_left_alone():
     transformers = pytest.importorskip("transformers")
@@ -344,6 +483,8 @@ def test_patch_refuses_a_model_without_rotary_embedding():
     model = transformers.GPT2LMHeadModel(config)
     with pytest.raises(ValueError, match="GPT2LMHeadModel"):
         rt.patch_transformers(model)
+    with pytest.raises(TypeError, match=r"model must be a transformers model.*NoneType"):
+        rt.patch_transformers(None)
     with pytest.raises(ValueError, match="angles"):
         rt.patch_transformers(model, angles="approximate")
 
