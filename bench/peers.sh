@@ -7,7 +7,10 @@ list=$root/bench/requirements-peers.txt
 
 if ! [ -f "$venv/installed" ] || ! cmp -s "$venv/installed" "$list"; then
     echo "peers.sh: installing the peers into $venv" >&2
-    [ -x "$venv/bin/python" ] || python3 -m venv "$venv" || /usr/bin/python3 -m venv "$venv"
+    [ -x "$venv/bin/python" ] || python3 -m venv "$venv" || /usr/bin/python3 -m venv "$venv" || {
+        echo "peers.sh: error: python3 -m venv $venv failed" >&2
+        exit 2 # 1 says that a peer is faster
+    }
     while IFS= read -r package; do
         case $package in '' | '#'*) continue ;; esac
         "$venv/bin/python" -m pip install --quiet "$package" >"$venv/pip.txt" 2>&1 ||
