@@ -373,9 +373,9 @@ ROPEROT_API int32_t roperot_plan_describe(const roperot_plan *plan, roperot_plan
 
 /* Fills dst with the cos and sin (times the attention factor) that the plan would use for batch x tokens positions:
  * row b * tokens + t, in dst's dtype (one rounding from f32), strides and width. dst->rows >= batch * tokens; dst must
- * not overlap itself or the positions (the hulls of their bytes count). A position out of bounds is an error, clamped,
- * or, with IDENTITY, cos 1 and sin 0 whatever the attention factor; negative ones always are, for want of
- * ROPEROT_SIGNED_POSITIONS. Allocates nothing. Thread safe. */
+ * not overlap itself or the positions (the hulls of their bytes count). A position out of bounds, such as any
+ * negative one (there is no ROPEROT_SIGNED_POSITIONS here), is an error, clamped, or, with IDENTITY, cos 1 and sin 0
+ * whatever the attention factor. Allocates nothing. Thread safe. */
 ROPEROT_API int32_t roperot_cos_sin(const roperot_plan *plan, const roperot_positions *positions, int64_t batch,
                                     int64_t tokens, const roperot_table *dst);
 
