@@ -49,8 +49,12 @@
 #define ROPEROT_VERSION_PATCH 0
 #define ROPEROT_VERSION ((ROPEROT_VERSION_MAJOR << 16) | (ROPEROT_VERSION_MINOR << 8) | ROPEROT_VERSION_PATCH)
 
+/* On Windows, a program that uses the DLL defines ROPEROT_DLL (the CMake target does); without it, calls go through the
+ * import library's thunks, and a static library needs nothing. */
 #if defined _WIN32 && defined ROPEROT_BUILDING
 #define ROPEROT_API __declspec(dllexport)
+#elif defined _WIN32 && defined ROPEROT_DLL
+#define ROPEROT_API __declspec(dllimport)
 #elif defined __GNUC__
 #define ROPEROT_API __attribute__((visibility("default")))
 #else
