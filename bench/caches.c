@@ -11,6 +11,7 @@
 #include "measure.h"
 #include "rotation.h"
 #include "stage.h"
+#include "support/random.h"
 #include "values.h"
 
 enum { NAME = 64, TOKENS = 16, DIM = 128, PAIRS = DIM / 2, BATCHES = 1 << 14, KINDS = 3, CONTEXTS = 3 };
@@ -108,7 +109,7 @@ static void set_ids(const cache_case *c)
     for (int i = 0; i < BATCHES; ++i)
         for (int t = 0; t < TOKENS; ++t)
             prepared.ids[i][t] =
-                (int32_t)(c->cold ? bench_random(&random) % (uint64_t)c->positions : (uint64_t)(c->positions / 2 + t));
+                (int32_t)(c->cold ? random_next(&random) % (uint64_t)c->positions : (uint64_t)(c->positions / 2 + t));
     prepared.next = 0;
     prepared.step = c->cold ? 1 : 0;
     prepared.rotation.positions = roperot_positions_i32(prepared.ids[0], 0);

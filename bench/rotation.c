@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/formats.h"
 #include "values.h"
 
 static char sentence[512];
@@ -50,7 +51,7 @@ static roperot_tensor view(void *data, int32_t dtype, const bench_shape *shape, 
 
 static void set_views(roperot_tensor tensor[2], void *data, int32_t dtype, const bench_shape *shape)
 {
-    const size_t q_bytes = (size_t)(shape->tokens * shape->heads * shape->dim) * bench_element_bytes(dtype);
+    const size_t q_bytes = (size_t)(shape->tokens * shape->heads * shape->dim) * format_bytes(dtype);
     tensor[0] = view(data, dtype, shape, shape->heads);
     tensor[1] = view((char *)data + q_bytes, dtype, shape, shape->kv_heads);
 }
@@ -130,7 +131,7 @@ const char *bench_rotation_open(bench_rotation *rotation, const bench_shape *sha
         .count = shape->kv_heads != 0 ? 2 : 1,
         .dtype = choice->dtype,
         .out_of_place = shape->out_of_place,
-        .bytes = elements * bench_element_bytes(choice->dtype),
+        .bytes = elements * format_bytes(choice->dtype),
     };
     const char *why = allocate(rotation);
     if (why == NULL) why = bench_plan_create(&rotation->plan, shape->dim, choice);

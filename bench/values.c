@@ -3,23 +3,13 @@
  */
 #include "values.h"
 
-#include <roperot/roperot.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/formats.h"
+#include "support/random.h"
+
 enum { PAGE = 4096 };
-
-typedef struct float_format {
-    size_t bytes;
-    unsigned mantissa_bits, exponent_bits;
-} float_format;
-
-static float_format format_of(int32_t dtype)
-{
-    if (dtype == ROPEROT_F16) return (float_format){ 2, 10, 5 };
-    if (dtype == ROPEROT_BF16) return (float_format){ 2, 7, 8 };
-    return (float_format){ 4, 23, 8 };
-}
 
 void *bench_allocate(size_t bytes)
 {
@@ -29,53 +19,26 @@ void *bench_allocate(size_t bytes)
     return data;
 }
 
-size_t bench_element_bytes(int32_t dtype)
-{
-    return format_of(dtype).bytes;
-}
-
-/* splitmix64 */
-uint64_t bench_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 /* Built from bits, so that no conversion to 16 bits is needed here: sign, one of eight exponents, mantissa. */
-static uint32_t random_float(uint32_t random, float_format format)
+static uint32_t random_float(uint32_t random, int32_t dtype)
 {
-    const uint32_t bias = (1u << (format.exponent_bits - 1)) - 1;
-    const uint32_t sign = random >> 31, exponent = bias - 4 + (random >> 28 & 7);
-    const uint32_t mantissa = random & ((1u << format.mantissa_bits) - 1);
-    return (sign << format.exponent_bits | exponent) << format.mantissa_bits | mantissa;
+    const int stored = formats[dtype].mantissa_bits;
+    const uint32_t exponent = (uint32_t)format_bias(dtype) - 4 + (random >> 28 & 7);
+    return (random >> 31 ? format_sign(dtype) : 0) | exponent << stored | (random & ((1u << stored) - 1));
 }
 
 void bench_fill(void *data, size_t bytes, int32_t dtype)
 {
-    const float_format format = format_of(dtype);
     uint64_t state = 20261123;
-    char *to = data;
-    for (size_t i = 0; i < bytes; i += format.bytes) {
-        const uint32_t value = random_float((uint32_t)(bench_random(&state) >> 32), format);
-        const uint16_t low = (uint16_t)value;
-        if (format.bytes == 4) memcpy(to + i, &value, sizeof value);
-        else memcpy(to + i, &low, sizeof low);
-    }
+    char *const to = data;
+    for (size_t i = 0; i < bytes; i += format_bytes(dtype))
+        format_store(dtype, to + i, random_float((uint32_t)(random_next(&state) >> 32), dtype));
 }
 
 int bench_finite(const void *data, size_t bytes, int32_t dtype)
 {
-    const float_format format = format_of(dtype);
-    const uint32_t all_ones = ((1u << format.exponent_bits) - 1) << format.mantissa_bits;
-    const char *from = data;
-    for (size_t i = 0; i < bytes; i += format.bytes) {
-        uint32_t wide = 0;
-        uint16_t narrow = 0;
-        if (format.bytes == 4) memcpy(&wide, from + i, sizeof wide);
-        else memcpy(&narrow, from + i, sizeof narrow);
-        if (((wide | narrow) & all_ones) == all_ones) return 0;
-    }
+    const char *const from = data;
+    for (size_t i = 0; i < bytes; i += format_bytes(dtype))
+        if ((format_load(dtype, from + i) & format_infinity(dtype)) == format_infinity(dtype)) return 0;
     return 1;
 }

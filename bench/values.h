@@ -9,14 +9,10 @@
 /* Zeroed, page-aligned; the size is rounded up to whole pages. NULL: no memory. Free with free(). */
 void *bench_allocate(size_t bytes);
 
-size_t bench_element_bytes(int32_t dtype);
-
 /* Random normal numbers of either sign between 2^-4 and 2^4 (no zeros, no denormals), the same in every run. */
 void bench_fill(void *data, size_t bytes, int32_t dtype);
 
 /* 1 if no value is infinite or NaN. */
 int bench_finite(const void *data, size_t bytes, int32_t dtype);
-
-uint64_t bench_random(uint64_t *state);
 
 #endif

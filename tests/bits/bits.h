@@ -6,27 +6,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "support/formats.h"
+#include "support/random.h"
+
 /* These tests run where no test library exists, big-endian and 32-bit machines included: values are bit patterns in
  * uint32_t, and nothing depends on how an element lies in memory. */
 
 /* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
-/* SplitMix64 (Steele, Lea, Flood 2014): the next number of a stream that *state is. */
-uint64_t bits_random(uint64_t *state);
-/* A stream that depends on every one of the numbers. */
-uint64_t bits_stream(uint64_t a, uint64_t b, uint64_t c);
-
 /* An element of a tensor: mostly numbers near 1, sometimes any finite one, denormals, zeros, infinities and NaN. */
 uint32_t bits_element(int32_t dtype, uint64_t *state);
 /* An f32 in [-1, 1], sometimes 0, 1 or tiny: what a cos/sin table may hold. */
 uint32_t bits_coefficient(uint64_t *state);
-
-/* Elements in memory. */
-size_t bits_size(int32_t dtype);
-uint32_t bits_read(int32_t dtype, const void *p);
-void bits_write(int32_t dtype, void *p, uint32_t bits);
-
-float bits_float(uint32_t bits);
 
 /* ---- hashes: FNV-1a, 64 bits ------------------------------------------------------------------------------------- */
 

@@ -18,9 +18,9 @@ static const int64_t everywhere = INT64_C(1) << 31;
 /* 0, 1, 2, some random ones, and the last ones below limit. */
 static void set_places(int64_t places[PLACES], int64_t limit)
 {
-    uint64_t stream = bits_stream(5, (uint64_t)limit, 0);
+    uint64_t stream = random_stream(5, (uint64_t)limit, 0);
     for (int64_t i = 0; i < PLACES; i++) {
-        places[i] = i < 3 ? i : (int64_t)(bits_random(&stream) % (uint64_t)limit);
+        places[i] = i < 3 ? i : (int64_t)(random_next(&stream) % (uint64_t)limit);
         if (i >= PLACES - 3) places[i] = limit - PLACES + i;
     }
 }
@@ -41,7 +41,7 @@ typedef struct rows {
 
 static uint64_t hash_floats(uint64_t hash, const float *values, int32_t n)
 {
-    for (int32_t j = 0; j < n; j++) hash = bits_hash_element(hash, ROPEROT_F32, bits_read(ROPEROT_F32, &values[j]));
+    for (int32_t j = 0; j < n; j++) hash = bits_hash_element(hash, ROPEROT_F32, format_load(ROPEROT_F32, &values[j]));
     return hash;
 }
 
@@ -205,9 +205,9 @@ static void emit_coordinates(sink *to, const roperot_config *config)
 {
     float single[PLACES];
     double twice[PLACES];
-    uint64_t stream = bits_stream(6, 0, 0);
+    uint64_t stream = random_stream(6, 0, 0);
     for (int i = 0; i < PLACES; i++) {
-        const uint64_t random = bits_random(&stream);
+        const uint64_t random = random_next(&stream);
         single[i] = (float)(int32_t)(random >> 40) / (float)(1 << (random & 15)) * (random & 16 ? 1.0f : -1.0f);
         twice[i] = (double)single[i];
     }

@@ -8,6 +8,7 @@
 #include <roperot/roperot.h>
 
 #include "bits.h"
+#include "support/views.h"
 
 enum { DIM = 4, HEADS = 2, TOKENS = 6, FLOATS = 4096, MIDDLE = 1024 };
 

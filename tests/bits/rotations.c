@@ -11,8 +11,8 @@
 
 #include "bits.h"
 #include "kernels.h"
+#include "support/views.h"
 #include "tables.h"
-#include "views.h"
 
 enum { MOST_ELEMENTS = 65536, MOST_LINES = 64, MEMORY = 512 << 10, THREADS = 4 };
 
@@ -78,25 +78,25 @@ typedef struct way {
 } way;
 
 static const way ways[] = {
-    { NULL, 0, WHOLE, { VIEWS_BSHD, 0, 0, GUARD_HIGH }, { VIEWS_BSHD, 0, 0, GUARD_HIGH } },
-    { "at the low end", 0, WHOLE, { VIEWS_BSHD, 0, 0, GUARD_LOW }, { VIEWS_BSHD, 0, 0, GUARD_LOW } },
-    { "other strides", 0, WHOLE, { VIEWS_BHSD, 3, 0, GUARD_HIGH }, { VIEWS_BSHD, 5, 0, GUARD_HIGH } },
-    { "backwards", 0, WHOLE, { VIEWS_BSHD, 0, 5, GUARD_LOW }, { VIEWS_BHSD, 1, 2, GUARD_HIGH } },
-    { "in place", 1, WHOLE, { VIEWS_BSHD, 0, 0, GUARD_HIGH }, { VIEWS_BSHD, 0, 0, GUARD_HIGH } },
-    { "in place, other strides", 1, WHOLE, { VIEWS_BHSD, 1, 0, GUARD_LOW }, { VIEWS_BHSD, 1, 0, GUARD_LOW } },
-    { "token ranges", 0, RANGES, { VIEWS_BSHD, 0, 0, GUARD_HIGH }, { VIEWS_BSHD, 0, 0, GUARD_HIGH } },
-    { "token ranges in place", 1, RANGES, { VIEWS_BSHD, 0, 0, GUARD_LOW }, { VIEWS_BSHD, 0, 0, GUARD_LOW } },
-    { "heads as two tensors", 0, HEADS_APART, { VIEWS_BSHD, 0, 0, GUARD_HIGH }, { VIEWS_BHSD, 0, 0, GUARD_HIGH } },
-    { "threads", 0, IN_THREADS, { VIEWS_BSHD, 0, 0, GUARD_HIGH }, { VIEWS_BSHD, 0, 0, GUARD_HIGH } },
-    { "threads in place", 1, IN_THREADS, { VIEWS_BHSD, 1, 0, GUARD_HIGH }, { VIEWS_BHSD, 1, 0, GUARD_HIGH } },
-    { "kernel by columns", 0, BY_COLUMNS, { VIEWS_BSHD, 0, 0, GUARD_HIGH }, { VIEWS_BSHD, 0, 0, GUARD_HIGH } },
-    { "kernel by rows", 1, BY_ROWS, { VIEWS_BSHD, 0, 0, GUARD_HIGH }, { VIEWS_BSHD, 0, 0, GUARD_HIGH } },
+    { NULL, 0, WHOLE, { VIEWS_BSHD, GUARD_HIGH, 0, 0 }, { VIEWS_BSHD, GUARD_HIGH, 0, 0 } },
+    { "at the low end", 0, WHOLE, { VIEWS_BSHD, GUARD_LOW, 0, 0 }, { VIEWS_BSHD, GUARD_LOW, 0, 0 } },
+    { "other strides", 0, WHOLE, { VIEWS_BHSD, GUARD_HIGH, 3, 0 }, { VIEWS_BSHD, GUARD_HIGH, 5, 0 } },
+    { "backwards", 0, WHOLE, { VIEWS_BSHD, GUARD_LOW, 0, 5 }, { VIEWS_BHSD, GUARD_HIGH, 1, 2 } },
+    { "in place", 1, WHOLE, { VIEWS_BSHD, GUARD_HIGH, 0, 0 }, { VIEWS_BSHD, GUARD_HIGH, 0, 0 } },
+    { "in place, other strides", 1, WHOLE, { VIEWS_BHSD, GUARD_LOW, 1, 0 }, { VIEWS_BHSD, GUARD_LOW, 1, 0 } },
+    { "token ranges", 0, RANGES, { VIEWS_BSHD, GUARD_HIGH, 0, 0 }, { VIEWS_BSHD, GUARD_HIGH, 0, 0 } },
+    { "token ranges in place", 1, RANGES, { VIEWS_BSHD, GUARD_LOW, 0, 0 }, { VIEWS_BSHD, GUARD_LOW, 0, 0 } },
+    { "heads as two tensors", 0, HEADS_APART, { VIEWS_BSHD, GUARD_HIGH, 0, 0 }, { VIEWS_BHSD, GUARD_HIGH, 0, 0 } },
+    { "threads", 0, IN_THREADS, { VIEWS_BSHD, GUARD_HIGH, 0, 0 }, { VIEWS_BSHD, GUARD_HIGH, 0, 0 } },
+    { "threads in place", 1, IN_THREADS, { VIEWS_BHSD, GUARD_HIGH, 1, 0 }, { VIEWS_BHSD, GUARD_HIGH, 1, 0 } },
+    { "kernel by columns", 0, BY_COLUMNS, { VIEWS_BSHD, GUARD_HIGH, 0, 0 }, { VIEWS_BSHD, GUARD_HIGH, 0, 0 } },
+    { "kernel by rows", 1, BY_ROWS, { VIEWS_BSHD, GUARD_HIGH, 0, 0 }, { VIEWS_BSHD, GUARD_HIGH, 0, 0 } },
     { "kernel by rows, heads outside",
       0,
       HEADS_OUTER,
-      { VIEWS_BHSD, 0, 0, GUARD_LOW },
-      { VIEWS_BHSD, 0, 0, GUARD_LOW } },
-    { "kernel streaming", 0, STREAMING, { VIEWS_BSHD, 0, 0, GUARD_HIGH }, { VIEWS_BSHD, 0, 0, GUARD_LOW } },
+      { VIEWS_BHSD, GUARD_LOW, 0, 0 },
+      { VIEWS_BHSD, GUARD_LOW, 0, 0 } },
+    { "kernel streaming", 0, STREAMING, { VIEWS_BSHD, GUARD_HIGH, 0, 0 }, { VIEWS_BSHD, GUARD_LOW, 0, 0 } },
 };
 enum { WAYS = sizeof ways / sizeof *ways };
 
@@ -171,7 +171,7 @@ static void apply_ranges(const subject *s, const roperot_tensor *src, const rope
 static roperot_tensor some_heads(const roperot_tensor *view, int64_t first, int64_t count)
 {
     roperot_tensor part = *view;
-    part.data = (char *)view->data + first * view->stride[2] * (int64_t)bits_size(view->dtype);
+    part.data = (char *)view->data + first * view->stride[2] * (int64_t)format_bytes(view->dtype);
     part.shape[2] = count;
     return part;
 }
@@ -235,7 +235,7 @@ static int64_t position_of(const subject *s, int64_t b, int64_t t)
 static void call_kernel(const subject *s, const roperot_tensor *src, const roperot_tensor *dst, int how)
 {
     const kernel *const k = s->kernel;
-    const int64_t src_size = (int64_t)bits_size(k->src), dst_size = (int64_t)bits_size(k->dst),
+    const int64_t src_size = (int64_t)format_bytes(k->src), dst_size = (int64_t)format_bytes(k->dst),
                   pairs = s->rotary_dim / 2;
     roperot_row rows[MOST_LINES];
     roperot_tile tile = { NULL,
@@ -295,7 +295,7 @@ static uint64_t hash_output(const subject *s, uint64_t hash)
         const int32_t channel = (int32_t)(i % (size_t)s->dim) - s->shape->offset;
         const int passed = channel < 0 || channel >= s->rotary_dim;
         if (passed && same)
-            hash = bits_hash(hash, output[i], (int)bits_size(dtype));
+            hash = bits_hash(hash, output[i], (int)format_bytes(dtype));
         else
             hash = bits_hash_element(hash, dtype, output[i]);
     }
@@ -319,12 +319,12 @@ static void set_positions(subject *s)
 {
     const shape *const h = s->shape;
     const int64_t lines = h->batch * h->tokens;
-    uint64_t stream = bits_stream(1, (uint64_t)s->dim, (uint64_t)lines);
+    uint64_t stream = random_stream(1, (uint64_t)s->dim, (uint64_t)lines);
     s->positions = roperot_positions_offset(17);
     if (!h->random) return;
     const int64_t outside = h->bounds == ROPEROT_BOUNDS_ERROR ? 0 : 16;
     for (int64_t i = 0; i < h->axes * lines; i++)
-        s->ids[i] = (int64_t)(bits_random(&stream) % (uint64_t)(TABLES_ROWS + 2 * outside)) - outside;
+        s->ids[i] = (int64_t)(random_next(&stream) % (uint64_t)(TABLES_ROWS + 2 * outside)) - outside;
     s->positions = roperot_positions_i64(s->ids, h->tokens);
     s->positions.axes = h->axes;
     s->positions.axis_stride = lines;
@@ -362,7 +362,7 @@ static void open_subject(subject *s, int32_t isa, const kernel *k, const shape *
     memcpy(s->dims, dims, sizeof dims);
     s->elements = (size_t)(h->batch * h->tokens * h->heads * dim);
     if (s->elements > MOST_ELEMENTS || h->batch * h->tokens > MOST_LINES) bits_bail("%s is too large", h->name);
-    uint64_t stream = bits_stream(2, (uint64_t)s->elements, (uint64_t)k->src);
+    uint64_t stream = random_stream(2, (uint64_t)s->elements, (uint64_t)k->src);
     for (size_t i = 0; i < s->elements; i++) input[i] = bits_element(k->src, &stream);
     set_positions(s);
     open_plan(s);

@@ -16,7 +16,7 @@ static float literal[2][TABLES_ROWS][TABLES_PAIRS];
 static void make_literal(void)
 {
     static int made;
-    uint64_t stream = bits_stream(3, 0, 0);
+    uint64_t stream = random_stream(3, 0, 0);
     if (made++) return;
     for (int half = 0; half < 2; half++)
         for (int row = 0; row < TABLES_ROWS; row++)
@@ -53,7 +53,7 @@ static const char *const dtype_names[4] = { "", "f32", "f16", "bf16" };
 static roperot_table table_in(unsigned char *memory, int32_t dtype, int32_t width, int layout)
 {
     roperot_table table = ROPEROT_TABLE_INIT;
-    const int64_t columns = width == ROPEROT_TABLE_HALF ? PAIRS : COLUMNS, size = (int64_t)bits_size(dtype);
+    const int64_t columns = width == ROPEROT_TABLE_HALF ? PAIRS : COLUMNS, size = (int64_t)format_bytes(dtype);
     const int64_t apart = layout == SEPARATE ? ROWS * columns : layout == JOINED ? columns : 1;
     table.dtype = dtype;
     table.width = width;
@@ -67,12 +67,12 @@ static roperot_table table_in(unsigned char *memory, int32_t dtype, int32_t widt
 
 static void fill(unsigned char *memory, int32_t dtype)
 {
-    uint64_t stream = bits_stream(4, (uint64_t)dtype, 0);
-    for (size_t at = 0; at + bits_size(dtype) <= MOST_BYTES; at += bits_size(dtype)) {
+    uint64_t stream = random_stream(4, (uint64_t)dtype, 0);
+    for (size_t at = 0; at + format_bytes(dtype) <= MOST_BYTES; at += format_bytes(dtype)) {
         const uint32_t bits = bits_coefficient(&stream);
         /* The upper half of an f32 in [-1, 1] is a bf16 in [-1, 1]; for an f16, the same exponents, biased by 15. */
         const uint32_t half = (bits >> 16 & 0x8000) | ((bits >> 13) % 0x3c00u);
-        bits_write(dtype, memory + at, dtype == ROPEROT_F32 ? bits : dtype == ROPEROT_BF16 ? bits >> 16 : half);
+        format_store(dtype, memory + at, dtype == ROPEROT_F32 ? bits : dtype == ROPEROT_BF16 ? bits >> 16 : half);
     }
 }
 
@@ -91,8 +91,8 @@ static uint64_t through(int32_t isa, const roperot_table *src, const roperot_tab
     roperot_plan_destroy(plan);
     uint64_t hash = BITS_HASH_START;
     const unsigned char *const first = dst->cos;
-    for (size_t at = 0; at < MOST_BYTES; at += bits_size(dst->dtype))
-        hash = bits_hash_element(hash, dst->dtype, bits_read(dst->dtype, first + at));
+    for (size_t at = 0; at < MOST_BYTES; at += format_bytes(dst->dtype))
+        hash = bits_hash_element(hash, dst->dtype, format_load(dst->dtype, first + at));
     return hash;
 }
 
@@ -101,7 +101,7 @@ static void emit_one(int32_t isa, const roperot_table *src, int src_layout, int3
 {
     char name[128];
     _Alignas(64) unsigned char memory[MOST_BYTES];
-    for (size_t i = 0; i < MOST_BYTES; i += 4) bits_write(ROPEROT_F32, memory + i, 0x01010101u);
+    for (size_t i = 0; i < MOST_BYTES; i += 4) format_store(ROPEROT_F32, memory + i, 0x01010101u);
     const roperot_table dst = table_in(memory, dtype, width, layout);
     snprintf(name, sizeof name, "table %s %s, %s -> %s %s, %s, A %g", dtype_names[src->dtype], width_names[src->width],
              layout_names[src_layout], dtype_names[dtype], width_names[width], layout_names[layout], factor);

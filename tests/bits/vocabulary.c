@@ -12,7 +12,7 @@
 
 #include "bits.h"
 #include "config.h"
-#include "guard.h"
+#include "support/guard.h"
 
 /* Elements are bit patterns in uint64_t; dtypes are roperot's, and 0 for f64. */
 enum { F64 = 0, F32 = ROPEROT_F32, F16 = ROPEROT_F16, BF16 = ROPEROT_BF16 };
@@ -75,7 +75,7 @@ static uint32_t infinity_of(int dtype)
 static uint32_t middle_of(int dtype, uint32_t code)
 {
     if (dtype == BF16) return code << 16 | 0x8000u;
-    const double low = (double)bits_float(value_of(F16, code)), high = (double)bits_float(value_of(F16, code + 1));
+    const double low = (double)format_float(value_of(F16, code)), high = (double)format_float(value_of(F16, code + 1));
     return bits_of_float((float)((low + high) / 2));
 }
 
@@ -100,7 +100,7 @@ static uint32_t rounded(int dtype, uint32_t bits)
 
 static size_t size_of(int dtype)
 {
-    return dtype == F64 ? 8 : bits_size(dtype);
+    return dtype == F64 ? 8 : format_bytes(dtype);
 }
 
 static unsigned char *place(int which, size_t bytes, size_t element)
@@ -133,7 +133,7 @@ static unsigned char *put(int which, int dtype, const uint64_t *elements, ptrdif
         if (dtype == F64)
             memcpy(at + 8 * i, &elements[i], 8);
         else
-            bits_write(dtype, at + (size_t)i * size, (uint32_t)elements[i]);
+            format_store(dtype, at + (size_t)i * size, (uint32_t)elements[i]);
     }
     return at;
 }
@@ -163,7 +163,7 @@ static void judge(int which, int dtype, const uint64_t *in, const uint64_t *want
         if (dtype == F64)
             memcpy(&got, at + 8 * i, 8);
         else
-            got = bits_read(dtype, at + (size_t)i * size);
+            got = format_load(dtype, at + (size_t)i * size);
         if (got != want[i] && !(is_nan(dtype, got) && is_nan(dtype, want[i])))
             note(ends[end], dtype, i, in[i], got, want[i]);
     }
@@ -291,9 +291,9 @@ static void round_boundaries(const vocabulary_step *step, int dtype)
 static void round_random(const vocabulary_step *step, int dtype)
 {
     gathering g = { .step = step, .dtype = dtype, .n = 0, .lanes = step->lanes() };
-    uint64_t stream = bits_stream(7, (uint64_t)dtype, 0);
+    uint64_t stream = random_stream(7, (uint64_t)dtype, 0);
     for (int i = 0; i < 4096; i++) {
-        const uint32_t bits = i & 1 ? (uint32_t)bits_random(&stream) : bits_element(F32, &stream);
+        const uint32_t bits = i & 1 ? (uint32_t)random_next(&stream) : bits_element(F32, &stream);
         if (!is_nan(F32, bits)) gather(&g, bits, rounded(dtype, bits));
     }
     finish(&g);
@@ -350,9 +350,9 @@ static void load_all(const vocabulary_step *step, int dtype)
 static void move_f32(const vocabulary_step *step)
 {
     const ptrdiff_t lanes = step->lanes();
-    uint64_t in[2 * MOST], want0[MOST], want1[MOST], stream = bits_stream(8, 0, 0);
+    uint64_t in[2 * MOST], want0[MOST], want1[MOST], stream = random_stream(8, 0, 0);
     for (int round = 0; round < 50; round++) {
-        for (ptrdiff_t i = 0; i < 2 * lanes; i++) in[i] = bits_random(&stream) & 0xffffffffu;
+        for (ptrdiff_t i = 0; i < 2 * lanes; i++) in[i] = random_next(&stream) & 0xffffffffu;
         for (ptrdiff_t i = 0; i < lanes; i++) want0[i] = in[2 * i], want1[i] = in[2 * i + 1];
         begin("load and store f32");
         unary(step->load[0], F32, in, F32, in, lanes);
@@ -375,7 +375,7 @@ static const char *const operation_names[] = { "add", "sub", "mul" };
 /* volatile: one rounding per operation, whatever the optimiser would like. */
 static uint32_t operate(int operation, uint32_t a, uint32_t b)
 {
-    volatile float x = bits_float(a), y = bits_float(b), result;
+    volatile float x = format_float(a), y = format_float(b), result;
     if (operation == ADD)
         result = x + y;
     else if (operation == SUB)
@@ -393,7 +393,7 @@ static vocabulary_binary_fn *operation_of(const vocabulary_step *step, int opera
 static void arithmetic(const vocabulary_step *step)
 {
     const ptrdiff_t lanes = step->lanes();
-    uint64_t stream = bits_stream(9, 0, 0), a[MOST], b[MOST], want[MOST];
+    uint64_t stream = random_stream(9, 0, 0), a[MOST], b[MOST], want[MOST];
     for (int round = 0; round < 3000 / (int)lanes + 20; round++)
         for (int operation = ADD; operation <= MUL; operation++) {
             if (!operation_of(step, operation)) continue;
@@ -416,12 +416,12 @@ static void arithmetic(const vocabulary_step *step)
 static void masks(const vocabulary_step *step)
 {
     const ptrdiff_t lanes = step->lanes();
-    uint64_t stream = bits_stream(10, 0, 0), a[MOST], b[MOST], mask[MOST], kept[MOST], either[MOST];
+    uint64_t stream = random_stream(10, 0, 0), a[MOST], b[MOST], mask[MOST], kept[MOST], either[MOST];
     for (int round = 0; round < 200; round++) {
         for (ptrdiff_t i = 0; i < lanes; i++) {
             a[i] = bits_element(F32, &stream);
             b[i] = bits_element(F32, &stream) & 0x7fffffffu;
-            mask[i] = bits_random(&stream) & 1 ? 0xffffffffu : 0;
+            mask[i] = random_next(&stream) & 1 ? 0xffffffffu : 0;
             kept[i] = a[i] & mask[i];
             either[i] = a[i] | b[i];
         }
@@ -438,7 +438,7 @@ static void factors(const vocabulary_step *step)
 {
     const ptrdiff_t lanes = step->lanes(), pairs = lanes / 2;
     const int is_twice = step->family == VOCABULARY_TWICE;
-    uint64_t stream = bits_stream(11, 0, 0), c[MOST], s[MOST], want0[MOST], want1[MOST];
+    uint64_t stream = random_stream(11, 0, 0), c[MOST], s[MOST], want0[MOST], want1[MOST];
     for (int round = 0; round < 200; round++) {
         for (ptrdiff_t i = 0; i < pairs; i++) {
             c[i] = bits_coefficient(&stream);
@@ -490,7 +490,7 @@ static uint64_t any_double(uint64_t *stream)
                                         0x7fefffffffffffffull,
                                         0x7ff0000000000000ull,
                                         0x7ff8000000000000ull };
-    const uint64_t random = bits_random(stream), sign = random & 0x8000000000000000ull;
+    const uint64_t random = random_next(stream), sign = random & 0x8000000000000000ull;
     if (random % 16 == 0) return sign | special[random >> 8 & 7];
     if (random % 16 < 4) return random;
     return sign | (0x3f0 + (random >> 40 & 31)) << 52 | (random >> 12 & 0xfffffffffffffull);
@@ -511,7 +511,7 @@ static uint64_t operate_double(int operation, uint64_t a, uint64_t b)
 static void double_arithmetic(const vocabulary_step *step)
 {
     const ptrdiff_t lanes = step->lanes();
-    uint64_t stream = bits_stream(12, 0, 0), a[MOST], b[MOST], want[MOST];
+    uint64_t stream = random_stream(12, 0, 0), a[MOST], b[MOST], want[MOST];
     for (int round = 0; round < 2000; round++) {
         const int operation = round % 3;
         for (ptrdiff_t i = 0; i < lanes; i++) {
@@ -533,18 +533,18 @@ static void double_arithmetic(const vocabulary_step *step)
 /* Ties between two floats, denormals and the overflow threshold among them, and the doubles next to the ties. */
 static uint64_t near_tie(uint64_t *stream)
 {
-    const uint64_t random = bits_random(stream);
+    const uint64_t random = random_next(stream);
     const uint32_t exponent = (random & 3) == 0 ? 0 : (random & 3) == 1 ? 254 : (uint32_t)(random >> 2) % 255;
     const uint32_t low = exponent << 23 | (random & 12 ? (uint32_t)(random >> 40) & 0x7fffff : 0x7fffff);
-    const double next = low == 0x7f7fffffu ? 0x1p128 : (double)bits_float(low + 1);
-    const uint64_t tie = bits_of_double(((double)bits_float(low) + next) / 2);
+    const double next = low == 0x7f7fffffu ? 0x1p128 : (double)format_float(low + 1);
+    const uint64_t tie = bits_of_double(((double)format_float(low) + next) / 2);
     return (tie + (random >> 16) % 3 - 1) | (random & 0x8000000000000000ull);
 }
 
 static void double_to_float(const vocabulary_step *step)
 {
     const ptrdiff_t lanes = step->lanes();
-    uint64_t stream = bits_stream(13, 0, 0), in[MOST], want[MOST];
+    uint64_t stream = random_stream(13, 0, 0), in[MOST], want[MOST];
     for (int round = 0; round < 4000; round++) {
         for (ptrdiff_t i = 0; i < lanes; i++) {
             in[i] = round % 4 ? near_tie(&stream) : any_double(&stream);
@@ -565,11 +565,11 @@ static void double_to_float(const vocabulary_step *step)
 static void sincos_of(const vocabulary_step *step, const vocabulary_step *scalar)
 {
     const ptrdiff_t lanes = step->lanes();
-    uint64_t stream = bits_stream(14, 0, 0), in[MOST], s[MOST], c[MOST];
+    uint64_t stream = random_stream(14, 0, 0), in[MOST], s[MOST], c[MOST];
     begin("sincos");
     for (int round = 0; round < 1000; round++) {
         for (ptrdiff_t i = 0; i < lanes; i++) {
-            const uint64_t random = bits_random(&stream);
+            const uint64_t random = random_next(&stream);
             const double x = ldexp((double)(int64_t)random, (int)(round % 40) - 69);
             in[i] = bits_of_double(x);
             scalar->sincos(&in[i], &s[i], &c[i]);
@@ -621,10 +621,10 @@ static void check_lanewise(const vocabulary_step *step)
         round_random(step, dtype);
         round_nan(step, dtype);
     }
-    uint64_t stream = bits_stream(15, 0, 0);
+    uint64_t stream = random_stream(15, 0, 0);
     gathering g = { .step = step, .dtype = F32, .n = 0, .lanes = step->lanes() };
     for (int i = 0; i < 2000; i++) {
-        const uint32_t bits = (uint32_t)bits_random(&stream);
+        const uint32_t bits = (uint32_t)random_next(&stream);
         gather(&g, bits, bits);
     }
     finish(&g);

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT
+ * Plans: what create accepts, refuses and resolves, and what describe tells; it must not know tensors. */
+#include <math.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <roperot/roperot.h>
+
+#include "support/assertions.h"
+#include "support/harness.h"
+
+/* ---- bad configs: one change each -------------------------------------------------------------------------------- */
+
+static const double nan_frequency[4] = { 1, 0.5, NAN, 0.1 }, large_frequency[4] = { 1, 65537.0, 0.25, 0.1 };
+static const double good_frequency[4] = { 1, 0.5, 0.25, 0 };
+static const uint8_t axis_map[4] = { 0, 1, 2, 0 }, plain_map[4] = { 0, 0, 0, 0 };
+static float table_values[16 * 4];
+static roperot_table table_16x4 = { sizeof(roperot_table), ROPEROT_F32, table_values, table_values, 16, 4, 1, 0, 0 };
+
+static const roperot_table *changed_table(size_t offset, const void *value, size_t bytes)
+{
+    static roperot_table table;
+    table = table_16x4;
+    memcpy((unsigned char *)&table + offset, value, bytes);
+    return &table;
+}
+
+#define TABLE(member, type, value) changed_table(offsetof(roperot_table, member), &(type){ value }, sizeof(type))
+#define SPECTRUM(w)                (c->inv_freq = (w), c->pairs = 4)
+
+/* X(case, change, status, argument that the sentence names, value that it says). head_dim is 8 before. */
+#define BAD_CONFIGS(X)                                                                                                 \
+    X(head_dim_0, c->head_dim = 0, ARGUMENT, "head_dim", "0")                                                          \
+    X(head_dim_1, c->head_dim = 1, ARGUMENT, "head_dim", "1")                                                          \
+    X(head_dim_negative, c->head_dim = -8, ARGUMENT, "head_dim", "-8")                                                 \
+    X(head_dim_65537, c->head_dim = 65538, ARGUMENT, "head_dim", "65538")                                              \
+    X(head_dim_odd, c->head_dim = 77, ARGUMENT, "head_dim", "77")                                                      \
+    X(rotary_dim_odd, c->rotary_dim = 7, ARGUMENT, "rotary_dim", "7")                                                  \
+    X(rotary_dim_negative, c->rotary_dim = -2, ARGUMENT, "rotary_dim", "-2")                                           \
+    X(rotary_dim_large, c->rotary_dim = 10, ARGUMENT, "rotary_dim", "10")                                              \
+    X(rotary_dim_most, c->rotary_dim = INT32_MAX - 1, ARGUMENT, "rotary_dim", "2147483646")                            \
+    X(offset_odd, (c->rotary_dim = 4, c->rotary_offset = 3), ARGUMENT, "rotary_offset", "3")                           \
+    X(offset_negative, (c->rotary_dim = 4, c->rotary_offset = -2), ARGUMENT, "rotary_offset", "-2")                    \
+    X(offset_beyond, (c->rotary_dim = 4, c->rotary_offset = 6), ARGUMENT, "rotary_offset", "6")                        \
+    X(offset_most, (c->rotary_dim = 4, c->rotary_offset = INT32_MAX - 1), ARGUMENT, "rotary_offset", "2147483646")     \
+    X(pairing_0, c->pairing = 0, ARGUMENT, "pairing", "0")                                                             \
+    X(pairing_3, c->pairing = 3, ARGUMENT, "pairing", "3")                                                             \
+    X(pairing_out_3, c->pairing_out = 3, ARGUMENT, "pairing_out", "3")                                                 \
+    X(pairing_out_negative, c->pairing_out = -1, ARGUMENT, "pairing_out", "-1")                                        \
+    X(base_0, c->base = 0, ARGUMENT, "base", "0")                                                                      \
+    X(base_negative, c->base = -10000, ARGUMENT, "base", "-10000")                                                     \
+    X(base_nan, c->base = NAN, ARGUMENT, "base", "nan")                                                                \
+    X(base_infinite, c->base = INFINITY, ARGUMENT, "base", "inf")                                                      \
+    X(factor_0, c->attention_factor = 0, ARGUMENT, "attention_factor", "0")                                            \
+    X(factor_negative, c->attention_factor = -1.5, ARGUMENT, "attention_factor", "-1.5")                               \
+    X(factor_nan, c->attention_factor = NAN, ARGUMENT, "attention_factor", "nan")                                      \
+    X(factor_infinite, c->attention_factor = INFINITY, ARGUMENT, "attention_factor", "inf")                            \
+    X(pairs_other, (SPECTRUM(good_frequency), c->pairs = 3), ARGUMENT, "pairs", "3")                                   \
+    X(pairs_0_with_inv_freq, (SPECTRUM(good_frequency), c->pairs = 0), ARGUMENT, "pairs", "0")                         \
+    X(pairs_0_with_axis, (c->axis = plain_map, c->pairs = 0), ARGUMENT, "pairs", "0")                                  \
+    X(inv_freq_nan, SPECTRUM(nan_frequency), ARGUMENT, "inv_freq", "nan")                                              \
+    X(inv_freq_large, SPECTRUM(large_frequency), ARGUMENT, "inv_freq", "65537")                                        \
+    X(axes_5, c->axes = 5, ARGUMENT, "axes", "5")                                                                      \
+    X(axes_negative, c->axes = -1, ARGUMENT, "axes", "-1")                                                             \
+    X(axes_without_map, c->axes = 2, ARGUMENT, "axis", "2")                                                            \
+    X(axis_beyond, (c->axes = 2, c->axis = axis_map, c->pairs = 4), ARGUMENT, "axis", "2")                             \
+    X(angles_2, c->angles = 2, ARGUMENT, "angles", "2")                                                                \
+    X(cache_4, c->cache = 4, ARGUMENT, "cache", "4")                                                                   \
+    X(cache_negative, c->cache = -1, ARGUMENT, "cache", "-1")                                                          \
+    X(bounds_3, c->bounds = 3, ARGUMENT, "bounds", "3")                                                                \
+    X(max_positions_negative, c->max_positions = -1, ARGUMENT, "max_positions", "-1")                                  \
+    X(max_positions_large, c->max_positions = (INT64_C(1) << 31) + 1, ARGUMENT, "max_positions", "2147483649")         \
+    X(f32_factored, (c->angles = 1, c->cache = 2, c->max_positions = 9), ARGUMENT, "F32", "FACTORED")                  \
+    X(f32_without_limit, c->angles = 1, ARGUMENT, "max_positions", "0")                                                \
+    X(full_without_limit, c->cache = 1, ARGUMENT, "max_positions", "0")                                                \
+    X(full_too_large, (c->cache = 1, c->max_positions = INT64_C(1) << 31, c->head_dim = 256), MEMORY, "FULL",          \
+      "2199023255552")                                                                                                 \
+    X(isa_unknown, c->isa = 7, ISA, "isa", "7")                                                                        \
+    X(isa_negative, c->isa = -1, ISA, "isa", "-1")                                                                     \
+    X(borrowed_without_table, c->cache = 3, ARGUMENT, "table", "NULL")                                                 \
+    X(table_with_full, (c->table = &table_16x4, c->cache = 1), ARGUMENT, "cache", "1")                                 \
+    X(table_with_factored, (c->table = &table_16x4, c->cache = 2), ARGUMENT, "cache", "2")                             \
+    X(table_short, (c->table = &table_16x4, c->max_positions = 17), ARGUMENT, "max_positions", "17")                   \
+    X(table_size, c->table = TABLE(size, uint32_t, 8), VERSION, "size", "8")                                           \
+    X(table_reserved, c->table = TABLE(reserved, int32_t, 5), VERSION, "reserved", "5")                                \
+    X(table_dtype, c->table = TABLE(dtype, int32_t, 9), DTYPE, "dtype", "9")                                           \
+    X(table_width, c->table = TABLE(width, int32_t, 3), ARGUMENT, "width", "3")                                        \
+    X(table_cos, c->table = TABLE(cos, void *, NULL), ARGUMENT, "cos", "NULL")                                         \
+    X(table_sin, c->table = TABLE(sin, void *, NULL), ARGUMENT, "sin", "NULL")                                         \
+    X(table_rows, c->table = TABLE(rows, int64_t, -4), SHAPE, "table.rows", "-4")                                      \
+    X(table_no_rows, c->table = TABLE(rows, int64_t, 0), SHAPE, "table.rows", "0")                                     \
+    X(table_most_rows, c->table = TABLE(rows, int64_t, INT64_MAX), SHAPE, "rows", "9223372036854775807")               \
+    X(table_rows_overflow, c->table = TABLE(rows, int64_t, INT64_MAX / 4), SHAPE, "rows", "2305843009213693951")       \
+    X(table_below_memory, c->table = TABLE(row_stride, int64_t, -(INT64_C(1) << 55)), SHAPE, "row_stride",             \
+      "-36028797018963968")                                                                                            \
+    X(table_wide, c->table = TABLE(element_stride, int64_t, INT64_C(1) << 59), SHAPE, "element_stride",                \
+      "576460752303423488")                                                                                            \
+    X(table_element_stride, c->table = TABLE(element_stride, int64_t, 0), SHAPE, "element_stride", "0")                \
+    X(table_row_stride, c->table = TABLE(row_stride, int64_t, INT64_MAX / 2), SHAPE, "row_stride",                     \
+      "4611686018427387903")                                                                                           \
+    X(size_small, c->size = 40, VERSION, "size", "40")                                                                 \
+    X(size_0, c->size = 0, VERSION, "size", "0")
+
+typedef struct bad_config {
+    const char *name, *argument, *value;
+    void (*change)(roperot_config *c);
+    int32_t status;
+} bad_config;
+
+#define DEFINE_CHANGE(id, change, status, argument, value)                                                             \
+    static void change_##id(roperot_config *c)                                                                         \
+    {                                                                                                                  \
+        change;                                                                                                        \
+    }
+#define LIST_CHANGE(id, change, status, argument, value) { #id, argument, value, change_##id, ROPEROT_ERROR_##status },
+BAD_CONFIGS(DEFINE_CHANGE)
+static const bad_config bad_configs[] = { BAD_CONFIGS(LIST_CHANGE) };
+
+static roperot_config small_config(void)
+{
+    roperot_config c = ROPEROT_CONFIG_INIT;
+    c.head_dim = 8;
+    return c;
+}
+
+static void is_refused(const void *arg)
+{
+    const bad_config *const bad = arg;
+    roperot_config c = small_config();
+    roperot_plan *plan = (roperot_plan *)(uintptr_t)1;
+    bad->change(&c);
+    expect_error(roperot_plan_create(&c, &plan), bad->status, bad->argument, bad->value);
+    CHECK(plan == NULL, "*plan is %p after a failure", (void *)plan);
+}
+
+static void null_pointers(const void *arg)
+{
+    (void)arg;
+    const roperot_config c = small_config();
+    roperot_plan *plan = (roperot_plan *)(uintptr_t)1;
+    expect_error(roperot_plan_create(NULL, &plan), ROPEROT_ERROR_ARGUMENT, "config", "NULL");
+    CHECK(plan == NULL, "*plan is not NULL");
+    expect_error(roperot_plan_create(&c, NULL), ROPEROT_ERROR_ARGUMENT, "plan", "NULL");
+    roperot_plan_info info = ROPEROT_PLAN_INFO_INIT;
+    expect_error(roperot_plan_describe(NULL, &info), ROPEROT_ERROR_ARGUMENT, "plan", "NULL");
+    roperot_plan *const good = expect_plan(&c);
+    expect_error(roperot_plan_describe(good, NULL), ROPEROT_ERROR_ARGUMENT, "info", "NULL");
+    roperot_plan_destroy(good);
+    roperot_plan_destroy(NULL);
+}
+
+/* ---- structs of another age -------------------------------------------------------------------------------------- */
+
+typedef struct future_config {
+    roperot_config known;
+    unsigned char tail[24];
+} future_config;
+
+static void sizes(const void *arg)
+{
+    (void)arg;
+    future_config f = { small_config(), { 0 } };
+    roperot_plan *plan = NULL;
+    f.known.size = sizeof f;
+    CHECK(roperot_plan_create(&f.known, &plan) == ROPEROT_OK, "a zero tail: %s", roperot_last_error());
+    roperot_plan_destroy(plan);
+    f.tail[sizeof f.tail - 1] = 1;
+    expect_error(roperot_plan_create(&f.known, &plan), ROPEROT_ERROR_VERSION, "config", "120");
+    CHECK(plan == NULL, "*plan is not NULL");
+    struct {
+        roperot_plan_info known;
+        unsigned char tail[8];
+    } info = { ROPEROT_PLAN_INFO_INIT, { 0 } };
+    const roperot_config c = small_config();
+    plan = expect_plan(&c);
+    info.known.size = sizeof info;
+    CHECK(roperot_plan_describe(plan, &info.known) == ROPEROT_OK && info.known.size == sizeof info, "a larger info: %s",
+          roperot_last_error());
+    info.known.size = 16;
+    expect_error(roperot_plan_describe(plan, &info.known), ROPEROT_ERROR_VERSION, "info", "16");
+    roperot_plan_destroy(plan);
+}
+
+/* ---- what create resolves ---------------------------------------------------------------------------------------- */
+
+static roperot_plan_info described(const roperot_plan *plan)
+{
+    roperot_plan_info info = ROPEROT_PLAN_INFO_INIT;
+    CHECK(roperot_plan_describe(plan, &info) == ROPEROT_OK, "%s", roperot_last_error());
+    return info;
+}
+
+static void defaults(const void *arg)
+{
+    (void)arg;
+    const roperot_config c = small_config();
+    roperot_plan *const plan = expect_plan(&c);
+    const roperot_plan_info i = described(plan);
+    CHECK(i.head_dim == 8 && i.rotary_dim == 8 && i.rotary_offset == 0 && i.pairs == 4, "geometry");
+    CHECK(i.pairing == ROPEROT_PAIR_HALF && i.pairing_out == ROPEROT_PAIR_HALF, "pairing");
+    CHECK(i.axes == 1 && i.axis == NULL, "axes %d", i.axes);
+    CHECK(i.cache == ROPEROT_CACHE_FACTORED && i.max_positions == INT64_C(1) << 31, "cache %d", i.cache);
+    CHECK(i.cache_bytes == 4 * (64 << 10), "64 KiB per pair, not %lld bytes", (long long)i.cache_bytes);
+    CHECK(i.angles == ROPEROT_ANGLES_EXACT && i.bounds == ROPEROT_BOUNDS_ERROR && i.attention_factor == 1.0, "rest");
+    CHECK(i.isa == roperot_isa_best() && i.isa != ROPEROT_ISA_AUTO, "isa %d", i.isa);
+    CHECK(i.inv_freq && i.inv_freq[0] == 1.0, "inv_freq");
+    roperot_plan_destroy(plan);
+}
+
+/* rotate_<dtype>_<pairing>[_to_<pairing_out>]_<isa>, for every ISA that this machine can run. */
+static void kernel_names(const void *arg)
+{
+    (void)arg;
+    static const char *const dtypes[] = { "f32", "f16", "bf16" };
+    static const char *const pairings[] = { "half", "half_to_interleaved", "interleaved_to_half", "interleaved" };
+    for (int32_t isa = ROPEROT_ISA_SCALAR; isa <= ROPEROT_ISA_RVV; isa++)
+        for (int32_t p = 0; p < 4 && roperot_isa_usable(isa); p++) {
+            roperot_config c = small_config();
+            c.isa = isa;
+            c.pairing = p / 2 ? ROPEROT_PAIR_INTERLEAVED : ROPEROT_PAIR_HALF;
+            c.pairing_out = p % 2 ? ROPEROT_PAIR_INTERLEAVED : ROPEROT_PAIR_HALF;
+            roperot_plan *const plan = expect_plan(&c);
+            const roperot_plan_info i = described(plan);
+            for (int k = 0; k < 3; k++) {
+                char want[64];
+                snprintf(want, sizeof want, "rotate_%s_%s_%s", dtypes[k], pairings[p], roperot_isa_name(isa));
+                CHECK(strcmp(i.kernel[k], want) == 0, "%s, not %s", i.kernel[k], want);
+            }
+            roperot_plan_destroy(plan);
+        }
+}
+
+static int32_t cache_of(int32_t head_dim, int64_t max_positions, int32_t angles, int32_t cache,
+                        const roperot_table *table)
+{
+    roperot_config c = small_config();
+    c.head_dim = head_dim;
+    c.max_positions = max_positions;
+    c.angles = angles;
+    c.cache = cache;
+    c.table = table;
+    roperot_plan *const plan = expect_plan(&c);
+    const roperot_plan_info i = described(plan);
+    CHECK(!max_positions || i.max_positions == max_positions, "max_positions %lld", (long long)i.max_positions);
+    CHECK(table || i.inv_freq, "inv_freq is NULL");
+    CHECK(!table || !i.inv_freq, "a borrowed plan has frequencies");
+    roperot_plan_destroy(plan);
+    return i.cache;
+}
+
+/* FULL rows are 64-byte aligned: 128 channels take 512 bytes, so 64 MiB are 131072 positions. */
+static void cache_choice(const void *arg)
+{
+    (void)arg;
+    const int32_t exact = ROPEROT_ANGLES_EXACT, f32 = ROPEROT_ANGLES_F32;
+    CHECK(cache_of(128, 0, exact, 0, NULL) == ROPEROT_CACHE_FACTORED, "no limit");
+    CHECK(harness_quick() || cache_of(128, 131072, exact, 0, NULL) == ROPEROT_CACHE_FULL, "64 MiB");
+    CHECK(cache_of(128, 131073, exact, 0, NULL) == ROPEROT_CACHE_FACTORED, "more than 64 MiB");
+    CHECK(cache_of(8, harness_quick() ? 1 << 10 : 1 << 21, f32, 0, NULL) == ROPEROT_CACHE_FULL, "F32 angles");
+    CHECK(cache_of(8, 10, exact, ROPEROT_CACHE_FACTORED, NULL) == ROPEROT_CACHE_FACTORED, "asked FACTORED");
+    CHECK(cache_of(8, 10, exact, ROPEROT_CACHE_FULL, NULL) == ROPEROT_CACHE_FULL, "asked FULL");
+    CHECK(cache_of(8, 1, exact, ROPEROT_CACHE_FULL, NULL) == ROPEROT_CACHE_FULL, "one position");
+    CHECK(cache_of(8, 0, exact, 0, &table_16x4) == ROPEROT_CACHE_BORROWED, "a table");
+    CHECK(cache_of(8, 5, exact, ROPEROT_CACHE_BORROWED, &table_16x4) == ROPEROT_CACHE_BORROWED, "asked BORROWED");
+    CHECK(cache_of(8, 0, f32, 0, &table_16x4) == ROPEROT_CACHE_BORROWED, "a table with F32 angles");
+    roperot_config c = small_config();
+    c.table = &table_16x4;
+    c.base = NAN; /* ignored, as is inv_freq */
+    roperot_plan *const plan = expect_plan(&c);
+    CHECK(described(plan).max_positions == 16, "0 is the table's rows");
+    roperot_plan_destroy(plan);
+}
+
+/* Everything that the config points to is the caller's again after the call. */
+static void copies_its_arrays(const void *arg)
+{
+    (void)arg;
+    double w[4] = { 0.5, -0.25, 0.0, 65536.0 };
+    uint8_t axis[4] = { 0, 2, 1, 0 };
+    roperot_config c = small_config();
+    c.inv_freq = w;
+    c.axis = axis;
+    c.axes = 3;
+    c.pairs = 4;
+    c.base = -1; /* not used with inv_freq */
+    roperot_plan *const plan = expect_plan(&c);
+    memset(w, 0xff, sizeof w);
+    memset(axis, 0xff, sizeof axis);
+    const roperot_plan_info i = described(plan);
+    CHECK(i.inv_freq[0] == 0.5 && i.inv_freq[1] == -0.25 && i.inv_freq[2] == 0.0 && i.inv_freq[3] == 65536.0,
+          "inv_freq");
+    CHECK(i.axes == 3 && i.axis && memcmp(i.axis, (const uint8_t[]){ 0, 2, 1, 0 }, 4) == 0, "axis");
+    roperot_plan_destroy(plan);
+}
+
+static void geometries(const void *arg)
+{
+    (void)arg;
+    static const int32_t good[][3] = { { 2, 0, 0 },     { 65536, 0, 0 }, { 77, 76, 0 }, { 3, 2, 0 },
+                                       { 128, 64, 64 }, { 128, 2, 126 }, { 80, 32, 0 }, { 65535, 65534, 0 } };
+    for (size_t k = 0; k < sizeof good / sizeof *good; k++) {
+        roperot_config c = small_config();
+        c.head_dim = good[k][0];
+        c.rotary_dim = good[k][1];
+        c.rotary_offset = good[k][2];
+        c.max_positions = 3;
+        c.axes = 0; /* means 1 */
+        roperot_plan *const plan = expect_plan(&c);
+        const roperot_plan_info i = described(plan);
+        CHECK(i.pairs == (good[k][1] ? good[k][1] : good[k][0]) / 2 && i.axes == 1, "head_dim %d: %d pairs", good[k][0],
+              i.pairs);
+        roperot_plan_destroy(plan);
+    }
+}
+
+/* ---- statuses and ISAs ------------------------------------------------------------------------------------------- */
+
+static void names(const void *arg)
+{
+    (void)arg;
+    static const char *const isas[] = { "auto", "scalar", "avx2", "avx512", "neon", "sve", "rvv" };
+    static const char *const statuses[] = { "ROPEROT_OK",          "ROPEROT_ERROR_ARGUMENT", "ROPEROT_ERROR_SHAPE",
+                                            "ROPEROT_ERROR_DTYPE", "ROPEROT_ERROR_ALIAS",    "ROPEROT_ERROR_POSITION",
+                                            "ROPEROT_ERROR_ISA",   "ROPEROT_ERROR_MEMORY",   "ROPEROT_ERROR_VERSION" };
+    for (int32_t i = 0; i < 7; i++) CHECK(strcmp(roperot_isa_name(i), isas[i]) == 0, "isa %d", i);
+    CHECK(!roperot_isa_name(-1) && !roperot_isa_name(7), "a name for an unknown ISA");
+    for (int32_t i = 0; i < 9; i++) CHECK(strcmp(roperot_status_name(i), statuses[i]) == 0, "status %d", i);
+    CHECK(strcmp(roperot_status_name(-1), "unknown status") == 0, "status -1");
+    CHECK(strcmp(roperot_status_name(9), "unknown status") == 0, "status 9");
+    CHECK(roperot_version() == ROPEROT_VERSION, "version %x", (unsigned)roperot_version());
+    CHECK(strstr(roperot_build_info(), "scalar"), "build info: %s", roperot_build_info());
+}
+
+static void isas_agree(const void *arg)
+{
+    (void)arg;
+    CHECK(roperot_isa_usable(ROPEROT_ISA_SCALAR), "scalar is always there");
+    CHECK(roperot_isa_usable(ROPEROT_ISA_AUTO) == (roperot_isa_best() != 0), "AUTO");
+    CHECK(!roperot_isa_usable(-1) && !roperot_isa_usable(7), "an unknown ISA is usable");
+    for (int32_t isa = -1; isa <= 7; isa++) {
+        const char *const reason = roperot_isa_reason(isa);
+        CHECK(reason && *reason, "isa %d has no reason", isa);
+        CHECK((strcmp(reason, "usable") == 0) == roperot_isa_usable(isa), "isa %d: usable %d, reason %s", isa,
+              roperot_isa_usable(isa), reason);
+        if (isa < ROPEROT_ISA_SCALAR || isa > ROPEROT_ISA_RVV) continue;
+        const int built = strstr(roperot_build_info(), roperot_isa_name(isa)) != NULL;
+        CHECK(roperot_isa_usable(isa) || built != (strcmp(reason, "not built in") == 0),
+              "%s: %s, in a build that is %s", roperot_isa_name(isa), reason, roperot_build_info());
+        roperot_config c = small_config();
+        roperot_plan *plan = NULL;
+        c.isa = isa;
+        const int32_t status = roperot_plan_create(&c, &plan);
+        CHECK(status == (roperot_isa_usable(isa) ? ROPEROT_OK : ROPEROT_ERROR_ISA), "isa %d: %s", isa,
+              roperot_status_name(status));
+        if (status)
+            expect_error(status, ROPEROT_ERROR_ISA, roperot_isa_name(isa), reason);
+        else
+            CHECK(described(plan).isa == isa, "asked for %d, got %d", isa, described(plan).isa);
+        roperot_plan_destroy(plan);
+    }
+}
+
+/* What the environment asked for is what AUTO picks. */
+static void environment_decides(const void *arg)
+{
+    (void)arg;
+    const char *const name = getenv("ROPEROT_ISA");
+    const int32_t best = roperot_isa_best();
+    if (name && strcmp(name, "auto") != 0)
+        CHECK(best && strcmp(roperot_isa_name(best), name) == 0, "ROPEROT_ISA=%s, but best is %d", name, best);
+    CHECK(best && roperot_isa_usable(best), "best is %d", best);
+}
+
+/* A success does not clear the sentence; each thread has its own (test_robust). */
+static void last_error_stays(const void *arg)
+{
+    (void)arg;
+    roperot_config c = small_config();
+    roperot_plan *plan;
+    c.head_dim = -77;
+    roperot_plan_create(&c, &plan);
+    c.head_dim = 8;
+    roperot_plan_destroy(expect_plan(&c));
+    CHECK(strstr(roperot_last_error(), "-77"), "the sentence is now: %s", roperot_last_error());
+}
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; i < sizeof bad_configs / sizeof *bad_configs; i++)
+        harness_add(is_refused, &bad_configs[i], "refuses/%s", bad_configs[i].name);
+    harness_add(null_pointers, NULL, "null-pointers");
+    harness_add(sizes, NULL, "struct-sizes");
+    harness_add(kernel_names, NULL, "kernel-names");
+    harness_add(defaults, NULL, "defaults");
+    harness_add(cache_choice, NULL, "cache-choice");
+    harness_add(copies_its_arrays, NULL, "copies-its-arrays");
+    harness_add(geometries, NULL, "geometries");
+    harness_add(names, NULL, "names");
+    harness_add(isas_agree, NULL, "isas-agree");
+    harness_add(environment_decides, NULL, "environment-decides");
+    harness_add(last_error_stays, NULL, "last-error-stays");
+    return harness_run(argc, argv, "plan");
+}
