@@ -2,9 +2,8 @@
  * roperot_axis_map: section schemes as one array of axes; it must not know frequencies, positions or plans. */
 #include <stddef.h>
 
+#include "limits.h"
 #include "status.h"
-
-enum { MAX_PAIRS = 32768, MAX_AXES = 4 };
 
 /* Where pair j gets its position and its frequency from. */
 typedef struct source {
@@ -56,7 +55,7 @@ static const struct scheme {
     const char *name;
     int32_t first, last;
     source (*find)(const int32_t *section, int32_t j);
-    int32_t counted, owner[MAX_AXES];
+    int32_t counted, owner[ROPEROT_MAX_AXES];
 } schemes[] = {
     [ROPEROT_SECTIONS_NONE] = { "NONE", 0, 0, source_none, 0, { 0 } },
     [ROPEROT_SECTIONS_CONTIGUOUS] = { "CONTIGUOUS", 1, 4, source_contiguous, 0, { 0 } },
@@ -72,7 +71,7 @@ static int32_t check_sum(const roperot_sections *sections, const struct scheme *
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "sections.count is %d; %s takes %d..%d", (int)sections->count,
                             scheme->name, (int)scheme->first, (int)scheme->last);
     int64_t sum = 0;
-    for (int32_t i = 0; i < MAX_AXES; i++) {
+    for (int32_t i = 0; i < ROPEROT_MAX_AXES; i++) {
         const int32_t s = sections->section[i];
         if (s < 0)
             return roperot_fail(ROPEROT_ERROR_ARGUMENT, "sections.section[%d] is %d; it must be >= 0", (int)i, (int)s);
@@ -90,9 +89,9 @@ static int32_t check_sum(const roperot_sections *sections, const struct scheme *
 /* An interleaved list that does not reach its own counts is a mistake: 3 s[1] beyond `pairs` leaves axis 1 short. */
 static int32_t check_counts(const roperot_sections *sections, const struct scheme *scheme, int32_t pairs)
 {
-    int32_t reached[MAX_AXES] = { 0 };
+    int32_t reached[ROPEROT_MAX_AXES] = { 0 };
     for (int32_t j = 0; j < pairs; j++) reached[scheme->find(sections->section, j).axis]++;
-    for (int32_t a = 0; a < MAX_AXES; a++) {
+    for (int32_t a = 0; a < ROPEROT_MAX_AXES; a++) {
         const int32_t i = scheme->owner[a];
         if (reached[a] != sections->section[i])
             return roperot_fail(ROPEROT_ERROR_ARGUMENT, "sections.section[%d] is %d; %s gives that axis %d of %d pairs",
@@ -109,8 +108,8 @@ static int32_t check(const roperot_sections *sections, int32_t pairs, const uint
     if (sections->reserved)
         return roperot_fail(ROPEROT_ERROR_VERSION, "sections.reserved is %d; it must be 0", (int)sections->reserved);
     if (!axis) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "axis is NULL; it must hold `pairs` bytes");
-    if (pairs < 1 || pairs > MAX_PAIRS)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "pairs is %d; it must be in 1..%d", (int)pairs, (int)MAX_PAIRS);
+    if (pairs < 1 || pairs > ROPEROT_MAX_PAIRS)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "pairs is %d; it must be in 1..%d", (int)pairs, (int)ROPEROT_MAX_PAIRS);
     if (sections->kind < 0 || (size_t)sections->kind >= sizeof schemes / sizeof *schemes)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "sections.kind is %d; it must be a roperot_sections_kind, 0..%d",
                             (int)sections->kind, (int)(sizeof schemes / sizeof *schemes) - 1);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * A plan's cos and sin as a table in the caller's layout; it must not know tensors or kernels. */
-#include "cache.h"
 #include "convert.h"
 #include "fpenv.h"
 #include "numbers.h"
 #include "positions.h"
 #include "rows.h"
 #include "status.h"
+#include "table.h"
 
 /* One half (cos or sin) of row `at`: pairs [first, first + n), in every column that repeats them. */
 static void put(const roperot_table *dst, void *base, int64_t at, int32_t pairs, int32_t first, int32_t n,

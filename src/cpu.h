@@ -1,24 +1,31 @@
 /* SPDX-License-Identifier: MIT
- * What this machine is: which ISAs its CPU and system can run, its caches and memory; it must not know any kernel. */
+ * What the CPU and the operating system can run, and the caches of a core, in one cpu_<family>.c per CPU family; it must
+ * not know any kernel. */
 #ifndef ROPEROT_CPU_H
 #define ROPEROT_CPU_H
 
 #include <stdint.h>
 
-/* NULL if this CPU and operating system can run the ISA, else the reason in a few words. Static storage. */
+/* Every build compiles all the families' files; all but one of them are empty. */
+#if defined __x86_64__ || defined __i386__
+#define ROPEROT_CPU_X86 1
+#elif defined __aarch64__
+#define ROPEROT_CPU_AARCH64 1
+#elif defined __riscv && __riscv_xlen == 64
+#define ROPEROT_CPU_RISCV64 1
+#else
+#define ROPEROT_CPU_OTHER 1
+#endif
+
+/* NULL if this CPU and operating system can run the ISA, else the reason in a few words. Static storage. Cheap: the
+ * CPU is asked once per process. Thread safe without a lock. */
 const char *roperot_cpu_lacks(int32_t isa);
 
-/* Bytes; conservative defaults where the system does not tell. */
-typedef struct roperot_machine {
-    int64_t core_cache; /* the largest cache that one core has for itself */
-    int64_t last_cache; /* this core's share of the last-level cache */
-    int64_t memory;
-    int32_t cpus; /* online */
-} roperot_machine;
-void roperot_machine_describe(roperot_machine *machine);
-
-/* Memory for a table, aligned to cache lines, to be freed with free(); NULL if there is none. Large tables are
- * aligned to huge pages and asked to be made of them: first touch and TLB misses are most of their cost otherwise. */
-void *roperot_table_allocate(int64_t bytes);
+/* Bytes; what the CPU does not tell is left as it is. Not cheap: machine.c asks once. */
+typedef struct roperot_caches {
+    int64_t core; /* the largest cache that one core has for itself */
+    int64_t last; /* this core's share of the last-level cache */
+} roperot_caches;
+void roperot_cpu_caches(roperot_caches *caches);
 
 #endif

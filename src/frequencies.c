@@ -7,13 +7,14 @@
 #include <stddef.h>
 
 #include "fpenv.h"
+#include "limits.h"
 #include "status.h"
 
 static int32_t check_geometry(int32_t rotary_dim, const double *inv_freq, int32_t pairs)
 {
     if (!inv_freq)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "inv_freq is NULL; it must hold rotary_dim / 2 doubles");
-    if (rotary_dim < 2 || rotary_dim > 65536 || rotary_dim % 2)
+    if (rotary_dim < 2 || rotary_dim > ROPEROT_MAX_CHANNELS || rotary_dim % 2)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "rotary_dim is %d; it must be even, 2..65536", (int)rotary_dim);
     if (pairs != rotary_dim / 2)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "pairs is %d; it must be rotary_dim / 2 = %d", (int)pairs,

@@ -1,98 +1,18 @@
 /* SPDX-License-Identifier: MIT
- * Plans: checking a config, creating, describing, destroying; it must not know tensors or positions. */
+ * Plans: creating, describing, destroying; it must not know tensors or positions. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cache.h"
-#include "cpu.h"
+#include "check_config.h"
 #include "fpenv.h"
+#include "limits.h"
+#include "machine.h"
+#include "memory.h"
 #include "plan.h"
 #include "rows.h"
 #include "status.h"
-
-enum { MOST_CHANNELS = 65536, MOST_AXES = 4 };
-static const double most_frequency = 65536.0;
-
-/* ---- checks ------------------------------------------------------------------------------------------------------ */
-
-static int32_t bad(const char *field, long long value, const char *allowed)
-{
-    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.%s is %lld; it must be %s", field, value, allowed);
-}
-
-static int32_t check_geometry(const roperot_config *c)
-{
-    if (c->head_dim < 2 || c->head_dim > MOST_CHANNELS) return bad("head_dim", c->head_dim, "2 .. 65536");
-    if (c->rotary_dim == 0 && c->head_dim % 2) return bad("head_dim", c->head_dim, "even, unless rotary_dim is given");
-    const int64_t rotary_dim = c->rotary_dim ? c->rotary_dim : c->head_dim;
-    if (rotary_dim < 2 || rotary_dim % 2) return bad("rotary_dim", rotary_dim, "even and at least 2 (0 = head_dim)");
-    if (c->rotary_offset < 0 || c->rotary_offset % 2)
-        return bad("rotary_offset", c->rotary_offset, "even and at least 0");
-    if (c->rotary_offset + rotary_dim > c->head_dim)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
-                            "config.rotary_offset %d + rotary_dim %lld must be at most head_dim, %d", c->rotary_offset,
-                            (long long)rotary_dim, c->head_dim);
-    return ROPEROT_OK;
-}
-
-static int32_t check_enums(const roperot_config *c)
-{
-    if (c->pairing != ROPEROT_PAIR_HALF && c->pairing != ROPEROT_PAIR_INTERLEAVED)
-        return bad("pairing", c->pairing, "1 (half) or 2 (interleaved)");
-    if (c->pairing_out < 0 || c->pairing_out > ROPEROT_PAIR_INTERLEAVED)
-        return bad("pairing_out", c->pairing_out, "0 (= pairing), 1 (half) or 2 (interleaved)");
-    if (c->angles < ROPEROT_ANGLES_EXACT || c->angles > ROPEROT_ANGLES_F32)
-        return bad("angles", c->angles, "0 (exact) or 1 (f32)");
-    if (c->cache < ROPEROT_CACHE_AUTO || c->cache > ROPEROT_CACHE_BORROWED)
-        return bad("cache", c->cache, "0 (auto), 1 (full), 2 (factored) or 3 (borrowed)");
-    if (c->bounds < ROPEROT_BOUNDS_ERROR || c->bounds > ROPEROT_BOUNDS_CLAMP)
-        return bad("bounds", c->bounds, "0 (error), 1 (identity) or 2 (clamp)");
-    if (c->axes < 0 || c->axes > MOST_AXES) return bad("axes", c->axes, "1 .. 4 (0 = 1)");
-    return ROPEROT_OK;
-}
-
-static int32_t check_axis(const roperot_config *c, int32_t pairs)
-{
-    if (c->axes > 1 && !c->axis)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.axis is NULL; %d axes need an axis map", c->axes);
-    for (int32_t j = 0; c->axis && j < pairs; j++)
-        if (c->axis[j] >= (c->axes ? c->axes : 1))
-            return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.axis[%d] is %d; it must be below axes, %d", j,
-                                c->axis[j], c->axes ? c->axes : 1);
-    return ROPEROT_OK;
-}
-
-static int32_t check_frequencies(const roperot_config *c, int32_t pairs)
-{
-    const int borrowed = c->table != NULL;
-    if (!isfinite(c->attention_factor) || c->attention_factor <= 0.0)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.attention_factor is %g; it must be finite and > 0",
-                            c->attention_factor);
-    if (!borrowed && !c->inv_freq && (!isfinite(c->base) || c->base <= 0.0))
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.base is %g; it must be finite and > 0", c->base);
-    if ((c->inv_freq || c->axis) ? c->pairs != pairs : c->pairs != 0 && c->pairs != pairs)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
-                            "config.pairs is %d; with inv_freq or axis it must be rotary_dim / 2 = %d", c->pairs,
-                            pairs);
-    for (int32_t j = 0; c->inv_freq && j < pairs && !borrowed; j++)
-        if (!(fabs(c->inv_freq[j]) <= most_frequency))
-            return roperot_fail(ROPEROT_ERROR_ARGUMENT,
-                                "config.inv_freq[%d] is %g; it must be finite and within 65536 of 0", j,
-                                c->inv_freq[j]);
-    return check_axis(c, pairs);
-}
-
-static int32_t check_config(const roperot_config *config)
-{
-    int32_t status = roperot_check_size(config, sizeof *config, sizeof *config, "config");
-    if (!status) status = check_geometry(config);
-    if (!status) status = check_enums(config);
-    if (!status && config->table)
-        status = roperot_check_size(config->table, sizeof *config->table, sizeof *config->table, "config.table");
-    if (!status) status = check_frequencies(config, (config->rotary_dim ? config->rotary_dim : config->head_dim) / 2);
-    return status;
-}
 
 /* ---- building ---------------------------------------------------------------------------------------------------- */
 
@@ -131,7 +51,7 @@ static int32_t set_frequencies(roperot_plan *plan, const roperot_config *config)
     for (int32_t j = 0; j < plan->pairs; j++) {
         /* + 0.0 turns -0 into +0, so that no table has to tell them apart. */
         plan->inv_freq[j] = (config->inv_freq ? config->inv_freq[j] : plan->inv_freq[j]) + 0.0;
-        if (!(fabs(plan->inv_freq[j]) <= most_frequency))
+        if (!(fabs(plan->inv_freq[j]) <= ROPEROT_MAX_FREQUENCY))
             return roperot_fail(ROPEROT_ERROR_ARGUMENT,
                                 "config.base is %g, which makes frequency %d %g; at most 65536 is allowed",
                                 config->base, j, plan->inv_freq[j]);
@@ -143,7 +63,7 @@ static int32_t set_axes(roperot_plan *plan, const roperot_config *config)
 {
     if (plan->axes == 1) return ROPEROT_OK;
     plan->axis = malloc((size_t)plan->pairs);
-    plan->masks = roperot_table_allocate(2 * (int64_t)plan->axes * plan->pairs * (int64_t)sizeof *plan->masks);
+    plan->masks = roperot_memory_allocate(2 * (int64_t)plan->axes * plan->pairs * (int64_t)sizeof *plan->masks);
     if (!plan->axis || !plan->masks)
         return roperot_fail(ROPEROT_ERROR_MEMORY, "no memory for an axis map of %d pairs", plan->pairs);
     memcpy(plan->axis, config->axis, (size_t)plan->pairs);
@@ -183,7 +103,7 @@ int32_t roperot_plan_create(const roperot_config *config, roperot_plan **plan)
     if (!plan) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "plan is NULL; it must point to where the plan goes");
     *plan = NULL;
     if (!config) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config is NULL; it must point to a roperot_config");
-    int32_t status = check_config(config);
+    int32_t status = roperot_check_config(config);
     if (status) return status;
     roperot_plan *const made = calloc(1, sizeof *made);
     if (!made) return roperot_fail(ROPEROT_ERROR_MEMORY, "no memory for a plan");
@@ -204,7 +124,7 @@ void roperot_plan_destroy(roperot_plan *plan)
     roperot_cache_free(plan);
     free(plan->inv_freq);
     free(plan->axis);
-    free(plan->masks);
+    roperot_memory_free(plan->masks);
     free(plan);
 }
 

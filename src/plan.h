@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What a plan holds. Only plan.c and cache.c write it; it must not know tensors or positions. */
+ * What a plan holds. Only plan.c and the caches write it; it must not know tensors or positions. */
 #ifndef ROPEROT_PLAN_H
 #define ROPEROT_PLAN_H
 
@@ -7,8 +7,8 @@
 
 #include "kernels.h"
 
-/* A factor table of 2^11 + 2^10 + 2^10 entries splits a position below 2^31. */
-enum { ROPEROT_LEVELS = 3, ROPEROT_LEVEL0_BITS = 11, ROPEROT_LEVEL_BITS = 10 };
+/* A position's row is the product of one factor of each level: cache_factors.h. */
+enum { ROPEROT_LEVELS = 3 };
 
 /* f32 rows, one per position: cos and sin of pair j at row p are cos[p * stride + j] and sin[p * stride + j]. */
 typedef struct roperot_row_table {
@@ -16,6 +16,20 @@ typedef struct roperot_row_table {
     int64_t stride;
 } roperot_row_table;
 
+/* What a built plan keeps of cos and sin, A being the attention factor. No other combination occurs.
+ *
+ *   cache             rows               pure                level[0]   owned
+ *   FACTORED          -                  -                   yes        -
+ *   FULL exact, A 1   table              the same            -          0: rows
+ *   FULL exact, A     table              -                   yes        0: rows
+ *   FULL f32, A 1     table              the same            -          0: rows
+ *   FULL f32, A       table              table without A     -          0: rows, 1: pure
+ *   BORROWED, A 1     the caller's       the same            -          -
+ *      or as a copy   the copy           the same            -          1: pure
+ *   BORROWED, A       copy times A       the caller's        -          0: rows
+ *      or as a copy   copy times A       the copy            -          0: rows, 1: pure
+ *
+ * PURE_ROTATION reads `pure`; without one it computes from the factors, as FACTORED always does. */
 struct roperot_plan {
     const roperot_kernels *kernels;
     roperot_rotate_fn *rotate[ROPEROT_DTYPES][ROPEROT_DTYPES];      /* pairing to pairing_out; NULL: not offered */
@@ -32,9 +46,9 @@ struct roperot_plan {
     uint8_t *axis;                 /* NULL: one axis */
     uint32_t *masks;               /* [axes][2][pairs]: mask and inverse, for roperot_blend_fn */
     double *level[ROPEROT_LEVELS]; /* factor tables; NULL: every position has index 0 there, or no factors are kept */
-    roperot_row_table rows;        /* FULL and BORROWED: with the attention factor */
-    roperot_row_table pure;        /* the same without it; cos NULL: take the factors */
-    void *owned[2];                /* what rows and pure point into, unless it is borrowed */
+    roperot_row_table rows;        /* with the attention factor; cos NULL: FACTORED */
+    roperot_row_table pure;        /* without it; cos NULL: take the factors */
+    void *owned[2];                /* what is to be freed of rows and pure */
 };
 
 #endif

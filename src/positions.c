@@ -7,8 +7,6 @@
 #include "numbers.h"
 #include "status.h"
 
-static const double coordinate_limit = 2147483648.0;
-
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* The sequence s with cu[s] <= t < cu[s + 1]. */
@@ -230,7 +228,7 @@ static int32_t check_integers(const roperot_plan *plan, const roperot_positions 
     if (ids_are_inside(p, first, last, tokens, begin, end)) return ROPEROT_OK;
     int64_t b = begin / tokens, t = begin % tokens;
     for (int64_t i = begin; i < end; i++) {
-        int64_t position[ROPEROT_MOST_AXES];
+        int64_t position[ROPEROT_MAX_AXES];
         roperot_position_read(p, plan->axes, b, t, position);
         for (int32_t a = 0; a < plan->axes; a++)
             if (position[a] < first || position[a] > last) return outside(plan, flags, position[a], b, t, a);
@@ -243,10 +241,10 @@ static int32_t check_coordinates(const roperot_plan *plan, const roperot_positio
                                  int64_t end)
 {
     for (int64_t i = begin; i < end; i++) {
-        double x[ROPEROT_MOST_AXES];
+        double x[ROPEROT_MAX_AXES];
         roperot_coordinate_read(p, plan->axes, i / tokens, i % tokens, x);
         for (int32_t a = 0; a < plan->axes; a++)
-            if (!(fabs(x[a]) < coordinate_limit))
+            if (!(fabs(x[a]) < (double)ROPEROT_MAX_POSITIONS))
                 return roperot_fail(ROPEROT_ERROR_POSITION,
                                     "the coordinate of token %lld of batch row %lld (axis %d) is %g; it must be "
                                     "finite and within 2^31 of 0",

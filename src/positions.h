@@ -3,9 +3,8 @@
 #ifndef ROPEROT_POSITIONS_H
 #define ROPEROT_POSITIONS_H
 
+#include "limits.h"
 #include "plan.h"
-
-enum { ROPEROT_MOST_AXES = 4 };
 
 int32_t roperot_positions_check_any(const roperot_plan *plan, const roperot_positions *positions, uint32_t flags,
                                     int64_t batch, int64_t tokens, int64_t begin, int64_t end);

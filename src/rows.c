@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "cache_factors.h"
 #include "positions.h"
 
 /* The same rows without the attention factor come from factors where no pure table is kept. */
@@ -43,14 +44,8 @@ static void negate(float *sin, int32_t n)
 
 static void combine(const roperot_plan *plan, int64_t p, int32_t first, int32_t n, double scale, float *cos, float *sin)
 {
-    const int64_t high = p >> ROPEROT_LEVEL0_BITS, top = high >> ROPEROT_LEVEL_BITS, width = 2 * (int64_t)plan->pairs;
-    const double *const f[3] = {
-        plan->level[0] + (p & ((1 << ROPEROT_LEVEL0_BITS) - 1)) * width + first,
-        high & ((1 << ROPEROT_LEVEL_BITS) - 1)
-            ? plan->level[1] + (high & ((1 << ROPEROT_LEVEL_BITS) - 1)) * width + first
-            : NULL,
-        top ? plan->level[2] + top * width + first : NULL,
-    };
+    const double *f[ROPEROT_LEVELS];
+    roperot_factors_of(plan, p, first, f);
     plan->kernels->combine(cos, sin, f, plan->pairs, n, scale);
 }
 

@@ -23,8 +23,8 @@ typedef struct roperot_row_source {
 
 /* One position or coordinate per axis. */
 typedef union roperot_place {
-    int64_t p[ROPEROT_MOST_AXES];
-    double x[ROPEROT_MOST_AXES];
+    int64_t p[ROPEROT_MAX_AXES];
+    double x[ROPEROT_MAX_AXES];
 } roperot_place;
 
 /* Where rows are computed. With several axes, the row made last is where the next one starts: neighbours in an image

@@ -397,7 +397,7 @@ typedef struct roperot_options {
     void (*parallel_for)(void *ctx, int64_t tasks, void (*task)(void *arg, int64_t index), void *arg);
     void *ctx;
     int32_t threads, reserved;      /* with parallel_for: at most this many tasks, 0: as many as CPUs were online when
-                                       the plan was made; small calls stay in this thread */
+                                       the process first asked; small calls stay in this thread */
 } roperot_options;
 
 /* Rotates src[i] into dst[i] for i < count; dst NULL = in place. All tensors share batch and tokens; each has its own

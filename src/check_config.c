@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT
+ * Everything that can be said about a config before anything is built; it must not know plans, caches or kernels. */
+#include "check_config.h"
+
+#include <math.h>
+#include <stddef.h>
+
+#include "limits.h"
+#include "status.h"
+#include "table.h"
+
+/* The error for one member that is a number. */
+static int32_t field_error(const char *field, long long value, const char *allowed)
+{
+    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.%s is %lld; it must be %s", field, value, allowed);
+}
+
+static int32_t check_geometry(const roperot_config *c)
+{
+    if (c->head_dim < 2 || c->head_dim > ROPEROT_MAX_CHANNELS)
+        return field_error("head_dim", c->head_dim, "2 .. 65536");
+    if (c->rotary_dim == 0 && c->head_dim % 2)
+        return field_error("head_dim", c->head_dim, "even, unless rotary_dim is given");
+    const int64_t rotary_dim = c->rotary_dim ? c->rotary_dim : c->head_dim;
+    if (rotary_dim < 2 || rotary_dim % 2)
+        return field_error("rotary_dim", rotary_dim, "even and at least 2 (0 = head_dim)");
+    if (c->rotary_offset < 0 || c->rotary_offset % 2)
+        return field_error("rotary_offset", c->rotary_offset, "even and at least 0");
+    if (c->rotary_offset + rotary_dim > c->head_dim)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                            "config.rotary_offset %d + rotary_dim %lld must be at most head_dim, %d", c->rotary_offset,
+                            (long long)rotary_dim, c->head_dim);
+    return ROPEROT_OK;
+}
+
+static int32_t check_enums(const roperot_config *c)
+{
+    if (c->pairing != ROPEROT_PAIR_HALF && c->pairing != ROPEROT_PAIR_INTERLEAVED)
+        return field_error("pairing", c->pairing, "1 (half) or 2 (interleaved)");
+    if (c->pairing_out < 0 || c->pairing_out > ROPEROT_PAIR_INTERLEAVED)
+        return field_error("pairing_out", c->pairing_out, "0 (= pairing), 1 (half) or 2 (interleaved)");
+    if (c->angles < ROPEROT_ANGLES_EXACT || c->angles > ROPEROT_ANGLES_F32)
+        return field_error("angles", c->angles, "0 (exact) or 1 (f32)");
+    if (c->cache < ROPEROT_CACHE_AUTO || c->cache > ROPEROT_CACHE_BORROWED)
+        return field_error("cache", c->cache, "0 (auto), 1 (full), 2 (factored) or 3 (borrowed)");
+    if (c->bounds < ROPEROT_BOUNDS_ERROR || c->bounds > ROPEROT_BOUNDS_CLAMP)
+        return field_error("bounds", c->bounds, "0 (error), 1 (identity) or 2 (clamp)");
+    if (c->axes < 0 || c->axes > ROPEROT_MAX_AXES) return field_error("axes", c->axes, "1 .. 4 (0 = 1)");
+    return ROPEROT_OK;
+}
+
+static int32_t check_axis(const roperot_config *c, int32_t pairs)
+{
+    if (c->axes > 1 && !c->axis)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.axis is NULL; %d axes need an axis map", c->axes);
+    for (int32_t j = 0; c->axis && j < pairs; j++)
+        if (c->axis[j] >= (c->axes ? c->axes : 1))
+            return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.axis[%d] is %d; it must be below axes, %d", j,
+                                c->axis[j], c->axes ? c->axes : 1);
+    return ROPEROT_OK;
+}
+
+static int32_t check_frequencies(const roperot_config *c, int32_t pairs)
+{
+    const int borrowed = c->table != NULL;
+    if (!isfinite(c->attention_factor) || c->attention_factor <= 0.0)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.attention_factor is %g; it must be finite and > 0",
+                            c->attention_factor);
+    if (!borrowed && !c->inv_freq && (!isfinite(c->base) || c->base <= 0.0))
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.base is %g; it must be finite and > 0", c->base);
+    if ((c->inv_freq || c->axis) ? c->pairs != pairs : c->pairs != 0 && c->pairs != pairs)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                            "config.pairs is %d; with inv_freq or axis it must be rotary_dim / 2 = %d", c->pairs,
+                            pairs);
+    for (int32_t j = 0; c->inv_freq && j < pairs && !borrowed; j++)
+        if (!(fabs(c->inv_freq[j]) <= ROPEROT_MAX_FREQUENCY))
+            return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                                "config.inv_freq[%d] is %g; it must be finite and within 65536 of 0", j,
+                                c->inv_freq[j]);
+    return check_axis(c, pairs);
+}
+
+/* The combinations of cache, angles, max_positions and table that make no sense. */
+static int32_t check_combination(const roperot_config *c)
+{
+    const int f32 = c->angles == ROPEROT_ANGLES_F32;
+    if (c->table && (c->cache == ROPEROT_CACHE_FULL || c->cache == ROPEROT_CACHE_FACTORED))
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.cache is %d with a table; it must be AUTO or BORROWED",
+                            c->cache);
+    if (!c->table && c->cache == ROPEROT_CACHE_BORROWED)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.table is NULL; the BORROWED cache needs one");
+    if (c->table) return ROPEROT_OK;
+    if (f32 && c->cache == ROPEROT_CACHE_FACTORED)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                            "config.cache is FACTORED with F32 angles; they need FULL or BORROWED");
+    if (c->max_positions == 0 && (f32 || c->cache == ROPEROT_CACHE_FULL))
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                            "config.max_positions is 0; %s must be told how many positions (1 .. 2^31)",
+                            f32 ? "F32 angles" : "a FULL cache");
+    return ROPEROT_OK;
+}
+
+/* What a table must have before it can be borrowed for all positions. */
+static int32_t check_table(const roperot_config *c, int32_t pairs)
+{
+    const roperot_table *const table = c->table;
+    if (!table) return ROPEROT_OK;
+    if (table->rows < 1)
+        return roperot_fail(ROPEROT_ERROR_SHAPE, "config.table.rows is %lld; it must be at least 1",
+                            (long long)table->rows);
+    if (c->max_positions > table->rows)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.table has %lld rows; max_positions %lld needs as many",
+                            (long long)table->rows, (long long)c->max_positions);
+    const int64_t all = table->rows < ROPEROT_MAX_POSITIONS ? table->rows : ROPEROT_MAX_POSITIONS;
+    return roperot_table_check(table, pairs, c->max_positions ? c->max_positions : all, "config.table");
+}
+
+static int32_t check_max_positions(const roperot_config *c)
+{
+    if (c->max_positions >= 0 && c->max_positions <= ROPEROT_MAX_POSITIONS) return ROPEROT_OK;
+    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.max_positions is %lld; it must be 0 (= 2^31) or 1 .. 2^31",
+                        (long long)c->max_positions);
+}
+
+int32_t roperot_check_config(const roperot_config *config)
+{
+    int32_t status = roperot_check_size(config, sizeof *config, sizeof *config, "config");
+    if (!status) status = check_geometry(config);
+    if (!status) status = check_enums(config);
+    if (!status && config->table)
+        status = roperot_check_size(config->table, sizeof *config->table, sizeof *config->table, "config.table");
+    if (status) return status;
+    const int32_t pairs = (config->rotary_dim ? config->rotary_dim : config->head_dim) / 2;
+    status = check_frequencies(config, pairs);
+    if (!status) status = check_max_positions(config);
+    if (!status) status = check_combination(config);
+    return status ? status : check_table(config, pairs);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ * RISC-V: what the kernel says in the auxiliary vector; it must not know any kernel of the library. */
+#include "cpu.h"
+
+#ifdef ROPEROT_CPU_RISCV64
+
+#include <stddef.h>
+#include <sys/auxv.h>
+
+#include <roperot/roperot.h>
+
+enum { HAS_V = 1 << ('V' - 'A') }; /* one bit per letter of the base extensions */
+
+const char *roperot_cpu_lacks(int32_t isa)
+{
+    switch (isa) {
+    case ROPEROT_ISA_SCALAR: return NULL;
+    case ROPEROT_ISA_RVV: return getauxval(AT_HWCAP) & HAS_V ? NULL : "this CPU has no V extension";
+    default: return "this is a RISC-V CPU";
+    }
+}
+
+/* RISC-V has no register that describes the caches. */
+void roperot_cpu_caches(roperot_caches *caches)
+{
+    (void)caches;
+}
+
+#endif
