@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT
+ * roperot-footprint: prints how many lines and pages of the library's code one decode call executes, and holds them to
+ * ceilings; it must not time anything.
+ *
+ *   roperot-footprint                    a table of all kinds of call
+ *   roperot-footprint f32/half           those whose name contains it
+ *   roperot-footprint -l <name>          the executed lines of one, as offsets that addr2line -f -e <library> reads
+ *   roperot-footprint -c                 one line per ceiling; exit status 1 if one is exceeded, 77 if nothing was counted
+ *
+ * In a decode step each call comes after other data has passed through the caches, so that every line of code is a miss:
+ * docs/performance.md. Names are <dtype>/<pairing>/<isa>/<cache>-<positions>[-signed]-<dst>.
+ */
+#include <getopt.h>
+#include <roperot/roperot.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "steps.h"
+
+enum { DIM = 128, Q_HEADS = 32, K_HEADS = 8, ROWS = 4096, POSITION = 1234, SKIPPED = 77, NAME = 96 };
+
+/* The most lines and pages of the library that a call may execute, over all dtypes, pairings, ISAs, signs and views, with gcc
+ * and clang. Lower them as the code shrinks; raise one only with a reason in docs/decisions.md. */
+typedef struct ceiling {
+    int32_t cache;
+    int ids; /* 0: OFFSET; 1: ids of either width */
+    int lines, pages;
+} ceiling;
+
+static const ceiling ceilings[] = {
+    { ROPEROT_CACHE_FULL, 0, 160, 12 },
+    { ROPEROT_CACHE_FULL, 1, 185, 14 },
+    { ROPEROT_CACHE_FACTORED, 0, 170, 14 },
+    { ROPEROT_CACHE_FACTORED, 1, 195, 16 },
+};
+enum { CEILINGS = sizeof ceilings / sizeof ceilings[0] };
+
+typedef struct kind {
+    char name[NAME];
+    int32_t dtype, pairing, isa, cache;
+    int32_t ids; /* 0: OFFSET, else a roperot_positions_type */
+    int is_signed, same_view;
+} kind;
+
+typedef struct prepared_call {
+    roperot_plan *plan;
+    roperot_positions positions;
+    roperot_options options;
+    roperot_tensor qk[2];
+    const roperot_tensor *dst;
+    int32_t status;
+} prepared_call;
+
+static float q[Q_HEADS * DIM], k[K_HEADS * DIM]; /* zeros will do in any dtype: no branch depends on values */
+
+/* ---- one call ----------------------------------------------------------------------------------------------------- */
+
+static void apply(void *argument)
+{
+    prepared_call *const c = argument;
+    c->status = roperot_apply(c->plan, &c->positions, c->qk, c->dst, 2, c->options.flags != 0 ? &c->options : NULL);
+}
+
+static int prepare(const kind *what, prepared_call *c)
+{
+    static const int32_t id32 = POSITION;
+    static const int64_t id64 = POSITION;
+    roperot_config config = ROPEROT_CONFIG_INIT;
+    const roperot_options defaults = ROPEROT_OPTIONS_INIT;
+    config.head_dim = DIM;
+    config.base = 1e6;
+    config.pairing = what->pairing;
+    config.isa = what->isa;
+    config.cache = what->cache;
+    config.max_positions = what->cache == ROPEROT_CACHE_FULL ? ROWS : 0;
+    c->positions = what->ids == 0                       ? roperot_positions_offset(POSITION)
+                   : what->ids == ROPEROT_POSITIONS_I32 ? roperot_positions_i32(&id32, 0)
+                                                        : roperot_positions_i64(&id64, 0);
+    c->options = defaults;
+    c->options.flags = what->is_signed ? ROPEROT_SIGNED_POSITIONS : 0;
+    c->qk[0] = roperot_tensor_shd(q, what->dtype, 1, Q_HEADS, DIM);
+    c->qk[1] = roperot_tensor_shd(k, what->dtype, 1, K_HEADS, DIM);
+    c->dst = what->same_view ? c->qk : NULL;
+    if (roperot_plan_create(&config, &c->plan) != ROPEROT_OK) return 0;
+    apply(c); /* binds symbols, touches pages */
+    return c->status == ROPEROT_OK;
+}
+
+/* NULL: counted. Whatever happens, the plan is gone afterwards. */
+static const char *count(const kind *what, const bench_code *code, bench_steps *steps)
+{
+    prepared_call c = { .plan = NULL };
+    const char *const why = prepare(what, &c) ? bench_steps_count(code, apply, &c, steps) : roperot_last_error();
+    roperot_plan_destroy(c.plan);
+    return why;
+}
+
+/* ---- all kinds of call -------------------------------------------------------------------------------------------- */
+
+static void name_kind(kind *what)
+{
+    static const char *const dtypes[] = { "", "f32", "f16", "bf16" }, *const pairings[] = { "", "half", "interleaved" };
+    static const char *const positions[] = { "offset", "i32", "i64" };
+    snprintf(what->name, sizeof what->name, "%s/%s/%s/%s-%s%s-%s", dtypes[what->dtype], pairings[what->pairing],
+             roperot_isa_name(what->isa), what->cache == ROPEROT_CACHE_FULL ? "full" : "factored", positions[what->ids],
+             what->is_signed ? "-signed" : "", what->same_view ? "same" : "null");
+}
+
+/* With ROPEROT_TEST_QUICK all kinds of f32 half, and of the others the calls that runtimes make most: three times
+ * as fast, for a step takes two changes of process. */
+static int wanted(const kind *what, const char *chosen)
+{
+    const int plain = !what->is_signed && !what->same_view && what->ids != ROPEROT_POSITIONS_I64;
+    if (!roperot_isa_usable(what->isa) || strstr(what->name, chosen) == NULL) return 0;
+    return plain || getenv("ROPEROT_TEST_QUICK") == NULL || strncmp(what->name, "f32/half/", 9) == 0;
+}
+
+/* The kind of that number, in the order of the names' last parts first; 0: there are no more. */
+static int kind_of(int number, kind *what)
+{
+    static const int32_t caches[] = { ROPEROT_CACHE_FULL, ROPEROT_CACHE_FACTORED };
+    *what = (kind){ .same_view = number % 2,
+                    .is_signed = number / 2 % 2,
+                    .ids = number / 4 % 3,
+                    .cache = caches[number / 12 % 2],
+                    .pairing = ROPEROT_PAIR_HALF + number / 24 % 2,
+                    .dtype = ROPEROT_F32 + number / 48 % 3,
+                    .isa = ROPEROT_ISA_AVX2 + number / 144 };
+    if (what->isa > ROPEROT_ISA_AVX512) return 0;
+    name_kind(what);
+    return 1;
+}
+
+/* ---- what is printed ---------------------------------------------------------------------------------------------- */
+
+static void print_row(const kind *what, const bench_steps *steps)
+{
+    printf("%-44s %6d %6d %8lld %8d %8d\n", what->name, steps->lines, steps->pages, (long long)steps->instructions,
+           steps->outside_lines, steps->outside_pages);
+}
+
+static void print_lines(const bench_code *code, const bench_steps *steps)
+{
+    const size_t lines = (code->end - code->begin) / BENCH_LINE;
+    for (size_t i = 0; i < lines; ++i)
+        if (steps->line_steps[i] != 0) printf("0x%zx\n", (size_t)(code->begin - code->load_address) + i * BENCH_LINE);
+}
+
+typedef struct most {
+    int lines, pages;
+    char lines_of[NAME], pages_of[NAME];
+} most;
+
+static void keep_most(most found[CEILINGS], const kind *what, const bench_steps *steps)
+{
+    for (int i = 0; i < CEILINGS; ++i) {
+        most *const m = &found[i];
+        if (ceilings[i].cache != what->cache || ceilings[i].ids != (what->ids != 0)) continue;
+        if (steps->lines > m->lines) m->lines = steps->lines, strcpy(m->lines_of, what->name);
+        if (steps->pages > m->pages) m->pages = steps->pages, strcpy(m->pages_of, what->name);
+    }
+}
+
+/* The number of ceilings that are exceeded. */
+static int judge(const most found[CEILINGS])
+{
+    int exceeded = 0;
+    for (int i = 0; i < CEILINGS; ++i) {
+        const ceiling *const c = &ceilings[i];
+        const int fits = found[i].lines <= c->lines && found[i].pages <= c->pages;
+        printf("%-8s %-6s %3d lines (%s), ceiling %d; %2d pages (%s), ceiling %d%s\n",
+               c->cache == ROPEROT_CACHE_FULL ? "FULL" : "FACTORED", c->ids ? "ids" : "OFFSET", found[i].lines,
+               found[i].lines_of, c->lines, found[i].pages, found[i].pages_of, c->pages, fits ? "" : ": EXCEEDED");
+        exceeded += !fits;
+    }
+    return exceeded;
+}
+
+typedef enum output { TABLE, LINES, CHECK } output;
+
+/* Counts the kinds whose names contain `chosen`. Returns how many, or -1 and *why. */
+static int count_kinds(const bench_code *code, const char *chosen, output form, most found[CEILINGS], const char **why)
+{
+    kind what;
+    int counted = 0;
+    if (form == TABLE) printf("%-44s  lines  pages   instrs  outside: lines pages\n", "");
+    for (int i = 0; kind_of(i, &what); ++i) {
+        bench_steps steps;
+        if (!wanted(&what, chosen)) continue;
+        *why = count(&what, code, &steps);
+        if (*why != NULL) return -1;
+        if (form == TABLE) print_row(&what, &steps);
+        if (form == LINES) print_lines(code, &steps);
+        keep_most(found, &what, &steps);
+        free(steps.line_steps);
+        counted++;
+    }
+    return counted;
+}
+
+static int skip(const char *why)
+{
+    printf("SKIP: %s\n", why);
+    return SKIPPED;
+}
+
+int main(int argc, char **argv)
+{
+    output form = TABLE;
+    for (int option = getopt(argc, argv, "cl"); option != -1; option = getopt(argc, argv, "cl")) {
+        if (option == '?') return 2;
+        form = option == 'c' ? CHECK : LINES;
+    }
+#if !BENCH_OPTIMISED
+    if (form == CHECK) return skip("the ceilings are those of an optimised build without sanitizers");
+#endif
+    bench_code code;
+    most found[CEILINGS] = { { .lines = 0 } };
+    const char *why = bench_code_of("roperot_apply", &code);
+    if (why != NULL) return skip(why);
+    const int counted = count_kinds(&code, optind < argc ? argv[optind] : "", form, found, &why);
+    if (counted < 0) return skip(why);
+    if (counted == 0) return skip("no kind of call has that name, or this CPU has none of the instruction sets");
+    return form == CHECK && judge(found) != 0;
+}
