@@ -50,19 +50,56 @@ static source source_ernie(const int32_t *section, int32_t j)
     return (source){ j < section[0] + section[1] ? 1 + j % 2 : 0, j };
 }
 
+/* ---- ggml's own reading: by sectors, which go round ---------------------------------------------------------------- */
+
+static int32_t sector_of(const int32_t *section, int32_t j)
+{
+    const int64_t all = (int64_t)section[0] + section[1] + section[2] + section[3];
+    return (int32_t)(j % all);
+}
+
+static source source_ggml_mrope(const int32_t *section, int32_t j)
+{
+    return (source){ contiguous(section, sector_of(section, j)).axis, j };
+}
+
+static source source_ggml_imrope(const int32_t *section, int32_t j)
+{
+    const int32_t sector = sector_of(section, j), lane = sector % 3;
+    return (source){ sector / 3 < section[lane] ? lane : 3, j };
+}
+
+/* An axis' angle starts at pair 0 and again wherever its section begins; but of sections that begin at one sector, all
+ * but the last being empty, ggml restarts the first only. */
+static source source_ggml_vision(const int32_t *section, int32_t j)
+{
+    const source within = contiguous(section, sector_of(section, j));
+    const int shares_its_beginning = within.axis > 0 && section[within.axis - 1] == 0;
+    return (source){ within.axis, shares_its_beginning ? j : within.frequency };
+}
+
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
+
+/* What the sections of a kind are held to. */
+enum rule { SUM, SUM_AND_COUNTS, ANY_SUM };
+
 /* first, last: which counts the kind takes. owner: which section fills axis a, for kinds whose pairs are counted. */
 static const struct scheme {
     const char *name;
     int32_t first, last;
     source (*find)(const int32_t *section, int32_t j);
-    int32_t counted, owner[ROPEROT_MAX_AXES];
+    enum rule rule;
+    int32_t owner[ROPEROT_MAX_AXES];
 } schemes[] = {
-    [ROPEROT_SECTIONS_NONE] = { "NONE", 0, 0, source_none, 0, { 0 } },
-    [ROPEROT_SECTIONS_CONTIGUOUS] = { "CONTIGUOUS", 1, 4, source_contiguous, 0, { 0 } },
-    [ROPEROT_SECTIONS_INTERLEAVED] = { "INTERLEAVED", 3, 3, source_interleaved, 1, { 0, 1, 2, 3 } },
-    [ROPEROT_SECTIONS_INTERLEAVED_GGML] = { "INTERLEAVED_GGML", 4, 4, source_interleaved_ggml, 0, { 0 } },
-    [ROPEROT_SECTIONS_AXIAL] = { "AXIAL", 2, 4, source_axial, 0, { 0 } },
-    [ROPEROT_SECTIONS_ERNIE] = { "ERNIE", 3, 3, source_ernie, 1, { 2, 0, 1, 3 } },
+    [ROPEROT_SECTIONS_NONE] = { "NONE", 0, 0, source_none, SUM, { 0 } },
+    [ROPEROT_SECTIONS_CONTIGUOUS] = { "CONTIGUOUS", 1, 4, source_contiguous, SUM, { 0 } },
+    [ROPEROT_SECTIONS_INTERLEAVED] = { "INTERLEAVED", 3, 3, source_interleaved, SUM_AND_COUNTS, { 0, 1, 2, 3 } },
+    [ROPEROT_SECTIONS_INTERLEAVED_GGML] = { "INTERLEAVED_GGML", 4, 4, source_interleaved_ggml, SUM, { 0 } },
+    [ROPEROT_SECTIONS_AXIAL] = { "AXIAL", 2, 4, source_axial, SUM, { 0 } },
+    [ROPEROT_SECTIONS_ERNIE] = { "ERNIE", 3, 3, source_ernie, SUM_AND_COUNTS, { 2, 0, 1, 3 } },
+    [ROPEROT_SECTIONS_GGML_MROPE] = { "GGML_MROPE", 4, 4, source_ggml_mrope, ANY_SUM, { 0 } },
+    [ROPEROT_SECTIONS_GGML_IMROPE] = { "GGML_IMROPE", 4, 4, source_ggml_imrope, ANY_SUM, { 0 } },
+    [ROPEROT_SECTIONS_GGML_VISION] = { "GGML_VISION", 4, 4, source_ggml_vision, ANY_SUM, { 0 } },
 };
 
 static int32_t check_sum(const roperot_sections *sections, const struct scheme *scheme, int32_t pairs)
@@ -80,7 +117,10 @@ static int32_t check_sum(const roperot_sections *sections, const struct scheme *
                                 (int)i, (int)s, (int)sections->count);
         sum += s;
     }
-    if (sections->count && sum != pairs)
+    if (scheme->rule == ANY_SUM && sum == 0)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "sections add up to 0; for %s at least 1 must be given",
+                            scheme->name);
+    if (scheme->rule != ANY_SUM && sections->count && sum != pairs)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "sections add up to %lld; they must add up to pairs = %d",
                             (long long)sum, (int)pairs);
     return ROPEROT_OK;
@@ -115,7 +155,7 @@ static int32_t check(const roperot_sections *sections, int32_t pairs, const uint
                             (int)sections->kind, (int)(sizeof schemes / sizeof *schemes) - 1);
     const struct scheme *const scheme = &schemes[sections->kind];
     const int32_t sum = check_sum(sections, scheme, pairs);
-    return sum || !scheme->counted ? sum : check_counts(sections, scheme, pairs);
+    return sum || scheme->rule != SUM_AND_COUNTS ? sum : check_counts(sections, scheme, pairs);
 }
 
 int32_t roperot_axis_map(const roperot_sections *sections, int32_t pairs, uint8_t *axis, int32_t *frequency_index)

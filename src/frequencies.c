@@ -5,10 +5,14 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "fpenv.h"
 #include "limits.h"
 #include "status.h"
+
+/* roperot_scaling as it was first published. */
+enum { first_size = offsetof(roperot_scaling, frequency_index) };
 
 static int32_t check_geometry(int32_t rotary_dim, const double *inv_freq, int32_t pairs)
 {
@@ -101,7 +105,8 @@ static bool reads_original_length(const roperot_scaling *scaling, unsigned uses)
 
 static int32_t check_lengths(const roperot_scaling *scaling, unsigned uses)
 {
-    const int64_t least = scaling->kind == ROPEROT_SCALING_LONGROPE ? 2 : 1; /* ln L0 is a divisor */
+    const int64_t least = scaling->kind == ROPEROT_SCALING_LONGROPE ? 2 /* ln L0 is a divisor */
+                          : scaling->kind == ROPEROT_SCALING_YARN_GGML ? 0 : 1;
     if (reads_original_length(scaling, uses) && scaling->original_length < least)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "scaling.original_length is %lld; it must be >= %d positions",
                             (long long)scaling->original_length, (int)least);
@@ -134,9 +139,32 @@ static int32_t check_list(const roperot_scaling *scaling, unsigned uses, int32_t
     return ROPEROT_OK;
 }
 
-static int32_t check_scaling(const roperot_scaling *scaling, unsigned uses, int32_t pairs)
+/* Which power of the base each pair takes: read wherever there is a base. */
+static int32_t check_index(const roperot_scaling *scaling, unsigned uses, int32_t pairs, int32_t dim)
+{
+    const int32_t given = scaling->exponent_dim, *const index = scaling->frequency_index;
+    if (!(uses & ROPEROT_USES_BASE)) return ROPEROT_OK;
+    if (given && (given < 2 || given > 65536 || given % 2))
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "scaling.exponent_dim is %d; it must be even, 2..65536, or 0 for "
+                            "rotary_dim", (int)given);
+    if (scaling->frequency_count != (index ? pairs : 0))
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "scaling.frequency_count is %d; it must be %d, %s",
+                            (int)scaling->frequency_count, index ? (int)pairs : 0,
+                            index ? "which is rotary_dim / 2" : "because frequency_index is NULL");
+    for (int32_t j = 0; index && j < pairs; j++)
+        if (index[j] < 0 || index[j] >= dim)
+            return roperot_fail(ROPEROT_ERROR_ARGUMENT, "scaling.frequency_index[%d] is %d; it must be in 0..%d", (int)j,
+                                (int)index[j], (int)(dim - 1));
+    if (!index && pairs > dim)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "scaling.exponent_dim is %d; for %d pairs without frequency_index "
+                            "it must be at least that", (int)given, (int)pairs);
+    return ROPEROT_OK;
+}
+
+static int32_t check_scaling(const roperot_scaling *scaling, unsigned uses, int32_t pairs, int32_t dim)
 {
     int32_t status = check_numbers(scaling, uses);
+    if (!status) status = check_index(scaling, uses, pairs, dim);
     if (!status) status = check_lengths(scaling, uses);
     return status ? status : check_list(scaling, uses, pairs);
 }
@@ -174,9 +202,10 @@ ROPEROT_NOINLINE static int32_t run(const roperot_scaling *scaling, int32_t rota
                             (int)scaling->kind, (int)ROPEROT_SCALING_PERIODS);
     int32_t status = check_geometry(rotary_dim, inv_freq, pairs);
     if (!status) status = check_base(base, kind->uses);
-    if (!status) status = check_scaling(scaling, kind->uses, pairs);
+    const int32_t dim = scaling->exponent_dim ? scaling->exponent_dim : rotary_dim;
+    if (!status) status = check_scaling(scaling, kind->uses, pairs, dim);
     if (status) return status;
-    roperot_rule rule = { scaling, rotary_dim, kind->uses & ROPEROT_USES_BASE ? base : 1.0, 0.0, 0.0, 0.0, 1.0 };
+    roperot_rule rule = { scaling, dim, kind->uses & ROPEROT_USES_BASE ? base : 1.0, 0.0, 0.0, 0.0, 1.0 };
     kind->prepare(&rule);
     const double a = scaling->attention_factor;
     rule.attention_factor = a != 0.0 ? a : kind->attention(&rule);
@@ -190,12 +219,14 @@ int32_t roperot_frequencies(const roperot_scaling *scaling, int32_t rotary_dim, 
                             int32_t pairs, double *attention_factor)
 {
     static const roperot_scaling by_default = ROPEROT_SCALING_INIT;
-    const roperot_scaling *const s = scaling ? scaling : &by_default;
-    const int32_t known = roperot_check_size(s, sizeof *s, sizeof *s, "scaling");
+    const roperot_scaling *const given = scaling ? scaling : &by_default;
+    const int32_t known = roperot_check_size(given, first_size, sizeof *given, "scaling");
     if (known) return known;
+    roperot_scaling whole = by_default; /* what an older caller does not have is at its default */
+    memcpy(&whole, given, given->size < sizeof whole ? given->size : sizeof whole);
     roperot_fpenv saved;
     roperot_fpenv_enter(&saved);
-    const int32_t status = run(s, rotary_dim, base, inv_freq, pairs, attention_factor);
+    const int32_t status = run(&whole, rotary_dim, base, inv_freq, pairs, attention_factor);
     roperot_fpenv_leave(&saved);
     return status;
 }

@@ -9,7 +9,8 @@ static const double two_pi = 6.283185307179586;
 
 static double plain(const roperot_rule *rule, int32_t j)
 {
-    return roperot_power(rule->base, 2 * j, rule->dim);
+    const int32_t *const index = rule->scaling->frequency_index;
+    return roperot_power(rule->base, 2 * (index ? index[j] : j), rule->dim);
 }
 
 static void prepare_nothing(roperot_rule *rule)
@@ -80,10 +81,11 @@ static double ntk_mixed(const roperot_rule *rule, int32_t j)
 
 /* ---- YaRN -------------------------------------------------------------------------------------------------------- */
 
-/* The pair, as a real number, that turns `rotations` times within the original length. */
+/* The pair, as a real number, that turns `rotations` times within the original length. In ggml that may be 0. */
 static double correction(const roperot_rule *rule, double rotations)
 {
     const double l0 = (double)rule->scaling->original_length;
+    if (l0 == 0.0) return rule->base > 1.0 ? -INFINITY : INFINITY;
     return rule->dim * ROPEROT_LOG(l0 / (rotations * two_pi)) / (2.0 * ROPEROT_LOG(rule->base));
 }
 

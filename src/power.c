@@ -95,7 +95,7 @@ double roperot_power(double base, int32_t numerator, int32_t denominator)
     int k;
     const double f = frexp(base, &k);
 
-    /* base^(-m/n) = v 2^-q with v = f^(-m/n) 2^(-t/n), k m = q n + t, 0 <= t < n: v is in (1/2, 2). */
+    /* base^(-m/n) = v 2^-q with v = f^(-m/n) 2^(-t/n), k m = q n + t, 0 <= t < n: v is in (1/2, 4), for m < 2 n. */
     const int64_t km = (int64_t)k * m;
     const int64_t t = (km % n + n) % n, q = (km - t) / n;
     const double v = ROPEROT_POW(f, -(double)m / n) * ROPEROT_POW(2.0, -(double)t / n);

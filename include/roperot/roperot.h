@@ -120,8 +120,8 @@ ROPEROT_API int32_t roperot_isa_best(void);
 
 /* ---- frequencies and axis maps: pure functions on plain arrays -------------------------------------------------- */
 
-/* Symbols: d = rotary_dim in channels, j = pair (0 <= j < d/2), b = base, w0_j = b^(-2j/d) in radians per position (the
- * f64 nearest to it), f = factor, L0 = original_length and L = length in positions, A = the attention factor, which
+/* Symbols: d = rotary_dim in channels (or exponent_dim), j = pair (0 <= j < rotary_dim/2), b = base, w0_j = b^(-2i/d) in
+ * radians per position (the f64 nearest to it), i = j or frequency_index[j], f = factor, L0 = original_length and L = length in positions, A = the attention factor, which
  * multiplies cos and sin: 1 unless a kind says otherwise, and for every kind attention_factor where that is not 0.
  * Every kind is evaluated in f64 by one written sequence of operations, the same bits on every machine (with SLEEF).
  * Formulas with their sources, and the call for each model family: docs/schemes.md. */
@@ -156,7 +156,8 @@ typedef enum roperot_scaling_kind {
     /* What ggml_rope_ext computes, in f64, with u_j = w0_j / factors[j] (factors NULL: 1), s = freq_scale, low and high
      * always floored and ceiled, clamped to [0, d - 1]:
      *     e_j = (1 - clip((j - low) / max(0.001, high - low), 0, 1)) ext_factor, w_j = s u_j (1 - e_j) + u_j e_j
-     *     A = attn_factor (1 + 0.1 ln(1/s)) if ext_factor != 0, else attn_factor, and then L0 is not read. */
+     *     A = attn_factor (1 + 0.1 ln(1/s)) if ext_factor != 0, else attn_factor, and then L0 is not read.
+     * L0 may be 0 (ggml's n_ctx_orig where nobody gives it): c(n) is -infinity for b > 1, +infinity for b < 1. */
     ROPEROT_SCALING_YARN_GGML,
 
     /* l = 2 pi / w0_j; l < L0/high_freq_factor: w0_j; l > L0/low_freq_factor: w0_j/f; between them, with t =
@@ -199,6 +200,11 @@ typedef struct roperot_scaling {
     const double *factors;           /* factor_count values, finite and > 0 unless the kind says otherwise */
     int32_t factor_count;            /* rotary_dim / 2 (0 with factors NULL) */
     int32_t truncate;                /* 1; 0: "truncate": false (gpt-oss) */
+    const int32_t *frequency_index;  /* w0_j's exponent where it is not j, as roperot_axis_map fills it: values >= 0 and
+                                        below d; NULL. Factors, ramps and (j+1) go on going by j */
+    int32_t frequency_count;         /* rotary_dim / 2 (0 with frequency_index NULL) */
+    int32_t exponent_dim;            /* d where it is not rotary_dim: even, 2 .. 65536; 0. For an axial map of two
+                                        sections it is rotary_dim / 2 */
 } roperot_scaling;
 
 /* inv_freq[j] in radians per position for j < pairs (pairs = rotary_dim / 2, rotary_dim even, 2 .. 65536), and
@@ -234,7 +240,16 @@ typedef enum roperot_sections_kind {
 
     /* Ernie-4.5-VL: s = h, w, t with h == w; the first h + w pairs alternate axis 1 and 2, the last t are axis 0.
      * count 3. */
-    ROPEROT_SECTIONS_ERNIE
+    ROPEROT_SECTIONS_ERNIE,
+
+    /* ggml's modes as its CPU operator reads any section list, whatever it adds up to (at least 1): the sector of pair
+     * j is j mod (s[0] + s[1] + s[2] + s[3]), so that lists wrap around or are cut. count 4. The axis is the section of
+     * the sector (MROPE, VISION), or by sector % 3 as INTERLEAVED_GGML (IMROPE). VISION: a frequency_index goes on with
+     * every pair and restarts where a section's first sector comes, of equal first sectors for the first section only.
+     * Use these for what ggml gives, and the kinds above for what a model's author meant. */
+    ROPEROT_SECTIONS_GGML_MROPE,
+    ROPEROT_SECTIONS_GGML_IMROPE,
+    ROPEROT_SECTIONS_GGML_VISION
 } roperot_sections_kind;
 
 typedef struct roperot_sections {
@@ -245,7 +260,8 @@ typedef struct roperot_sections {
 } roperot_sections;
 
 /* axis[j] = the position axis (0..3) that drives pair j, and, if frequency_index is not NULL, which frequency pair j
- * uses: inv_freq[j] = frequency[frequency_index[j]] (j itself, except where a kind restarts them per section).
+ * uses: inv_freq[j] = frequency[frequency_index[j]] (j itself, except where a kind restarts them per section). What is the
+ * same, and needed where factors or a ramp go by j: pass it as roperot_scaling.frequency_index.
  * Both arrays are `pairs` long, 1 .. 32768. Sections that do not add up to `pairs` are ROPEROT_ERROR_ARGUMENT.
  * Pure, thread safe. Nothing is written on failure. */
 ROPEROT_API int32_t roperot_axis_map(const roperot_sections *sections, int32_t pairs, uint8_t *axis,
@@ -420,7 +436,7 @@ ROPEROT_API void roperot_parallel_openmp(void *ctx, int64_t tasks, void (*task)(
 /* ---- initialisers and helpers ----------------------------------------------------------------------------------- */
 
 #define ROPEROT_SCALING_INIT { sizeof(roperot_scaling), ROPEROT_SCALING_DEFAULT, 1.0, 0.0, 0, 0, 32.0, 1.0, 0.0, 0.0, \
-                               1.0, 1.0, 1.0, 1.0, 4.0, 0.625, 1.0, NULL, 0, 1 }
+                               1.0, 1.0, 1.0, 1.0, 4.0, 0.625, 1.0, NULL, 0, 1, NULL, 0, 0 }
 #define ROPEROT_SECTIONS_INIT { sizeof(roperot_sections), 0, 0, { 0, 0, 0, 0 }, 0 }
 #define ROPEROT_POSITIONS_INIT { sizeof(roperot_positions), ROPEROT_POSITIONS_OFFSET, 0, 1, 0, NULL, 0, 0, 0, NULL, \
                                  0, 0 }

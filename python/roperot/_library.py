@@ -174,6 +174,9 @@ class ScalingStruct(_Sized):
         ("factors", POINTER(c_double)),
         ("factor_count", c_int32),
         ("truncate", c_int32),
+        ("frequency_index", POINTER(c_int32)),
+        ("frequency_count", c_int32),
+        ("exponent_dim", c_int32),
     ]
 
 

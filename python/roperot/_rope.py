@@ -6,6 +6,7 @@ import ctypes
 import weakref
 from collections.abc import Mapping, Sequence
 from ctypes import POINTER, byref, c_double, c_uint8
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -675,7 +676,8 @@ def _set_frequencies(
     pairs = (config.rotary_dim or config.head_dim) // 2
     order: list[int] | None = None
     if sections is not None:
-        axis, order, config.axes = Sections.of(sections).axis_map(pairs)
+        chosen_sections = Sections.of(sections)
+        axis, order, config.axes = chosen_sections.axis_map(pairs)
         config.axis, config.pairs = (c_uint8 * pairs)(*axis), pairs
     if config.cache == c.CACHES["borrowed"]:
         return
@@ -689,6 +691,10 @@ def _set_frequencies(
         order = None
     elif scaling is not None or order is not None:
         chosen = None if scaling is None else Scaling.of(scaling)
+        if order is not None and chosen_sections.kind == "ggml_vision":
+            # ggml's n_dims is half the head here, and its factors and its ramp go by pair.
+            chosen = replace(chosen or Scaling(), frequency_index=tuple(order), exponent_dim=pairs)
+            order = None
         # Where frequencies restart per section, the exponent's denominator is the channels of the longest section.
         distinct = pairs if order is None else max(order) + 1
         frequencies, factor = frequencies_of(chosen, 2 * distinct, config.base)

@@ -140,6 +140,10 @@ class Scaling:
         The length of pretraining, and for "dynamic" the present one, in positions.
     factors : tuple of float
         One value per pair: longrope's chosen factors, ggml's freq_factors, the frequencies ("raw") or the periods.
+    frequency_index : tuple of int
+        The exponent of each pair, where it is not the pair's own number: axial maps restart it.
+    exponent_dim : int
+        What exponents are divided by, where it is not rotary_dim.
     """
 
     kind: str = "default"
@@ -160,6 +164,8 @@ class Scaling:
     partial_rotary_factor: float = 1.0
     factors: tuple[float, ...] = ()
     truncate: bool = True
+    frequency_index: tuple[int, ...] = ()
+    exponent_dim: int = 0
 
     @classmethod
     def of(cls, value: Mapping[str, Any] | Scaling) -> Scaling:
@@ -206,13 +212,19 @@ class Scaling:
         members: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         members["kind"] = c.enum(self.kind, KINDS, "kind")
         members["truncate"] = int(self.truncate)
-        factors = members.pop("factors")
+        factors, index = members.pop("factors"), members.pop("frequency_index")
         for field in members.keys() - {"kind", "truncate"}:
-            whole = field in ("original_length", "length")
+            whole = field in ("original_length", "length", "exponent_dim")
             members[field] = (_whole if whole else number)(members[field], f"scaling's {field}")
         if factors:
             members["factors"] = ctypes.cast((c_double * len(factors))(*factors), ctypes.POINTER(c_double))
             members["factor_count"] = len(factors)
+        if index:
+            exponents = [integer(i, "scaling's frequency_index") for i in index]
+            if not all(0 <= i < 2**31 for i in exponents):
+                raise ValueError("scaling's frequency_index must be numbers from 0 to exponent_dim - 1")
+            members["frequency_index"] = ctypes.cast((c_int32 * len(index))(*exponents), ctypes.POINTER(c_int32))
+            members["frequency_count"] = len(index)
         return c.ScalingStruct(**members)
 
 
@@ -238,7 +250,16 @@ def _longrope_factors(given: dict[str, Any]) -> Any:
     return long if length > original else short
 
 
-SECTION_KINDS = {"contiguous": 1, "interleaved": 2, "interleaved_ggml": 3, "axial": 4, "ernie": 5}
+SECTION_KINDS = {
+    "contiguous": 1,
+    "interleaved": 2,
+    "interleaved_ggml": 3,
+    "axial": 4,
+    "ernie": 5,
+    "ggml_mrope": 6,
+    "ggml_imrope": 7,
+    "ggml_vision": 8,
+}
 
 
 @dataclass(frozen=True)
@@ -248,9 +269,11 @@ class Sections:
     Attributes
     ----------
     section : tuple of int
-        How many pairs each axis drives; all together rotary_dim / 2.
-    kind : {"contiguous", "interleaved", "interleaved_ggml", "axial", "ernie"}
-        Qwen2-VL, Qwen3-VL, ggml's IMROPE, 2-D vision (frequencies restart per section), Ernie-4.5-VL.
+        How many pairs each axis drives; all together rotary_dim / 2, but for the three of ggml, which wrap around.
+    kind : {"contiguous", "interleaved", "interleaved_ggml", "axial", "ernie", "ggml_mrope", "ggml_imrope", \
+"ggml_vision"}
+        Qwen2-VL, Qwen3-VL, ggml's IMROPE, 2-D vision (frequencies restart per section), Ernie-4.5-VL, and ggml's modes
+        as its operator reads any list.
     axis : tuple of int
         A raw map instead, one axis (0..3) per pair.
     """

@@ -268,3 +268,19 @@ def test_pickle_and_deepcopy():
     for original in (rope, borrowed):
         for clone in (pickle.loads(pickle.dumps(original)), copy.deepcopy(original)):
             assert_same_bits(clone.apply(X, 2), original.apply(X, 2))
+
+
+def test_ggml_reads_any_section_list():
+    """A list that wraps around: each section of the second round starts its frequencies again."""
+    vision = {"section": [3, 2, 0, 0], "kind": "ggml_vision"}
+    factors = tuple(1.0 + 0.25 * j for j in range(10))
+    scaling = roperot.Scaling("yarn_ggml", ext_factor=0.0, freq_scale=0.5, factors=factors)
+    rope = roperot.Rope(20, scaling=scaling, sections=vision)
+    exponent = np.array([0, 1, 2, 0, 1] * 2)
+    np.testing.assert_allclose(rope.inv_freq, 0.5 * 1e4 ** (-2 * exponent / 10) / np.array(factors), rtol=1e-14)
+    with pytest.raises(ValueError, match="sections add up to 0; for GGML_MROPE at least 1"):
+        roperot.Rope(20, sections={"section": [0, 0, 0, 0], "kind": "ggml_mrope"})
+    with pytest.raises(ValueError, match="frequency_index"):
+        roperot.Rope(4, scaling=roperot.Scaling(frequency_index=(0, 2**33)))
+    with pytest.raises(ValueError, match=r"frequency_index\[1\] is 4; it must be in 0..3"):
+        roperot.Rope(4, scaling=roperot.Scaling(frequency_index=(0, 4)))

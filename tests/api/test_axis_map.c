@@ -54,17 +54,27 @@ static void as_ggml_imrope(const int32_t *s, int32_t pairs)
 static void as_ggml_mrope(const int32_t *s, int32_t pairs)
 {
     start(pairs);
-    for (int32_t j = 0; j < pairs; j++)
-        want_axis[j] = j < s[0] ? 0 : j < s[0] + s[1] ? 1 : j < s[0] + s[1] + s[2] ? 2 : 3;
+    const int32_t w = s[0] + s[1], e = w + s[2], sections = e + s[3];
+    for (int32_t j = 0; j < pairs; j++) {
+        const int32_t sector = j % sections;
+        want_axis[j] = sector < s[0] ? 0 : sector < w ? 1 : sector < e ? 2 : 3;
+    }
 }
 
-/* ggml, VISION: at the first pair of a section theta starts again from the base position. */
+/* ggml, VISION: four angles run along all pairs, and one of them, the first that fits, restarts at a sector. */
 static void as_ggml_vision(const int32_t *s, int32_t pairs)
 {
     as_ggml_mrope(s, pairs);
-    for (int32_t j = 0, exponent = 0; j < pairs; j++, exponent++) {
-        if (j > 0 && want_axis[j] != want_axis[j - 1]) exponent = 0;
-        want_index[j] = exponent;
+    int32_t exponent[4] = { 0 };
+    const int32_t w = s[0] + s[1], e = w + s[2], sections = e + s[3];
+    for (int32_t j = 0; j < pairs; j++) {
+        const int32_t sector = j % sections;
+        if (sector == 0) exponent[0] = 0;
+        else if (sector == s[0]) exponent[1] = 0;
+        else if (sector == w) exponent[2] = 0;
+        else if (sector == e) exponent[3] = 0;
+        want_index[j] = exponent[want_axis[j]];
+        for (int32_t a = 0; a < 4; a++) exponent[a]++;
     }
 }
 
@@ -103,6 +113,16 @@ static const example examples[] = {
     { "ggml VISION", ROPEROT_SECTIONS_AXIAL, 4, { 20, 20, 0, 0 }, 40, as_ggml_vision },
     { "three axes", ROPEROT_SECTIONS_AXIAL, 3, { 8, 12, 12 }, 32, as_ggml_vision },
     { "Ernie-4.5-VL", ROPEROT_SECTIONS_ERNIE, 3, { 22, 22, 20 }, 64, as_ernie },
+    { "ggml's own test of MROPE", ROPEROT_SECTIONS_GGML_MROPE, 4, { 42, 42, 42, 0 }, 64, as_ggml_mrope },
+    { "ggml's own test of IMROPE", ROPEROT_SECTIONS_GGML_IMROPE, 4, { 42, 42, 42, 0 }, 64, as_ggml_imrope },
+    { "ggml's own test of VISION", ROPEROT_SECTIONS_GGML_VISION, 4, { 20, 20, 0, 0 }, 40, as_ggml_vision },
+    { "too short for MROPE", ROPEROT_SECTIONS_GGML_MROPE, 4, { 3, 2, 1, 2 }, 64, as_ggml_mrope },
+    { "too short for IMROPE", ROPEROT_SECTIONS_GGML_IMROPE, 4, { 5, 4, 5, 0 }, 64, as_ggml_imrope },
+    { "too short for VISION", ROPEROT_SECTIONS_GGML_VISION, 4, { 5, 7, 3, 2 }, 64, as_ggml_vision },
+    { "no first section in VISION", ROPEROT_SECTIONS_GGML_VISION, 4, { 0, 7, 3, 0 }, 40, as_ggml_vision },
+    { "no second section in VISION", ROPEROT_SECTIONS_GGML_VISION, 4, { 10, 0, 10, 0 }, 40, as_ggml_vision },
+    { "neither third nor fourth", ROPEROT_SECTIONS_GGML_VISION, 4, { 0, 0, 0, 3 }, 40, as_ggml_vision },
+    { "one section of VISION", ROPEROT_SECTIONS_GGML_VISION, 4, { 64, 0, 0, 0 }, 64, as_ggml_vision },
 };
 
 static roperot_sections sections_of(int32_t kind, int32_t count, const int32_t section[4])
@@ -131,6 +151,28 @@ static void agrees_with_its_source(const void *arg)
     CHECK(axis[e->pairs] == 0x55 && index[e->pairs] == 0x55555555, "written beyond the last pair");
     CHECK(roperot_axis_map(&sections, e->pairs, alone, NULL) == ROPEROT_OK, "%s", roperot_last_error());
     CHECK(memcmp(alone, axis, (size_t)e->pairs) == 0, "without frequency_index the map differs");
+}
+
+/* Random lists, many of which have empty sections, and sums past what an int holds. */
+static void ggml_reads_any_list(const void *arg)
+{
+    (void)arg;
+    static const struct {
+        int32_t kind;
+        void (*source)(const int32_t *section, int32_t pairs);
+    } modes[] = { { ROPEROT_SECTIONS_GGML_MROPE, as_ggml_mrope },
+                  { ROPEROT_SECTIONS_GGML_IMROPE, as_ggml_imrope },
+                  { ROPEROT_SECTIONS_GGML_VISION, as_ggml_vision } };
+    for (int i = 0; i < 3000; i++) {
+        example e = { "random", modes[i % 3].kind, 4, { 0 }, 1 + (int32_t)random_below(MOST), modes[i % 3].source };
+        for (int a = 0; a < 4; a++) e.section[a] = random_below(3) ? (int32_t)random_below(1 + random_below(60)) : 0;
+        if (e.section[0] + e.section[1] + e.section[2] + e.section[3] > 0) agrees_with_its_source(&e);
+    }
+    const int32_t huge[4] = { 3, INT32_MAX, INT32_MAX, INT32_MAX };
+    const roperot_sections sections = sections_of(ROPEROT_SECTIONS_GGML_IMROPE, 4, huge);
+    uint8_t axis[9];
+    CHECK(roperot_axis_map(&sections, 9, axis, NULL) == ROPEROT_OK, "%s", roperot_last_error());
+    for (int32_t j = 0; j < 9; j++) CHECK(axis[j] == j % 3, "pair %d: axis %d", (int)j, axis[j]);
 }
 
 static void one_axis(const void *arg)
@@ -166,8 +208,11 @@ typedef struct refusal {
 } refusal;
 
 static const refusal refusals[] = {
-    { -1, 0, { 0 }, 8, "sections.kind is -1; it must be a roperot_sections_kind, 0..5" },
-    { 6, 0, { 0 }, 8, "sections.kind is 6;" },
+    { -1, 0, { 0 }, 8, "sections.kind is -1; it must be a roperot_sections_kind, 0..8" },
+    { 9, 0, { 0 }, 8, "sections.kind is 9;" },
+    { ROPEROT_SECTIONS_GGML_VISION, 4, { 0 }, 8, "sections add up to 0; for GGML_VISION at least 1 must be given" },
+    { ROPEROT_SECTIONS_GGML_MROPE, 3, { 1, 1, 1 }, 8, "sections.count is 3; GGML_MROPE takes 4..4" },
+    { ROPEROT_SECTIONS_GGML_IMROPE, 4, { 2, -1, 3, 0 }, 8, "sections.section[1] is -1; it must be >= 0" },
     { ROPEROT_SECTIONS_CONTIGUOUS, 3, { 2, 3, 2 }, 8, "sections add up to 7; they must add up to pairs = 8" },
     { ROPEROT_SECTIONS_CONTIGUOUS, 3, { 2, 3, 4 }, 8, "sections add up to 9;" },
     { ROPEROT_SECTIONS_CONTIGUOUS, 2, { 2147483647, 2147483647 }, 8, "sections add up to 4294967294;" },
@@ -240,6 +285,7 @@ int main(int argc, char **argv)
 {
     for (size_t i = 0; i < sizeof examples / sizeof *examples; i++)
         harness_add(agrees_with_its_source, &examples[i], "source/%s", examples[i].name);
+    harness_add(ggml_reads_any_list, NULL, "ggml reads any list");
     harness_add(one_axis, NULL, "one axis");
     harness_add(ggml_leaves_two_pairs_to_its_fourth_row, NULL, "ggml leaves two pairs to its fourth row");
     harness_add(refuses_sections, NULL, "refuses sections");

@@ -19,7 +19,7 @@
 enum { MOST_PAIRS = 32768 };
 
 #if UINTPTR_MAX == UINT64_MAX
-_Static_assert(sizeof(roperot_scaling) == 144, "ABI");
+_Static_assert(sizeof(roperot_scaling) == 160 && offsetof(roperot_scaling, frequency_index) == 144, "ABI");
 _Static_assert(offsetof(roperot_scaling, attention_factor) == 16 && offsetof(roperot_scaling, length) == 32, "ABI");
 _Static_assert(offsetof(roperot_scaling, mscale) == 56 && offsetof(roperot_scaling, freq_scale) == 88, "ABI");
 _Static_assert(offsetof(roperot_scaling, mixed_b) == 112 && offsetof(roperot_scaling, factors) == 128, "ABI");
@@ -131,9 +131,14 @@ typedef struct formula {
     long double d, b;
 } formula;
 
+static int32_t exponent(const formula *f, int32_t j)
+{
+    return f->s->frequency_index ? f->s->frequency_index[j] : j;
+}
+
 static long double w0(const formula *f, int32_t j)
 {
-    return powl(f->b, -2.0L * j / f->d);
+    return powl(f->b, -2.0L * exponent(f, j) / f->d);
 }
 
 static long double exact_linear(const formula *f, int32_t j)
@@ -143,8 +148,8 @@ static long double exact_linear(const formula *f, int32_t j)
 
 static long double power_of_stretched(const formula *f, long double stretch, int32_t j)
 {
-    if (f->d == 2) return 1.0L;
-    return powl(f->b * powl(stretch, f->d / (f->d - 2)), -2.0L * j / f->d);
+    if (f->d == 2) return w0(f, j);
+    return powl(f->b * powl(stretch, f->d / (f->d - 2)), -2.0L * exponent(f, j) / f->d);
 }
 
 static long double exact_ntk(const formula *f, int32_t j)
@@ -160,7 +165,7 @@ static long double exact_dynamic(const formula *f, int32_t j)
 
 static long double exact_ntk_fixed(const formula *f, int32_t j)
 {
-    return powl(f->b * f->s->factor, -2.0L * j / f->d) / powl(f->s->factor, 2.0L / f->d);
+    return powl(f->b * f->s->factor, -2.0L * exponent(f, j) / f->d) / powl(f->s->factor, 2.0L / f->d);
 }
 
 static long double exact_ntk_mixed(const formula *f, int32_t j)
@@ -258,6 +263,7 @@ static const struct rule {
 };
 
 static double list[MOST_PAIRS];
+static int32_t exponents[MOST_PAIRS];
 
 static roperot_scaling random_scaling(int32_t kind, int32_t pairs)
 {
@@ -280,7 +286,18 @@ static roperot_scaling random_scaling(int32_t kind, int32_t pairs)
     const int optional = kind == ROPEROT_SCALING_YARN_GGML && random_below(2);
     s.factors = optional ? NULL : list;
     s.factor_count = optional ? 0 : pairs;
+    if (kind == ROPEROT_SCALING_YARN_GGML && !random_below(4)) s.original_length = 0;
     return s;
+}
+
+/* Another denominator, and exponents that restart, repeat and reach it. */
+static void give_exponents(roperot_scaling *s, int32_t pairs)
+{
+    s->exponent_dim = 2 * ((pairs + 1) / 2 + (int32_t)random_below(20));
+    if (random_below(4) == 0) return;
+    for (int32_t j = 0; j < pairs; j++) exponents[j] = (int32_t)random_below((uint32_t)s->exponent_dim);
+    s->frequency_index = exponents;
+    s->frequency_count = pairs;
 }
 
 static void rule_is_its_formula(const void *arg)
@@ -290,12 +307,49 @@ static void rule_is_its_formula(const void *arg)
     for (int i = 0; i < rounds; i++) {
         const int32_t dim = random_dim();
         const double base = log_uniform(50, 1e8);
-        const roperot_scaling s = random_scaling(rule->kind, dim / 2);
-        const formula f = { &s, dim, base };
+        roperot_scaling s = random_scaling(rule->kind, dim / 2);
+        if (i % 2) give_exponents(&s, dim / 2);
+        const formula f = { &s, s.exponent_dim ? s.exponent_dim : dim, base };
         run(&s, dim, base, &got);
         for (int32_t j = 0; j < dim / 2; j++)
             rotate_trial_close(got.frequency[j], rule->exact(&f, j), rule->amplification * 4 * 0x1p-53, rule->name, j);
     }
+}
+
+/* Qwen2-VL's vision tower by one call is what it is by frequencies of half the width that are then picked. */
+static void frequency_index_picks(const void *arg)
+{
+    (void)arg;
+    const int32_t pairs = 40;
+    roperot_sections halves = ROPEROT_SECTIONS_INIT;
+    halves.kind = ROPEROT_SECTIONS_AXIAL;
+    halves.count = 2;
+    halves.section[0] = halves.section[1] = pairs / 2;
+    uint8_t axis[40];
+    CHECK(!roperot_axis_map(&halves, pairs, axis, exponents), "%s", roperot_last_error());
+    run(NULL, pairs, 1e4, &got);
+    for (int32_t j = 0; j < pairs; j++) want.frequency[j] = got.frequency[exponents[j]];
+    roperot_scaling s = scaling_of(ROPEROT_SCALING_DEFAULT);
+    s.frequency_index = exponents;
+    s.frequency_count = pairs;
+    s.exponent_dim = pairs;
+    run(&s, 2 * pairs, 1e4, &got);
+    check_same_bits(pairs, "axial");
+}
+
+/* Structs that were compiled before frequency_index existed end where it begins. */
+static void takes_the_first_size(const void *arg)
+{
+    (void)arg;
+    struct {
+        roperot_scaling known;
+    } s = { scaling_of(ROPEROT_SCALING_LINEAR) };
+    s.known.factor = 3.0;
+    run(&s.known, 64, 1e4, &want);
+    s.known.size = offsetof(roperot_scaling, frequency_index);
+    memset((char *)&s.known + s.known.size, 0x55, sizeof s.known - s.known.size); /* somebody else's bytes */
+    run(&s.known, 64, 1e4, &got);
+    check_same_bits(32, "the first size");
 }
 
 /* ---- attention factors ------------------------------------------------------------------------------------------- */
@@ -735,7 +789,8 @@ static void refuses_lengths(const void *arg)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         roperot_scaling s = valid(kinds[i]);
         s.original_length = 0;
-        refuse(&s, 4, 1e4, 2, ROPEROT_ERROR_ARGUMENT, "scaling.original_length is 0; it must be >= 1 positions");
+        if (kinds[i] != ROPEROT_SCALING_YARN_GGML)
+            refuse(&s, 4, 1e4, 2, ROPEROT_ERROR_ARGUMENT, "scaling.original_length is 0; it must be >= 1 positions");
         s.original_length = -5;
         refuse(&s, 4, 1e4, 2, ROPEROT_ERROR_ARGUMENT, "scaling.original_length is -5;");
     }
@@ -781,6 +836,33 @@ static void refuses_lists(const void *arg)
     refuses_list(ROPEROT_SCALING_PERIODS, 0.0, "scaling.factors[1] is 0; it must be neither 0 nor NaN");
     refuses_list(ROPEROT_SCALING_PERIODS, NAN, "scaling.factors[1] is nan; it must be neither 0 nor NaN");
     refuses_list(ROPEROT_SCALING_PERIODS, 5e-324, "PERIODS would give pair 1 the frequency inf, which must be finite");
+}
+
+static void refuses_exponents(const void *arg)
+{
+    (void)arg;
+    static const int32_t good[2] = { 0, 3 }, beyond[2] = { 0, 4 }, below[2] = { -1, 0 };
+    roperot_scaling s = valid(ROPEROT_SCALING_DEFAULT);
+    s.exponent_dim = 4;
+    s.frequency_index = good;
+    s.frequency_count = 2;
+    run(&s, 4, 1e4, &got);
+    s.frequency_index = beyond;
+    refuse(&s, 4, 1e4, 2, ROPEROT_ERROR_ARGUMENT, "scaling.frequency_index[1] is 4; it must be in 0..3");
+    s.frequency_index = below;
+    refuse(&s, 4, 1e4, 2, ROPEROT_ERROR_ARGUMENT, "scaling.frequency_index[0] is -1; it must be in 0..3");
+    s.frequency_count = 1;
+    refuse(&s, 4, 1e4, 2, ROPEROT_ERROR_ARGUMENT, "frequency_count is 1; it must be 2, which is rotary_dim / 2");
+    s.frequency_index = NULL;
+    refuse(&s, 4, 1e4, 2, ROPEROT_ERROR_ARGUMENT, "frequency_count is 1; it must be 0, because frequency_index is NULL");
+    s.frequency_count = 0;
+    for (int i = 0; i < 4; i++) {
+        static const int32_t dims[4] = { -2, 1, 3, 65538 };
+        s.exponent_dim = dims[i];
+        refuse(&s, 4, 1e4, 2, ROPEROT_ERROR_ARGUMENT, "it must be even, 2..65536, or 0 for rotary_dim");
+    }
+    s.exponent_dim = 2;
+    refuse(&s, 8, 1e4, 4, ROPEROT_ERROR_ARGUMENT, "scaling.exponent_dim is 2; for 4 pairs without frequency_index");
 }
 
 static void refuses_versions(const void *arg)
@@ -836,6 +918,9 @@ int main(int argc, char **argv)
     harness_add(refuses_overflow, NULL, "refuses overflow");
     harness_add(refuses_lengths, NULL, "refuses lengths");
     harness_add(refuses_lists, NULL, "refuses lists");
+    harness_add(refuses_exponents, NULL, "refuses exponents");
+    harness_add(frequency_index_picks, NULL, "frequency_index picks");
+    harness_add(takes_the_first_size, NULL, "takes the first size");
     harness_add(refuses_versions, NULL, "refuses versions");
     return harness_run(argc, argv, "frequencies");
 }

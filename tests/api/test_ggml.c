@@ -14,59 +14,70 @@
 
 #include "support/harness.h"
 
-enum { TOKENS = 24, HEADS = 3, MOST_DIM = 128, ROWS = 4, MEMORY = 16 << 20 };
+enum { TOKENS = 12, HEADS = 3, MOST_DIM = 512, ROWS = 4, MEMORY = 16 << 20 };
 static const double tolerance = 2e-3;
 
-typedef struct ggml_case {
+/* A head, what ggml rotates of it, and how. */
+typedef struct geometry {
     const char *name;
-    int dim, mode, sections[4];
-    int32_t pairing, kind; /* a roperot_sections_kind */
-    double base, freq_scale, ext_factor, attn_factor;
-    int has_factors;
+    int dim, n_dims, n_offs, mode, sections[4];
+} geometry;
+
+#define NORMAL GGML_ROPE_TYPE_NORMAL
+#define NEOX GGML_ROPE_TYPE_NEOX
+#define MROPE GGML_ROPE_TYPE_MROPE
+#define IMROPE GGML_ROPE_TYPE_IMROPE
+#define VISION GGML_ROPE_TYPE_VISION
+
+/* What models use, and what ggml's own tests try: lists of sections that are cut, and that wrap around. */
+static const geometry geometries[] = {
+    { "normal-128", 128, 128, 0, NORMAL, { 0 } },
+    { "normal-16", 16, 16, 0, NORMAL, { 0 } },
+    { "normal-partial", 80, 20, 0, NORMAL, { 0 } },
+    { "normal-window", 128, 32, 32, NORMAL, { 0 } },
+    { "neox-64", 64, 64, 0, NEOX, { 0 } },
+    { "neox-36", 36, 36, 0, NEOX, { 0 } },
+    { "neox-256", 256, 256, 0, NEOX, { 0 } },
+    { "neox-512-partial", 512, 128, 0, NEOX, { 0 } },
+    { "neox-window", 128, 32, 32, NEOX, { 0 } },
+    { "mrope-qwen2-vl", 128, 128, 0, MROPE, { 16, 24, 24, 0 } },
+    { "mrope-cut", 128, 128, 0, MROPE, { 42, 42, 42, 0 } },
+    { "mrope-partial", 128, 20, 0, MROPE, { 6, 6, 6, 0 } },
+    { "mrope-wraps", 128, 128, 0, MROPE, { 5, 0, 7, 3 } },
+    { "mrope-window", 128, 24, 32, MROPE, { 8, 8, 8, 0 } },
+    { "imrope-qwen3-vl", 128, 128, 0, IMROPE, { 24, 20, 20, 0 } },
+    { "imrope-cut", 128, 128, 0, IMROPE, { 42, 42, 42, 0 } },
+    { "imrope-qwen3.5", 256, 64, 0, IMROPE, { 11, 11, 10, 0 } },
+    { "imrope-wraps", 64, 64, 0, IMROPE, { 5, 4, 5, 0 } },
+    { "vision-qwen2-vl", 80, 40, 0, VISION, { 20, 20, 0, 0 } },
+    { "vision-wraps", 128, 64, 0, VISION, { 7, 5, 3, 2 } },
+    { "vision-no-second", 80, 40, 0, VISION, { 20, 0, 20, 0 } },
+};
+
+/* Everything else is the cross product: 21 geometries in 32 variants. */
+typedef struct ggml_case {
+    const geometry *of;
+    int n_ctx_orig, has_factors;
+    float freq_scale, ext_factor, attn_factor;
 } ggml_case;
 
-static const ggml_case cases[] = {
-    { "neox", 128, GGML_ROPE_TYPE_NEOX, { 0 }, ROPEROT_PAIR_HALF, 0, 5e5, 1, 0, 1, 0 },
-    { "normal", 64, GGML_ROPE_TYPE_NORMAL, { 0 }, ROPEROT_PAIR_INTERLEAVED, 0, 1e4, 1, 0, 1, 0 },
-    { "scaled", 64, GGML_ROPE_TYPE_NEOX, { 0 }, ROPEROT_PAIR_HALF, 0, 1e4, 0.25, 0, 1.5, 0 },
-    { "yarn", 128, GGML_ROPE_TYPE_NEOX, { 0 }, ROPEROT_PAIR_HALF, 0, 1e6, 0.25, 1, 1, 0 },
-    { "yarn-mixed", 64, GGML_ROPE_TYPE_NORMAL, { 0 }, ROPEROT_PAIR_INTERLEAVED, 0, 1e4, 0.025, 0.7, 0.9, 0 },
-    { "factors", 128, GGML_ROPE_TYPE_NEOX, { 0 }, ROPEROT_PAIR_HALF, 0, 1e4, 1, 0, 1.19, 1 },
-    { "yarn-factors", 64, GGML_ROPE_TYPE_NEOX, { 0 }, ROPEROT_PAIR_HALF, 0, 1e4, 0.5, 1, 1, 1 },
-    { "mrope",
-      128,
-      GGML_ROPE_TYPE_MROPE,
-      { 16, 24, 24, 0 },
-      ROPEROT_PAIR_HALF,
-      ROPEROT_SECTIONS_CONTIGUOUS,
-      1e6,
-      1,
-      0,
-      1,
-      0 },
-    { "imrope",
-      128,
-      GGML_ROPE_TYPE_IMROPE,
-      { 24, 20, 20, 0 },
-      ROPEROT_PAIR_HALF,
-      ROPEROT_SECTIONS_INTERLEAVED_GGML,
-      5e6,
-      1,
-      0,
-      1,
-      0 },
-    { "vision",
-      80,
-      GGML_ROPE_TYPE_VISION,
-      { 20, 20, 0, 0 },
-      ROPEROT_PAIR_HALF,
-      ROPEROT_SECTIONS_AXIAL,
-      1e4,
-      1,
-      0,
-      1,
-      0 },
-};
+enum { GEOMETRIES = sizeof geometries / sizeof *geometries, VARIANTS = 32 };
+
+static ggml_case case_of(const geometry *g, int variant)
+{
+    return (ggml_case){ g, variant & 1 ? 4096 : 0, variant >> 1 & 1, variant & 4 ? 1.4245f : 1.0f,
+                        variant & 8 ? 0.7465f : 0.0f, variant & 16 ? 1.4245f : 1.0f };
+}
+
+static int has_rows(const geometry *g)
+{
+    return g->mode & GGML_ROPE_TYPE_MROPE;
+}
+
+static int rotated(const geometry *g)
+{
+    return g->mode == VISION ? g->dim : g->n_dims;
+}
 
 static int32_t positions[ROWS * TOKENS];
 static float factors[MOST_DIM / 2], elements[TOKENS * HEADS * MOST_DIM];
@@ -74,27 +85,32 @@ static float factors[MOST_DIM / 2], elements[TOKENS * HEADS * MOST_DIM];
 static void fill(const ggml_case *c)
 {
     for (int i = 0; i < ROWS * TOKENS; i++) positions[i] = (int32_t)random_below(300);
-    for (int j = 0; j < MOST_DIM / 2; j++) factors[j] = c->has_factors ? 1.0f + 0.125f * (float)j : 1.0f;
-    for (int i = 0; i < TOKENS * HEADS * c->dim; i++) elements[i] = (float)random_between(-2, 2);
+    for (int j = 0; j < MOST_DIM / 2; j++) factors[j] = 0.9f + 0.2f * (float)random_below(1000) / 1000;
+    for (int i = 0; i < TOKENS * HEADS * c->of->dim; i++) elements[i] = (float)random_between(-2, 2);
 }
 
 /* ---- ggml -------------------------------------------------------------------------------------------------------- */
 
+static const float base = 10000.0f, beta_fast = 32.0f, beta_slow = 1.0f;
+
 static struct ggml_tensor *rope(struct ggml_context *context, const ggml_case *c, struct ggml_tensor *x)
 {
-    const int vision = c->mode == GGML_ROPE_TYPE_VISION, rows = c->kind ? ROWS : 1;
+    const geometry *const g = c->of;
+    const int rows = has_rows(g) ? ROWS : 1, count = rotated(g) / 2;
     struct ggml_tensor *const at = ggml_new_tensor_1d(context, GGML_TYPE_I32, rows * TOKENS);
-    struct ggml_tensor *const by = c->has_factors ? ggml_new_tensor_1d(context, GGML_TYPE_F32, c->dim / 2) : NULL;
+    struct ggml_tensor *const by = c->has_factors ? ggml_new_tensor_1d(context, GGML_TYPE_F32, g->dim / 2) : NULL;
     int sections[4];
-    memcpy(sections, c->sections, sizeof sections);
+    memcpy(sections, g->sections, sizeof sections);
     memcpy(at->data, positions, (size_t)(rows * TOKENS) * sizeof *positions);
-    if (by) memcpy(by->data, factors, (size_t)c->dim / 2 * sizeof *factors);
-    const float base = (float)c->base, scale = (float)c->freq_scale, ext = (float)c->ext_factor,
-                attn = (float)c->attn_factor;
-    if (c->kind)
-        return ggml_rope_multi(context, x, at, by, vision ? c->dim / 2 : c->dim, sections, c->mode, 4096, base, scale,
-                               ext, attn, 32, 1);
-    return ggml_rope_ext(context, x, at, by, c->dim, c->mode, 4096, base, scale, ext, attn, 32, 1);
+    if (by) memset(by->data, 0, ggml_nbytes(by)); /* it reads, and does not use, factors of channels that it copies */
+    if (by) memcpy(by->data, factors, (size_t)count * sizeof *factors);
+    struct ggml_tensor *const y =
+        has_rows(g) ? ggml_rope_multi(context, x, at, by, g->n_dims, sections, g->mode, c->n_ctx_orig, base,
+                                      c->freq_scale, c->ext_factor, c->attn_factor, beta_fast, beta_slow)
+                    : ggml_rope_ext(context, x, at, by, g->n_dims, g->mode, c->n_ctx_orig, base, c->freq_scale,
+                                    c->ext_factor, c->attn_factor, beta_fast, beta_slow);
+    if (g->n_offs) ((int32_t *)y->op_params)[15] = g->n_offs; /* ggml_rope_set_offset, which older ones lack */
+    return y;
 }
 
 static void rotate_by_ggml(const ggml_case *c, float *out)
@@ -102,8 +118,8 @@ static void rotate_by_ggml(const ggml_case *c, float *out)
     const struct ggml_init_params parameters = { MEMORY, NULL, false };
     struct ggml_context *const context = ggml_init(parameters);
     CHECK(context, "ggml_init failed");
-    struct ggml_tensor *const x = ggml_new_tensor_3d(context, GGML_TYPE_F32, c->dim, HEADS, TOKENS);
-    const size_t bytes = (size_t)(TOKENS * HEADS * c->dim) * sizeof(float);
+    struct ggml_tensor *const x = ggml_new_tensor_3d(context, GGML_TYPE_F32, c->of->dim, HEADS, TOKENS);
+    const size_t bytes = (size_t)(TOKENS * HEADS * c->of->dim) * sizeof(float);
     memcpy(x->data, elements, bytes);
     struct ggml_tensor *const y = rope(context, c, x);
     struct ggml_cgraph *const graph = ggml_new_graph(context);
@@ -115,43 +131,53 @@ static void rotate_by_ggml(const ggml_case *c, float *out)
 
 /* ---- roperot ----------------------------------------------------------------------------------------------------- */
 
-/* Frequencies, in the order that the sections want, and axes. Returns the attention factor. */
+/* Frequencies and axes, all by the library. Returns the attention factor. */
 static double model_of(const ggml_case *c, double *w, uint8_t *axis)
 {
-    const int32_t pairs = c->dim / 2, own = c->mode == GGML_ROPE_TYPE_VISION ? pairs / 2 : pairs;
-    double frequency[MOST_DIM / 2], by[MOST_DIM / 2], attention;
+    const geometry *const g = c->of;
+    const int32_t pairs = rotated(g) / 2;
+    double by[MOST_DIM / 2], attention;
     int32_t index[MOST_DIM / 2];
+    for (int32_t j = 0; j < pairs; j++) by[j] = (double)factors[j], axis[j] = 0;
+    roperot_sections sections = ROPEROT_SECTIONS_INIT;
+    sections.kind = g->mode == MROPE    ? ROPEROT_SECTIONS_GGML_MROPE
+                    : g->mode == IMROPE ? ROPEROT_SECTIONS_GGML_IMROPE
+                                        : ROPEROT_SECTIONS_GGML_VISION;
+    sections.count = ROWS;
+    memcpy(sections.section, g->sections, sizeof sections.section);
+    if (has_rows(g)) CHECK(!roperot_axis_map(&sections, pairs, axis, index), "%s", roperot_last_error());
     roperot_scaling s = ROPEROT_SCALING_INIT;
-    for (int j = 0; j < pairs; j++) by[j] = (double)factors[j], index[j] = j, axis[j] = 0;
     s.kind = ROPEROT_SCALING_YARN_GGML;
-    s.original_length = 4096;
-    s.freq_scale = c->freq_scale;
-    s.ext_factor = c->ext_factor;
-    s.attn_factor = c->attn_factor;
+    s.original_length = c->n_ctx_orig;
+    s.freq_scale = (double)c->freq_scale;
+    s.ext_factor = (double)c->ext_factor;
+    s.attn_factor = (double)c->attn_factor;
+    s.beta_fast = (double)beta_fast;
+    s.beta_slow = (double)beta_slow;
     s.factors = c->has_factors ? by : NULL;
     s.factor_count = c->has_factors ? pairs : 0;
-    CHECK(!roperot_frequencies(&s, 2 * own, c->base, frequency, own, &attention), "%s", roperot_last_error());
-    roperot_sections sections = ROPEROT_SECTIONS_INIT;
-    sections.kind = c->kind;
-    sections.count = c->kind == ROPEROT_SECTIONS_AXIAL ? 2 : ROWS;
-    for (int i = 0; i < sections.count; i++) sections.section[i] = c->sections[i];
-    if (c->kind) CHECK(!roperot_axis_map(&sections, pairs, axis, index), "%s", roperot_last_error());
-    for (int j = 0; j < pairs; j++) w[j] = frequency[index[j]];
+    s.frequency_index = has_rows(g) ? index : NULL;
+    s.frequency_count = has_rows(g) ? pairs : 0;
+    s.exponent_dim = g->n_dims;
+    CHECK(!roperot_frequencies(&s, 2 * pairs, (double)base, w, pairs, &attention), "%s", roperot_last_error());
     return attention;
 }
 
 static void rotate_by_roperot(const ggml_case *c, float *out)
 {
+    const geometry *const g = c->of;
     double w[MOST_DIM / 2];
     uint8_t axis[MOST_DIM / 2];
     roperot_config config = ROPEROT_CONFIG_INIT;
-    config.head_dim = c->dim;
-    config.pairing = config.pairing_out = c->pairing;
+    config.head_dim = g->dim;
+    config.rotary_dim = rotated(g);
+    config.rotary_offset = g->n_offs;
+    config.pairing = g->mode == NORMAL ? ROPEROT_PAIR_INTERLEAVED : ROPEROT_PAIR_HALF;
     config.attention_factor = model_of(c, w, axis);
     config.inv_freq = w;
-    config.pairs = c->dim / 2;
-    config.axes = c->kind ? ROWS : 1;
-    config.axis = c->kind ? axis : NULL;
+    config.pairs = rotated(g) / 2;
+    config.axes = has_rows(g) ? ROWS : 1;
+    config.axis = has_rows(g) ? axis : NULL;
     roperot_plan *plan;
     CHECK(!roperot_plan_create(&config, &plan), "%s", roperot_last_error());
     roperot_positions at = ROPEROT_POSITIONS_INIT;
@@ -161,29 +187,33 @@ static void rotate_by_roperot(const ggml_case *c, float *out)
     at.token_stride = 1;
     at.axes = config.axes;
     at.axis_stride = TOKENS;
-    memcpy(out, elements, (size_t)(TOKENS * HEADS * c->dim) * sizeof *out);
-    roperot_tensor view = {
-        out, ROPEROT_F32, 0, { 1, TOKENS, HEADS, c->dim }, { 0, (int64_t)HEADS * c->dim, c->dim, 1 }, NULL
-    };
+    memcpy(out, elements, (size_t)(TOKENS * HEADS * g->dim) * sizeof *out);
+    const roperot_tensor view = roperot_tensor_shd(out, ROPEROT_F32, TOKENS, HEADS, g->dim);
     CHECK(!roperot_apply(plan, &at, &view, NULL, 1, NULL), "%s", roperot_last_error());
     roperot_plan_destroy(plan);
 }
 
 static void agrees(const void *arg)
 {
-    const ggml_case *const c = arg;
     static float theirs[TOKENS * HEADS * MOST_DIM], ours[TOKENS * HEADS * MOST_DIM];
-    fill(c);
-    rotate_by_ggml(c, theirs);
-    rotate_by_roperot(c, ours);
-    for (int i = 0; i < TOKENS * HEADS * c->dim; i++)
-        CHECK(fabs((double)ours[i] - (double)theirs[i]) < tolerance, "token %d, head %d, channel %d: %g, ggml has %g",
-              i / (HEADS * c->dim), i / c->dim % HEADS, i % c->dim, (double)ours[i], (double)theirs[i]);
+    for (int variant = 0; variant < VARIANTS; variant++) {
+        const ggml_case c = case_of(arg, variant);
+        const int dim = c.of->dim;
+        fill(&c);
+        rotate_by_ggml(&c, theirs);
+        rotate_by_roperot(&c, ours);
+        for (int i = 0; i < TOKENS * HEADS * dim; i++)
+            CHECK(fabs((double)ours[i] - (double)theirs[i]) < tolerance,
+                  "n_ctx_orig %d, factors %d, freq_scale %g, ext_factor %g, attn_factor %g: token %d, head %d, channel "
+                  "%d: %g, ggml has %g", c.n_ctx_orig, c.has_factors, (double)c.freq_scale, (double)c.ext_factor,
+                  (double)c.attn_factor, i / (HEADS * dim), i / dim % HEADS, i % dim, (double)ours[i],
+                  (double)theirs[i]);
+    }
 }
 
 int main(int argc, char **argv)
 {
     ggml_cpu_init();
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) harness_add(agrees, &cases[i], "%s", cases[i].name);
+    for (size_t i = 0; i < GEOMETRIES; i++) harness_add(agrees, &geometries[i], "%s", geometries[i].name);
     return harness_run(argc, argv, "ggml");
 }
