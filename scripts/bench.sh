@@ -14,6 +14,8 @@ build=${ROPEROT_BUILD:-build}
 # shellcheck source=scripts/common.sh
 . "$root/scripts/common.sh"
 
+case $build in /*) die "ROPEROT_BUILD is $build; it must be the name of a directory in the checkout" ;; esac
+
 # --help and a mistyped option are answered before anything is installed or built: 3 says that the options are fine.
 if python=$(python_with argparse); then
     status=0
@@ -21,6 +23,7 @@ if python=$(python_with argparse); then
     [ "$status" -eq 3 ] || exit "$status"
 fi
 
+check_checkout
 modules="numpy, matplotlib, markdown"
 want_native
 want python3-matplotlib python_with "$modules"

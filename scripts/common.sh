@@ -12,6 +12,11 @@ die() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# Everything that is built lies in the checkout.
+check_checkout() {
+    [ -w "$root" ] || die "the checkout $root cannot be written by $(id -un): use a copy, or change its owner"
+}
+
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
@@ -53,16 +58,40 @@ install_missing() {
     [ -z "$missing" ] && return 0
     have apt-get || die "missing:$missing (Debian's names); install them with this system's package manager and retry"
     say "installing with apt-get:$missing"
-    as_root apt-get update -qq || die "apt-get update failed; is the network up?"
+    log=$root/build-apt.txt
+    # Without a network, `update` succeeds and only warns; `install` then cannot find or fetch.
+    as_root apt-get update -q >"$log" 2>&1 || die "apt-get update failed: $(grep -m 1 '^E:' "$log" || tail -n 1 "$log")"
     # shellcheck disable=SC2086 # a list of words
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null ||
-        die "apt-get could not install:$missing"
+    watch "$log" as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing || {
+        if grep -qE 'Could not resolve|Failed to fetch|Unable to connect|Could not connect|Temporary failure' "$log"; then
+            die "Debian's packages cannot be fetched: is the network up? $log has the whole output"
+        fi
+        die "apt-get could not install$missing: $(grep -m 1 '^E:' "$log"); $log has the whole output"
+    }
     missing=
     hash -r
 }
 
+# watch <log> <command...>: runs it with its output in the log, and shows every few seconds how far it is.
+watch() {
+    watched=$1
+    shift
+    "$@" >>"$watched" 2>&1 &
+    pid=$! seconds=0
+    trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
+    while kill -0 "$pid" 2>/dev/null; do
+        sleep 1
+        seconds=$((seconds + 1))
+        [ $((seconds % 10)) -ne 0 ] || say "  $seconds s: $(tail -n 1 "$watched" | cut -c 1-90)"
+    done
+    trap - INT TERM
+    wait "$pid"
+}
+
 # Everything that a release build with benchmarks takes, and a Python with NumPy.
 want_native() {
+    # meson asks it where libraries belong; without it, it says lib64, where Debian's loader does not look.
+    if have dpkg; then want dpkg-dev have dpkg-architecture; fi
     want gcc compiles_for cc
     want libc6-dev compiles_for cc
     want g++ compiles_for c++ c++
@@ -85,12 +114,14 @@ want_tests() {
 
 # configure <build directory> <meson options...>: sets up, or changes the options of what is there.
 configure() {
+    check_checkout
     directory=$1
     shift
     log=$root/$directory.txt
+    : >"$log"
     if [ -f "$root/$directory/build.ninja" ]; then
         meson setup --reconfigure "$@" "$root/$directory" "$root" >"$log" 2>&1 && return 0
-        say "$directory/ does not fit any more and is built anew"
+        say "$directory/ is of other versions or options, and is built anew"
         set -- --wipe "$@"
     fi
     meson setup "$@" "$root/$directory" "$root" >"$log" 2>&1 || {
@@ -100,7 +131,7 @@ configure() {
 }
 
 compile() {
-    ninja -C "$root/$1" >>"$root/$1.txt" 2>&1 || {
+    watch "$root/$1.txt" ninja -C "$root/$1" || {
         tail -n 30 "$root/$1.txt" >&2
         die "the build in $1/ failed; $1.txt has the whole output"
     }

@@ -21,6 +21,7 @@ case "${1-}" in
 esac
 if [ $# -gt 0 ] && ! [ -f "$1" ]; then die "there is no file $1"; fi
 
+check_checkout
 want_native
 install_missing
 # The tests would only cost a newcomer time; a build that has them keeps them.

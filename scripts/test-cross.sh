@@ -17,6 +17,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/scripts/common.sh"
 
 [ "${1-}" = --help ] && { sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0; }
+check_checkout
 cd "$root"
 words=$*
 passed=0 failed=0 skipped=0

@@ -23,6 +23,7 @@ case "$#,${1-}" in
         ;;
 esac
 
+check_checkout
 cd "$root"
 started=$(date +%s)
 

@@ -2,6 +2,7 @@
  * Prints what the installed library can do on this machine; it must not know anything but the public header. */
 #include <roperot/roperot.h>
 
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -70,10 +71,42 @@ static int print_table(void)
     return 0;
 }
 
-int main(void)
+static void print_version(void)
 {
     const unsigned version = roperot_version();
     printf("roperot  %u.%u.%u\n", version >> 16, version >> 8 & 255, version & 255);
+}
+
+/* -1: go on; else the exit status. */
+static int parse(int argc, char **argv)
+{
+    static const struct option options[] = { { "help", no_argument, NULL, 'h' },
+                                             { "version", no_argument, NULL, 'V' },
+                                             { NULL, 0, NULL, 0 } };
+    static const char usage[] = "usage: roperot-info [--help | --version]\n";
+    const int option = getopt_long(argc, argv, "hV", options, NULL);
+    if (option == 'V') {
+        print_version();
+        return 0;
+    }
+    if (option == 'h') {
+        printf("%sPrints what the installed roperot library can do on this machine: how it was built, the instruction "
+               "sets\nthat this CPU can run, the one that is picked, and the kernels of each operation.\n"
+               "ROPEROT_ISA=<name> in the environment picks another instruction set.\n",
+               usage);
+        return 0;
+    }
+    if (option == -1 && optind == argc) return -1;
+    if (option == -1) fprintf(stderr, "roperot-info: unexpected argument '%s'\n", argv[optind]);
+    fputs(usage, stderr);
+    return 2;
+}
+
+int main(int argc, char **argv)
+{
+    const int status = parse(argc, argv);
+    if (status >= 0) return status;
+    print_version();
     printf("build    %s\n", roperot_build_info());
     print_cpu();
     print_isas();

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Compares what the shared library exports with a list; it must not know what the symbols do.
 
-usage: check_symbols.py <nm> <libroperot.so> <symbols.txt>
+usage: check_symbols.py <nm> <libroperot.so> <symbols.txt> <debian/libroperot0.symbols>
 """
 import pathlib
 import subprocess
@@ -14,10 +14,19 @@ def exported(nm, library):
     return {name for name in names if not name.startswith("ROPEROT_")}  # the version nodes themselves
 
 
+def packaged(symbols):
+    """The names of a Debian symbols file, whose versions have one @ for nm's two."""
+    lines = pathlib.Path(symbols).read_text().splitlines()
+    return {line.split()[0].replace("@", "@@") for line in lines if line.startswith(" roperot_")}
+
+
 def main():
-    nm, library, listed = sys.argv[1:]
+    nm, library, listed, debian = sys.argv[1:]
     want = set(pathlib.Path(listed).read_text().split())
     got = exported(nm, library)
+    for name in sorted(want ^ packaged(debian)):
+        print(f"in only one of {listed} and {debian}: {name}")
+        got.discard(name)
     for name in sorted(got - want):
         print(f"exported, but not in {listed}: {name}")
     for name in sorted(want - got):
