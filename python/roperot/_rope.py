@@ -5,8 +5,7 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Mapping, Sequence
-from ctypes import POINTER, byref, c_double, c_uint8
-from dataclasses import replace
+from ctypes import POINTER, byref
 from typing import Any, Literal
 
 import numpy as np
@@ -14,143 +13,19 @@ import numpy as np
 from roperot import _arrays as arrays
 from roperot import _library as c
 from roperot import _tables as tables
-from roperot._scaling import Scaling, Sections, integer, number
+from roperot._config import geometry, set_frequencies
+from roperot._frame import Frame, failure_of
+from roperot._positions import is_scalar, set_ids, set_positions
+from roperot._scaling import Scaling, Sections, int64, number
 
 Layout = Literal["bshd", "bhsd", "thd"]
 TableLayout = Literal["separate", "onnx", "full", "hf", "repeat", "gptj", "vllm", "ipex", "chatglm"]
 
-# Without argument types ctypes passes prepared references as they are, which halves the cost of a call. Only _Frame's
+# Without argument types ctypes passes prepared references as they are, which halves the cost of a call. Only Frame's
 # own objects are passed, so nothing is left to check.
 _apply: Any = c.lib["roperot_apply"]
 
-
 _FRAMES = 3  # how many shapes a Rope remembers
-
-
-class _Frame:
-    """The C structs of one call in flight, kept and reused because building them costs more than rotating a token."""
-
-    __slots__ = ("dst", "dst_slots", "forward", "inverse", "positions", "positions_ref", "src", "src_slots")
-
-    def __init__(self) -> None:
-        src, dst = (c.TensorStruct * 2)(), (c.TensorStruct * 2)()
-        self.src_slots = (arrays.Slot(src[0]), arrays.Slot(src[1]))
-        self.dst_slots = (arrays.Slot(dst[0]), arrays.Slot(dst[1]))
-        self.positions = c.PositionsStruct(axes=1)
-        self.src, self.dst, self.positions_ref = byref(src), byref(dst), byref(self.positions)
-        self.forward = byref(c.OptionsStruct(token_end=c.TOKEN_END))
-        self.inverse = byref(c.OptionsStruct(token_end=c.TOKEN_END, flags=c.INVERSE))
-
-    def release(self) -> None:
-        """Let go of what a call had to hold."""
-        self.src_slots[0].keep = self.src_slots[1].keep = self.dst_slots[0].keep = None
-
-
-def _failure(status: int, given: tuple[Any, ...], names: tuple[str, ...]) -> Exception:
-    """Why a call failed: an unaligned array if there is one, which nothing looked for before, or the library's word."""
-    failure = c.failure(status)
-    for x, name in zip(given, names):
-        if isinstance(x, np.ndarray) and not x.flags.aligned:
-            return ValueError(f"{name} does not start at a multiple of its {x.itemsize}-byte elements; use x.copy()")
-    return failure
-
-
-def _int64(value: Any, name: str) -> int:
-    result = integer(value, name)
-    if not -(2**63) <= result < 2**63:
-        raise ValueError(f"{name} = {result} is beyond int64")
-    return result
-
-
-def _int32(value: Any, name: str) -> int:
-    result = _int64(value, name)
-    if not -(2**31) <= result < 2**31:
-        raise ValueError(f"{name} = {result} is beyond int32")
-    return result
-
-
-def _isa_number(isa: str | None) -> int:
-    return 0 if isa is None else c.enum(isa, c.isa_names(), "isa")
-
-
-def _is_scalar(positions: Any) -> bool:
-    return (
-        positions is None or isinstance(positions, int) or (hasattr(positions, "__index__") and _rank(positions) == 0)
-    )
-
-
-def _rank(x: Any) -> int:
-    return int(getattr(x, "ndim", 0))
-
-
-def _first(positions: Any) -> int:
-    """The first position that a scalar means; ``positions or 0`` would take False and 0.0 for one, too."""
-    return 0 if positions is None else _int64(positions, "positions")
-
-
-def _set_offset(struct: c.PositionsStruct, offset: int) -> None:
-    struct.kind, struct.axes, struct.offset, struct.ids, struct.cu_seqlens = c.OFFSET, 1, offset, None, None
-
-
-def _grid(array: np.ndarray[Any, Any], name: str, batch: int, tokens: int) -> tuple[int, tuple[int, int, int]]:
-    """Axes, and the strides of axis, batch and token in elements, of ids [seq], [batch, seq] or [axes, batch, seq]."""
-    if array.shape == (tokens,):
-        return 1, (0, 0, array.strides[0] // array.itemsize)
-    if array.ndim not in (1, 2, 3):
-        raise ValueError(f"{name} has {array.ndim} axes; [seq], [batch, seq] and [axes, batch, seq] are understood")
-    view = array.reshape((1,) * (3 - array.ndim) + array.shape) if array.ndim < 3 else array
-    axes, rows, columns = view.shape
-    if columns != tokens or rows not in (1, batch):
-        raise ValueError(f"{name} has shape {array.shape}, which does not fit {batch} sequences of {tokens} tokens")
-    steps = [stride // array.itemsize for stride in view.strides]
-    return axes, (steps[0] if axes > 1 else 0, steps[1] if rows > 1 else 0, steps[2])
-
-
-def _set_ids(struct: c.PositionsStruct, array: np.ndarray[Any, Any], name: str, batch: int, tokens: int) -> None:
-    axes, steps = _grid(array, name, batch, tokens)
-    struct.kind, struct.type, struct.axes, struct.offset = c.IDS, arrays.type_code(array), axes, 0
-    struct.axis_stride, struct.batch_stride, struct.token_stride = steps
-    struct.ids, struct.cu_seqlens = arrays.address(array), None
-
-
-def _set_ragged(struct: c.PositionsStruct, positions: Any, cu_seqlens: Any, tokens: int) -> list[Any]:
-    ends = arrays.integers(cu_seqlens, "cu_seqlens")
-    if ends.ndim != 1 or len(ends) < 1 or (len(ends) == 1 and tokens):
-        raise ValueError("cu_seqlens must have the shape [sequences + 1]: 0, the end of each sequence, ..., all tokens")
-    ends = np.ascontiguousarray(ends)
-    struct.kind, struct.axes, struct.offset, struct.ids = c.RAGGED, 1, 0, None
-    struct.cu_seqlens, struct.cu_type, struct.sequences = arrays.address(ends), arrays.type_code(ends), len(ends) - 1
-    if _is_scalar(positions):
-        struct.offset = _first(positions)
-        return [ends]
-    starts = arrays.integers(positions, "positions")
-    if starts.shape != (len(ends) - 1,):
-        raise ValueError(
-            f"with cu_seqlens, positions holds one start per sequence: {len(ends) - 1}, not {starts.shape}"
-        )
-    struct.ids, struct.type = arrays.address(starts), arrays.type_code(starts)
-    struct.batch_stride = starts.strides[0] // starts.itemsize
-    return [ends, starts]
-
-
-def _set_positions(
-    struct: c.PositionsStruct, positions: Any, coordinates: Any, cu_seqlens: Any, batch: int, tokens: int
-) -> Any:
-    """Fill the struct from what a caller may give; returns what must outlive the call."""
-    if coordinates is not None:
-        if positions is not None or cu_seqlens is not None:
-            raise ValueError("coordinates replace positions and cu_seqlens: give only one of them")
-        array = arrays.reals(coordinates, "coordinates")
-        _set_ids(struct, array, "coordinates", batch, tokens)
-        return array
-    if cu_seqlens is not None:
-        return _set_ragged(struct, positions, cu_seqlens, tokens)
-    if _is_scalar(positions):
-        _set_offset(struct, _first(positions))
-        return None
-    array = arrays.integers(positions, "positions")
-    _set_ids(struct, array, "positions", batch, tokens)
-    return array
 
 
 class Rope:
@@ -229,12 +104,12 @@ class Rope:
         isa: str | None = None,
     ) -> None:
         self._recipe = _without(locals(), "self", "__class__")
-        config = _geometry(head_dim, rotary_dim, rotary_offset, pairing, pairing_out, max_positions, bounds, isa)
+        config = geometry(head_dim, rotary_dim, rotary_offset, pairing, pairing_out, max_positions, bounds, isa)
         config.base = number(base, "base")
         config.attention_factor = 1.0 if attention_factor is None else number(attention_factor, "attention_factor")
         config.angles = c.enum(angles, c.ANGLES, "angles")
         config.cache = c.enum(cache, {name: c.CACHES[name] for name in (None, "full", "factored")}, "cache")
-        _set_frequencies(config, scaling, sections, inv_freq, attention_factor)
+        set_frequencies(config, scaling, sections, inv_freq, attention_factor)
         self._create(config, None)
 
     @classmethod
@@ -277,10 +152,10 @@ class Rope:
         """
         self = cls.__new__(cls)
         self._recipe = _without(locals(), "cls", "self", "__class__")
-        config = _geometry(head_dim, rotary_dim, rotary_offset, pairing, pairing_out, max_positions, bounds, isa)
+        config = geometry(head_dim, rotary_dim, rotary_offset, pairing, pairing_out, max_positions, bounds, isa)
         config.base, config.attention_factor = 1.0, number(attention_factor, "attention_factor")
         config.cache = c.CACHES["borrowed"]
-        _set_frequencies(config, None, sections, None, attention_factor)
+        set_frequencies(config, None, sections, None, attention_factor)
         table, keep = tables.borrow(cos, sin, config.rotary_dim or config.head_dim, pairing, full)
         config.table = ctypes.pointer(table)
         self._create(config, [table, keep])
@@ -318,12 +193,12 @@ class Rope:
         self._keep = keep
         self._plan = byref(plan.contents)
         weakref.finalize(self, c.lib.roperot_plan_destroy, plan).atexit = False  # other threads may still rotate then
-        self._frames: list[_Frame] = []
+        self._frames: list[Frame] = []
         info = c.PlanInfoStruct()
         c.check(c.lib.roperot_plan_describe(self._plan, byref(info)))
         self._info = info
 
-    def _take_frame(self, x: Any) -> _Frame:
+    def _take_frame(self, x: Any) -> Frame:
         """A frame for one call of one thread, if possible one that described an array like x before.
 
         Shapes often take turns, such as q and k in calls of their own. Other threads take frames meanwhile: pop and
@@ -339,9 +214,9 @@ class Rope:
                 if other.src_slots[0].shape == shape:
                     frames.remove(other)
                     return other
-            return frames.pop(0) if len(frames) >= _FRAMES else _Frame()
+            return frames.pop(0) if len(frames) >= _FRAMES else Frame()
         except (IndexError, ValueError):
-            return _Frame()
+            return Frame()
 
     # ---- rotating
 
@@ -398,12 +273,12 @@ class Rope:
                 struct.kind, struct.axes, struct.offset = 0, 1, offset
             else:
                 shape = first.struct.shape
-                keep = _set_positions(struct, positions, coordinates, cu_seqlens, shape[0], shape[1])
+                keep = set_positions(struct, positions, coordinates, cu_seqlens, shape[0], shape[1])
             options = frame.inverse if inverse else frame.forward
             status = _apply(self._plan, frame.positions_ref, frame.src, None, 1 if k is None else 2, options)
             del keep
             if status:
-                raise _failure(status, (q, k), ("q", "k"))
+                raise failure_of(status, (q, k), ("q", "k"))
         finally:
             frame.release()
             self._frames.append(frame)
@@ -464,12 +339,12 @@ class Rope:
                     shapes = f"{target.struct.shape[:]}, {name} {source.struct.shape[:]}"
                     raise ValueError(f"out has the shape {shapes} as [batch, seq, heads, dim]")
             shape = frame.src_slots[0].struct.shape
-            keep = _set_positions(frame.positions, positions, coordinates, cu_seqlens, shape[0], shape[1])
+            keep = set_positions(frame.positions, positions, coordinates, cu_seqlens, shape[0], shape[1])
             options = frame.inverse if inverse else frame.forward
             status = _apply(self._plan, frame.positions_ref, frame.src, frame.dst, len(sources), options)
             del keep
             if status:
-                raise _failure(status, (*sources, *targets), (*names, *(["out"] * len(targets))))
+                raise failure_of(status, (*sources, *targets), (*names, *(["out"] * len(targets))))
         finally:
             frame.release()
             self._frames.append(frame)
@@ -496,15 +371,15 @@ class Rope:
         slot.bind(k, layout, "k", True)
         batch, tokens = slot.struct.shape[0], slot.struct.shape[1]
         positions = c.PositionsStruct()
-        array = arrays.integers(np.int64(_int64(delta, "delta")) if _is_scalar(delta) else delta, "delta")
+        array = arrays.integers(np.int64(int64(delta, "delta")) if is_scalar(delta) else delta, "delta")
         # One number for all is an array whose strides are zero; OFFSET would mean delta + t.
         shape = array.shape if array.ndim else (tokens,)
         array = np.broadcast_to(array, shape)
-        _set_ids(positions, array, "delta", batch, tokens)
+        set_ids(positions, array, "delta", batch, tokens)
         options = c.OptionsStruct(token_end=c.TOKEN_END, flags=c.PURE_ROTATION | c.SIGNED_POSITIONS)
         status = _apply(self._plan, byref(positions), byref(slot.struct), None, 1, byref(options))
         if status:
-            raise _failure(status, (k,), ("k",))
+            raise failure_of(status, (k,), ("k",))
 
     # ---- looking
 
@@ -537,7 +412,7 @@ class Rope:
                 raise ValueError("coordinates replace positions: pass None for positions")
             grid = arrays.reals(coordinates, "coordinates")
         else:
-            ids = [_int64(positions, "positions")] if _is_scalar(positions) else positions
+            ids = [int64(positions, "positions")] if is_scalar(positions) else positions
             grid = arrays.integers(ids, "positions")
         code = arrays.dtype_code(dtype)
         return self._cos_sin(grid, layout, code, arrays.numpy_dtype(code))
@@ -547,7 +422,7 @@ class Rope:
         lead = grid.shape[1:] if grid.ndim == 3 else grid.shape
         batch, tokens = (1, *lead)[-2:] if lead else (1, 1)
         struct = c.PositionsStruct()
-        _set_ids(struct, grid, "positions", batch, tokens)
+        set_ids(struct, grid, "positions", batch, tokens)
         result, table = tables.table_for(layout, code, dtype, lead, self._info.pairs)
         c.check(c.lib.roperot_cos_sin(self._plan, byref(struct), batch, tokens, byref(table)))
         return result
@@ -634,82 +509,3 @@ def _rebuild(cls: type[Rope], recipe: dict[str, Any]) -> Rope:
 
 def _name(names: Mapping[Any, int], number: int) -> str:
     return next(str(name) for name, value in names.items() if value == number and name is not None)
-
-
-# ---- building a config
-
-
-def _geometry(
-    head_dim: Any,
-    rotary_dim: Any,
-    rotary_offset: Any,
-    pairing: Any,
-    pairing_out: Any,
-    max_positions: Any,
-    bounds: Any,
-    isa: str | None,
-) -> c.ConfigStruct:
-    return c.ConfigStruct(
-        head_dim=_int32(head_dim, "head_dim"),
-        rotary_dim=0 if rotary_dim is None else _rotary_dim(rotary_dim),
-        rotary_offset=_int32(rotary_offset, "rotary_offset"),
-        pairing=c.enum(pairing, c.PAIRINGS, "pairing"),
-        pairing_out=0 if pairing_out is None else c.enum(pairing_out, c.PAIRINGS, "pairing_out"),
-        axes=1,
-        max_positions=_int64(max_positions, "max_positions"),
-        bounds=c.enum(bounds, c.BOUNDS, "bounds"),
-        isa=_isa_number(isa),
-    )
-
-
-def _rotary_dim(value: Any) -> int:
-    channels = _int32(value, "rotary_dim")
-    if channels == 0:
-        raise ValueError("rotary_dim = 0 rotates nothing; it must be even and at least 2, or None for all of head_dim")
-    return channels
-
-
-def _set_frequencies(
-    config: c.ConfigStruct, scaling: Any, sections: Any, inv_freq: Any, attention_factor: float | None
-) -> None:
-    """Fill inv_freq, attention_factor and axis of the config where the defaults do not do."""
-    pairs = (config.rotary_dim or config.head_dim) // 2
-    order: list[int] | None = None
-    if sections is not None:
-        chosen_sections = Sections.of(sections)
-        axis, order, config.axes = chosen_sections.axis_map(pairs)
-        config.axis, config.pairs = (c_uint8 * pairs)(*axis), pairs
-    if config.cache == c.CACHES["borrowed"]:
-        return
-    if inv_freq is not None:
-        if scaling is not None:
-            raise ValueError("inv_freq replaces scaling: give only one of them")
-        values = arrays.reals(inv_freq, "inv_freq")
-        if values.shape != (pairs,):
-            raise ValueError(f"inv_freq has shape {values.shape}; it must be [rotary_dim / 2] = [{pairs}]")
-        frequencies = values.astype(np.float64).tolist()
-        order = None
-    elif scaling is not None or order is not None:
-        chosen = None if scaling is None else Scaling.of(scaling)
-        if order is not None and chosen_sections.kind == "ggml_vision":
-            # ggml's n_dims is half the head here, and its factors and its ramp go by pair.
-            chosen = replace(chosen or Scaling(), frequency_index=tuple(order), exponent_dim=pairs)
-            order = None
-        # Where frequencies restart per section, the exponent's denominator is the channels of the longest section.
-        distinct = pairs if order is None else max(order) + 1
-        frequencies, factor = frequencies_of(chosen, 2 * distinct, config.base)
-        config.attention_factor = factor if attention_factor is None else attention_factor
-    else:
-        return
-    if order is not None:
-        frequencies = [frequencies[i] for i in order]
-    config.inv_freq, config.pairs = (c_double * pairs)(*frequencies), pairs
-
-
-def frequencies_of(scaling: Scaling | None, rotary_dim: int, base: float) -> tuple[list[float], float]:
-    """``roperot_frequencies``: the frequencies of a scaling rule and its attention factor."""
-    pairs = rotary_dim // 2
-    out, factor = (c_double * pairs)(), c_double()
-    struct = None if scaling is None else byref(scaling.struct())
-    c.check(c.lib.roperot_frequencies(struct, rotary_dim, base, out, pairs, byref(factor)))
-    return list(out), factor.value

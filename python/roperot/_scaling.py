@@ -121,6 +121,22 @@ def integer(value: Any, name: str) -> int:
     raise TypeError(f"{name} must be an integer, not {value!r}")
 
 
+def int64(value: Any, name: str) -> int:
+    """``integer`` that fits the library's."""
+    result = integer(value, name)
+    if not -(2**63) <= result < 2**63:
+        raise ValueError(f"{name} = {result} is beyond int64")
+    return result
+
+
+def int32(value: Any, name: str) -> int:
+    """``integer`` that fits the library's int."""
+    result = int64(value, name)
+    if not -(2**31) <= result < 2**31:
+        raise ValueError(f"{name} = {result} is beyond int32")
+    return result
+
+
 @dataclass(frozen=True)
 class Scaling:
     """One rule that turns ``base`` into frequencies and an attention factor: ``roperot_scaling``.

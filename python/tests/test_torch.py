@@ -15,6 +15,7 @@ import roperot
 torch = pytest.importorskip("torch")
 if not hasattr(torch.library, "custom_op"):
     pytest.skip("this PyTorch has no torch.library.custom_op", allow_module_level=True)
+import roperot._operator as op  # noqa: E402
 import roperot.torch as rt  # noqa: E402
 
 ROPE = roperot.Rope(16)
@@ -159,7 +160,7 @@ def test_gradient_by_finite_differences():
 def test_the_operator_is_registered_properly():
     x = tensor(2, 5, 4, 16, grad=True)
     outcome = torch.library.opcheck(
-        torch.ops.roperot.rotate.default, (x, rt._handle(ROPE), 0, torch.arange(5), False, "bshd")
+        torch.ops.roperot.rotate.default, (x, op._handle(ROPE), 0, torch.arange(5), False, "bshd")
     )
     assert set(outcome.values()) == {"SUCCESS"}
 
@@ -181,10 +182,10 @@ def test_compile_does_not_break_the_graph():
 
 def test_a_compiled_graph_never_meets_another_rope():
     """Handles are not reused: a graph whose Rope is gone says so instead of rotating by a new one."""
-    assert rt._handle(ROPE) == rt._handle(ROPE)
-    handle = rt._handle(roperot.Rope(16))
+    assert op._handle(ROPE) == op._handle(ROPE)
+    handle = op._handle(roperot.Rope(16))
     fresh = roperot.Rope(16, base=500.0)
-    assert rt._handle(fresh) != handle
+    assert op._handle(fresh) != handle
     with pytest.raises(RuntimeError, match="no longer exists"):
         torch.ops.roperot.rotate(tensor(5, 4, 16), handle, 0, None, False, "bshd")
 
@@ -217,7 +218,7 @@ def test_forward_mode_is_refused(name, grad):
         with pytest.raises(NotImplementedError, match="forward-mode"):
             rt.rotary(**heads, rope=ROPE)
         with pytest.raises(NotImplementedError, match=r"forward-mode|forward mode"):
-            torch.ops.roperot.rotate(heads[name], rt._handle(ROPE), 0, None, False, "bshd")
+            torch.ops.roperot.rotate(heads[name], op._handle(ROPE), 0, None, False, "bshd")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

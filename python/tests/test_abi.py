@@ -1,0 +1,91 @@
+"""The numbers and layouts that the package repeats from roperot.h, judged by a C compiler that reads that header."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from roperot import _library as c
+from roperot import _scaling, _tables
+
+INCLUDE = Path(__file__).resolve().parents[2] / "include"
+
+STRUCTS = {
+    "roperot_tensor": c.TensorStruct,
+    "roperot_positions": c.PositionsStruct,
+    "roperot_table": c.TableStruct,
+    "roperot_config": c.ConfigStruct,
+    "roperot_plan_info": c.PlanInfoStruct,
+    "roperot_options": c.OptionsStruct,
+    "roperot_scaling": c.ScalingStruct,
+    "roperot_sections": c.SectionsStruct,
+}
+DTYPES = {"F32": c.F32, "F16": c.F16, "BF16": c.BF16}
+POSITIONS = {"OFFSET": c.OFFSET, "IDS": c.IDS, "STARTS": c.STARTS, "RAGGED": c.RAGGED}
+TYPES = {"I32": c.I32, "I64": c.I64, "F32": c.REAL32, "F64": c.REAL64}
+FLAGS = {"INVERSE": c.INVERSE, "PURE_ROTATION": c.PURE_ROTATION, "SIGNED_POSITIONS": c.SIGNED_POSITIONS}
+STATUS = {"OK": c.OK, "ERROR_DTYPE": c.ERROR_DTYPE, "ERROR_MEMORY": c.ERROR_MEMORY}
+WIDTHS = {"HALF": _tables._HALF, "FULL_HALVES": _tables._FULL_HALVES, "FULL_REPEAT": _tables._FULL_REPEAT}
+VERSION = {"VERSION_MAJOR": c.VERSION_MAJOR, "VERSION_MINOR": c.VERSION_MINOR}
+
+
+def upper(names, **spelled):
+    """Python's names as the header's: ``None`` means a default that another name has, too."""
+    return {spelled.get(name, name.upper()): number for name, number in names.items() if name is not None}
+
+
+ENUMS = {
+    "": DTYPES | FLAGS | STATUS | VERSION,
+    "POSITIONS_": POSITIONS | TYPES,
+    "TABLE_": WIDTHS,
+    "PAIR_": upper(c.PAIRINGS),
+    "ANGLES_": upper(c.ANGLES),
+    "CACHE_": upper(c.CACHES),
+    "BOUNDS_": upper(c.BOUNDS),
+    "ISA_": upper(c.isa_names()),
+    "SCALING_": upper(_scaling.KINDS, dynamic="DYNAMIC_NTK"),
+    "SECTIONS_": upper(_scaling.SECTION_KINDS),
+}
+
+
+def program():
+    """A C program that prints, as JSON, what the header makes of every name above."""
+    numbers = [f"ROPEROT_{prefix}{name}" for prefix, names in ENUMS.items() for name in names]
+    fields = [(struct, field) for struct, python in STRUCTS.items() for field, _ in python._fields_]
+    lines = [f'printf("\\"{name}\\": %lld,\\n", (long long){name});' for name in numbers]
+    lines += [f'printf("\\"{s}.{f}\\": %zu,\\n", offsetof({s}, {f}));' for s, f in fields]
+    lines += [f'printf("\\"{name}\\": %zu,\\n", sizeof({name}));' for name in STRUCTS]
+    body = "\n".join(lines)
+    return (
+        "#include <roperot/roperot.h>\n#include <stdio.h>\n"
+        f'int main(void)\n{{\nputs("{{");\n{body}\nputs("\\"end\\": 0}}");\nreturn 0;\n}}\n'
+    )
+
+
+@pytest.fixture(scope="module")
+def header(tmp_path_factory):
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None or not INCLUDE.is_dir():
+        pytest.skip("no C compiler, or not in a checkout")
+    folder = tmp_path_factory.mktemp("abi")
+    (folder / "abi.c").write_text(program())
+    subprocess.run([compiler, "-I", INCLUDE, "-o", folder / "abi", folder / "abi.c"], check=True)
+    return json.loads(subprocess.run([folder / "abi"], check=True, capture_output=True, text=True).stdout)
+
+
+def test_numbers(header):
+    found = {f"ROPEROT_{prefix}{name}": number for prefix, names in ENUMS.items() for name, number in names.items()}
+    assert found == {name: header[name] for name in found}
+
+
+@pytest.mark.parametrize("name", STRUCTS)
+def test_layouts(header, name):
+    struct = STRUCTS[name]
+    found = {f"{name}.{field}": getattr(struct, field).offset for field, _ in struct._fields_}
+    assert found == {key: header[key] for key in found}
+    assert ctypes.sizeof(struct) == header[name]
