@@ -183,7 +183,8 @@ static void apply_allocates_nothing(const void *arg)
     for (int32_t src = 1; src <= 3; src++)
         for (int32_t dst = 1; dst <= 3; dst++)
             for (uint32_t flags = 0; flags < 8; flags++) {
-                guarded_tensor x = guarded_tensor_plain(src, 1, 40, 3, DIM), y = guarded_tensor_plain(dst, 1, 40, 3, DIM);
+                guarded_tensor x = guarded_tensor_plain(src, 1, 40, 3, DIM),
+                               y = guarded_tensor_plain(dst, 1, 40, 3, DIM);
                 const roperot_positions at = roperot_positions_offset(flags & 4 ? -20 : 100);
                 roperot_options o = ROPEROT_OPTIONS_INIT;
                 float row[40 * DIM];
@@ -369,7 +370,8 @@ static void shared_plan(const void *arg)
 {
     const roperot_config c = config_of(arg);
     roperot_plan *const plan = expect_plan(&c);
-    guarded_tensor start = guarded_tensor_plain(ROPEROT_F32, 1, 9, 3, DIM), want = guarded_tensor_clone(&start), own[THREADS];
+    guarded_tensor start = guarded_tensor_plain(ROPEROT_F32, 1, 9, 3, DIM), want = guarded_tensor_clone(&start),
+                   own[THREADS];
     pthread_t threads[THREADS];
     worker workers[THREADS];
     worker alone = { plan, want.view, start.memory.data, want.memory.data, start.memory.bytes, 1, 0, "" };
@@ -622,8 +624,8 @@ typedef struct executor_case {
     int out;
 } executor_case;
 
-static void rotate_with(const roperot_plan *plan, const guarded_tensor *src, const guarded_tensor *dst, const executor_case *k,
-                        executor *e)
+static void rotate_with(const roperot_plan *plan, const guarded_tensor *src, const guarded_tensor *dst,
+                        const executor_case *k, executor *e)
 {
     const roperot_positions at = roperot_positions_offset(2);
     roperot_options o = ROPEROT_OPTIONS_INIT;
@@ -666,7 +668,8 @@ static void executors(const void *arg)
     c.head_dim = DIM;
     roperot_plan *const plan = expect_plan(&c);
     guarded_tensor source = guarded_tensor_plain(k->dtype, k->batch, k->tokens, k->heads, DIM);
-    guarded_tensor start = k->out ? guarded_tensor_plain(k->dtype, k->batch, k->tokens, k->heads, DIM) : guarded_tensor_clone(&source);
+    guarded_tensor start =
+        k->out ? guarded_tensor_plain(k->dtype, k->batch, k->tokens, k->heads, DIM) : guarded_tensor_clone(&source);
     guarded_tensor want = guarded_tensor_clone(&start);
     int64_t tasks = 0;
     rotate_with(plan, k->out ? &source : &want, k->out ? &want : NULL, k, NULL);
@@ -740,7 +743,8 @@ static void small_calls_stay(const void *arg)
     roperot_config c = ROPEROT_CONFIG_INIT;
     c.head_dim = DIM;
     roperot_plan *const plan = expect_plan(&c);
-    guarded_tensor token = guarded_tensor_plain(ROPEROT_F32, 1, 1, 32, DIM), rows = guarded_tensor_plain(ROPEROT_F32, 1, 4000, 4, DIM);
+    guarded_tensor token = guarded_tensor_plain(ROPEROT_F32, 1, 1, 32, DIM),
+                   rows = guarded_tensor_plain(ROPEROT_F32, 1, 4000, 4, DIM);
     executor e = { 0, 0, 0, 0, 0 };
     const executor_case eight = { 1, 8, 1, 1, 32, 0 }, one = { 1, 1, 1, 4000, 4, 0 };
     rotate_with(plan, &token, NULL, &eight, &e);
@@ -819,8 +823,7 @@ int main(int argc, char **argv)
         harness_add(neighbouring_slices, &slices[i], "neighbouring-slices/%s/%d", format_name(slices[i].dtype),
                     slices[i].pairing);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        harness_add(executors, &cases[i], "executor/%s/%d-threads", format_name(cases[i].dtype),
-                    cases[i].threads);
+        harness_add(executors, &cases[i], "executor/%s/%d-threads", format_name(cases[i].dtype), cases[i].threads);
     static const int32_t dtypes[] = { 1, 2, 3 };
     for (size_t i = 0; i < 3; i++)
         harness_add(other_channels_are_not_written, &dtypes[i], "other-channels/%s", format_name(dtypes[i]));
