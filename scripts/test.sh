@@ -2,7 +2,7 @@
 # Runs every test that this machine can run; with --all also other CPUs, compilers, sanitizers and the Python package.
 #
 #   sh scripts/test.sh          native tests, a few minutes
-#   sh scripts/test.sh --all    what CI runs: adds qemu (x86 CPUs, aarch64), clang, ASan + UBSan, libm, PyTorch
+#   sh scripts/test.sh --all    what CI runs: adds qemu (x86 CPUs, aarch64), clang, ASan + UBSan, no SLEEF, PyTorch
 #
 # Missing Debian packages are installed (it says which); everything else stays inside the checkout: the release build
 # in build/, other configurations in build-*/.
@@ -92,8 +92,8 @@ other_builds() {
     # UBSan only prints by default, and a printed error fails nothing.
     build_and_test "$all_suites" build-asan "gcc with ASan and UBSan" -Dbuildtype=debugoptimized \
         -Db_sanitize=address,undefined -Dc_args=-fno-sanitize-recover=all
-    # Only the coefficients differ.
-    build_and_test 'unit checks' build-libm "libm instead of SLEEF" -Dsleef=disabled -Dwerror=true
+    # Only how coefficients are computed differs.
+    build_and_test 'unit checks' build-builtin "the built-in sequences instead of SLEEF" -Dsleef=disabled -Dwerror=true
     if is_x86; then
         build_and_test "$all_suites" build-aarch64 "aarch64 under qemu" --cross-file cross/aarch64.ini
     else

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The RVV 1.0 backend, vector-length agnostic: which steps each kernel takes. Coefficients are scalar: SLEEF has no RVV
- * functions of the family whose bits are promised. */
+ * The RVV 1.0 backend, vector-length agnostic: which steps each kernel takes. */
 #include "vec_rvv.h"
 
 #define ISA rvv
@@ -13,7 +12,8 @@
 
 #define BLEND_COUNT 1
 #define BLEND_0 r
-#define COEFFICIENTS_COUNT 0
+#define COEFFICIENTS_COUNT 1
+#define COEFFICIENTS_0 f64xn
 #define same_f32_half_COUNT 1
 #define same_f32_half_0 r
 #define same_f32_interleaved_COUNT 1

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The SVE backend, vector-length agnostic: which steps each kernel takes. Coefficients are NEON's: SLEEF's SVE
- * functions are not of the family whose bits are promised. */
+ * The SVE backend, vector-length agnostic: which steps each kernel takes. */
 #include "vec_sve.h"
 
 #define ISA sve
@@ -13,8 +12,9 @@
 
 #define BLEND_COUNT 1
 #define BLEND_0 s
-#define COEFFICIENTS_COUNT 1
-#define COEFFICIENTS_0 q2
+#define COEFFICIENTS_COUNT 2
+#define COEFFICIENTS_0 f64xn
+#define COEFFICIENTS_1 q2
 #define same_f32_half_COUNT 2
 #define same_f32_half_0 s
 #define same_f32_half_1 x4

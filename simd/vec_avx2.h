@@ -337,6 +337,18 @@ INLINE q4_t q4_set1(double x) { return _mm256_set1_pd(x); }
 INLINE q4_t q4_add(q4_t a, q4_t b) { return _mm256_add_pd(a, b); }
 INLINE q4_t q4_sub(q4_t a, q4_t b) { return _mm256_sub_pd(a, b); }
 INLINE q4_t q4_mul(q4_t a, q4_t b) { return _mm256_mul_pd(a, b); }
+INLINE q4_t q4_of_bits(__m256i bits) { return _mm256_castsi256_pd(bits); }
+INLINE q4_t q4_upper(q4_t x) { return _mm256_and_pd(x, q4_of_bits(_mm256_set1_epi64x(-0x8000000))); }
+INLINE q4_t q4_bit_to_sign(q4_t x, int k)
+{
+    return _mm256_and_pd(q4_of_bits(_mm256_slli_epi64(_mm256_castpd_si256(x), 63 - k)), _mm256_set1_pd(-0.0));
+}
+INLINE q4_t q4_flip(q4_t x, q4_t sign) { return _mm256_xor_pd(x, sign); }
+INLINE q4_t q4_choose(q4_t a, q4_t b, q4_t sign) { return _mm256_blendv_pd(a, b, sign); }
+
+#define STEP q4
+#include "sincos.inc.h"
+#undef STEP
 
 INLINE void q4_sincos(q4_t x, q4_t *s, q4_t *c)
 {
@@ -345,11 +357,7 @@ INLINE void q4_sincos(q4_t x, q4_t *s, q4_t *c)
     *s = both.x;
     *c = both.y;
 #else
-    double lane[4], sine[4], cosine[4];
-    q4_store(lane, x);
-    for (int i = 0; i < 4; i++) q1_sincos(lane[i], &sine[i], &cosine[i]);
-    *s = q4_load(sine);
-    *c = q4_load(cosine);
+    q4_sincos_fixed(x, s, c);
 #endif
 }
 

@@ -217,6 +217,22 @@ INLINE q8_t q8_set1(double x) { return _mm512_set1_pd(x); }
 INLINE q8_t q8_add(q8_t a, q8_t b) { return _mm512_add_pd(a, b); }
 INLINE q8_t q8_sub(q8_t a, q8_t b) { return _mm512_sub_pd(a, b); }
 INLINE q8_t q8_mul(q8_t a, q8_t b) { return _mm512_mul_pd(a, b); }
+INLINE q8_t q8_of_bits(__m512i bits) { return _mm512_castsi512_pd(bits); }
+INLINE q8_t q8_upper(q8_t x) { return _mm512_and_pd(x, q8_of_bits(_mm512_set1_epi64(-0x8000000))); }
+INLINE q8_t q8_bit_to_sign(q8_t x, int k)
+{
+    return _mm512_and_pd(q8_of_bits(_mm512_slli_epi64(_mm512_castpd_si512(x), (unsigned)(63 - k))),
+                         _mm512_set1_pd(-0.0));
+}
+INLINE q8_t q8_flip(q8_t x, q8_t sign) { return _mm512_xor_pd(x, sign); }
+INLINE q8_t q8_choose(q8_t a, q8_t b, q8_t sign)
+{
+    return _mm512_mask_blend_pd(_mm512_movepi64_mask(_mm512_castpd_si512(sign)), a, b);
+}
+
+#define STEP q8
+#include "sincos.inc.h"
+#undef STEP
 
 INLINE void q8_sincos(q8_t x, q8_t *s, q8_t *c)
 {
@@ -225,11 +241,7 @@ INLINE void q8_sincos(q8_t x, q8_t *s, q8_t *c)
     *s = both.x;
     *c = both.y;
 #else
-    double lane[8], sine[8], cosine[8];
-    q8_store(lane, x);
-    for (int i = 0; i < 8; i++) q1_sincos(lane[i], &sine[i], &cosine[i]);
-    *s = q8_load(sine);
-    *c = q8_load(cosine);
+    q8_sincos_fixed(x, s, c);
 #endif
 }
 

@@ -150,6 +150,22 @@ INLINE q2_t q2_set1(double x) { return vdupq_n_f64(x); }
 INLINE q2_t q2_add(q2_t a, q2_t b) { return vaddq_f64(a, b); }
 INLINE q2_t q2_sub(q2_t a, q2_t b) { return vsubq_f64(a, b); }
 INLINE q2_t q2_mul(q2_t a, q2_t b) { return vmulq_f64(a, b); }
+INLINE uint64x2_t q2_bits(q2_t x) { return vreinterpretq_u64_f64(x); }
+INLINE q2_t q2_of_bits(uint64x2_t bits) { return vreinterpretq_f64_u64(bits); }
+INLINE q2_t q2_upper(q2_t x) { return q2_of_bits(vandq_u64(q2_bits(x), vdupq_n_u64(0xfffffffff8000000u))); }
+INLINE q2_t q2_bit_to_sign(q2_t x, int k)
+{
+    return q2_of_bits(vandq_u64(vshlq_u64(q2_bits(x), vdupq_n_s64(63 - k)), vdupq_n_u64(0x8000000000000000u)));
+}
+INLINE q2_t q2_flip(q2_t x, q2_t sign) { return q2_of_bits(veorq_u64(q2_bits(x), q2_bits(sign))); }
+INLINE q2_t q2_choose(q2_t a, q2_t b, q2_t sign)
+{
+    return vbslq_f64(vreinterpretq_u64_s64(vshrq_n_s64(vreinterpretq_s64_f64(sign), 63)), b, a);
+}
+
+#define STEP q2
+#include "sincos.inc.h"
+#undef STEP
 
 INLINE void q2_sincos(q2_t x, q2_t *s, q2_t *c)
 {
@@ -158,11 +174,7 @@ INLINE void q2_sincos(q2_t x, q2_t *s, q2_t *c)
     *s = both.x;
     *c = both.y;
 #else
-    double lane[2], sine[2], cosine[2];
-    q2_store(lane, x);
-    for (int i = 0; i < 2; i++) q1_sincos(lane[i], &sine[i], &cosine[i]);
-    *s = q2_load(sine);
-    *c = q2_load(cosine);
+    q2_sincos_fixed(x, s, c);
 #endif
 }
 

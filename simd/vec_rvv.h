@@ -131,4 +131,49 @@ R_16BIT(f16)
 R_16BIT(bf16)
 #undef R_16BIT
 
+/* ---- f64xn: the f64 lanes of two registers ----------------------------------------------------------------------- */
+
+typedef vfloat64m2_t f64xn_t;
+#define D_ALL __riscv_vsetvlmax_e64m2()
+INLINE ptrdiff_t f64xn_pairs(void) { return (ptrdiff_t)D_ALL; }
+INLINE f64xn_t f64xn_load(const double *p) { return __riscv_vle64_v_f64m2(p, D_ALL); }
+INLINE void f64xn_store(double *p, f64xn_t x) { __riscv_vse64_v_f64m2(p, x, D_ALL); }
+INLINE void f64xn_store_f32(float *p, f64xn_t x) { __riscv_vse32_v_f32m1(p, __riscv_vfncvt_f_f_w_f32m1(x, D_ALL), D_ALL); }
+INLINE void f64xn_stream_f32(float *p, f64xn_t x) { f64xn_store_f32(p, x); }
+INLINE f64xn_t f64xn_set1(double x) { return __riscv_vfmv_v_f_f64m2(x, D_ALL); }
+INLINE f64xn_t f64xn_add(f64xn_t a, f64xn_t b) { return __riscv_vfadd_vv_f64m2(a, b, D_ALL); }
+INLINE f64xn_t f64xn_sub(f64xn_t a, f64xn_t b) { return __riscv_vfsub_vv_f64m2(a, b, D_ALL); }
+INLINE f64xn_t f64xn_mul(f64xn_t a, f64xn_t b) { return __riscv_vfmul_vv_f64m2(a, b, D_ALL); }
+
+INLINE vuint64m2_t f64xn_bits(f64xn_t x) { return __riscv_vreinterpret_v_f64m2_u64m2(x); }
+INLINE f64xn_t f64xn_of_bits(vuint64m2_t bits) { return __riscv_vreinterpret_v_u64m2_f64m2(bits); }
+
+INLINE f64xn_t f64xn_upper(f64xn_t x)
+{
+    return f64xn_of_bits(__riscv_vand_vx_u64m2(f64xn_bits(x), 0xfffffffff8000000u, D_ALL));
+}
+
+INLINE f64xn_t f64xn_bit_to_sign(f64xn_t x, int k)
+{
+    const vuint64m2_t shifted = __riscv_vsll_vx_u64m2(f64xn_bits(x), (size_t)(63 - k), D_ALL);
+    return f64xn_of_bits(__riscv_vand_vx_u64m2(shifted, 0x8000000000000000u, D_ALL));
+}
+
+INLINE f64xn_t f64xn_flip(f64xn_t x, f64xn_t sign)
+{
+    return f64xn_of_bits(__riscv_vxor_vv_u64m2(f64xn_bits(x), f64xn_bits(sign), D_ALL));
+}
+
+INLINE f64xn_t f64xn_choose(f64xn_t a, f64xn_t b, f64xn_t sign)
+{
+    const vint64m2_t bits = __riscv_vreinterpret_v_f64m2_i64m2(sign);
+    return __riscv_vmerge_vvm_f64m2(a, b, __riscv_vmslt_vx_i64m2_b32(bits, 0, D_ALL), D_ALL);
+}
+
+#define STEP f64xn
+#include "sincos.inc.h"
+#undef STEP
+
+INLINE void f64xn_sincos(f64xn_t x, f64xn_t *s, f64xn_t *c) { f64xn_sincos_fixed(x, s, c); }
+
 #endif

@@ -8,8 +8,6 @@
 
 #if ROPEROT_HAVE_SLEEF
 #include <sleef.h>
-#else
-#include <math.h>
 #endif
 
 /* ---- conversions: exact widening, one rounding to nearest even, denormals kept, NaN stays NaN -------------------- */
@@ -114,7 +112,31 @@ INLINE q1_t q1_add(q1_t a, q1_t b) { return a + b; }
 INLINE q1_t q1_sub(q1_t a, q1_t b) { return a - b; }
 INLINE q1_t q1_mul(q1_t a, q1_t b) { return a * b; }
 
-/* Without SLEEF every ISA takes libm lane by lane, so that at least one machine agrees with itself. */
+/* The bits of an f64, for sincos.inc.h: x without its 27 lowest bits; bit k of x's pattern as a sign, all else zero; the
+ * sign of x changed where that of `sign` is set; b instead of a there. */
+INLINE uint64_t bits_of_double(double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+INLINE double double_of_bits(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+INLINE q1_t q1_upper(q1_t x) { return double_of_bits(bits_of_double(x) & 0xfffffffff8000000u); }
+INLINE q1_t q1_bit_to_sign(q1_t x, int k) { return double_of_bits(bits_of_double(x) << (63 - k) & 0x8000000000000000u); }
+INLINE q1_t q1_flip(q1_t x, q1_t sign) { return double_of_bits(bits_of_double(x) ^ bits_of_double(sign)); }
+INLINE q1_t q1_choose(q1_t a, q1_t b, q1_t sign) { return bits_of_double(sign) ? b : a; }
+
+#define STEP q1
+#include "sincos.inc.h"
+#undef STEP
+
 INLINE void q1_sincos(q1_t x, q1_t *s, q1_t *c)
 {
 #if ROPEROT_HAVE_SLEEF
@@ -122,8 +144,7 @@ INLINE void q1_sincos(q1_t x, q1_t *s, q1_t *c)
     *s = both.x;
     *c = both.y;
 #else
-    *s = sin(x);
-    *c = cos(x);
+    q1_sincos_fixed(x, s, c);
 #endif
 }
 

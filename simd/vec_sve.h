@@ -98,4 +98,57 @@ S_16BIT(f16)
 S_16BIT(bf16)
 #undef S_16BIT
 
+/* ---- f64xn: svcntd() lanes --------------------------------------------------------------------------------------- */
+
+typedef svfloat64_t f64xn_t;
+#define D_ALL svptrue_b64()
+INLINE ptrdiff_t f64xn_pairs(void) { return (ptrdiff_t)svcntd(); }
+INLINE f64xn_t f64xn_load(const double *p) { return svld1_f64(D_ALL, p); }
+INLINE void f64xn_store(double *p, f64xn_t x) { svst1_f64(D_ALL, p, x); }
+INLINE f64xn_t f64xn_set1(double x) { return svdup_n_f64(x); }
+INLINE f64xn_t f64xn_add(f64xn_t a, f64xn_t b) { return svadd_f64_x(D_ALL, a, b); }
+INLINE f64xn_t f64xn_sub(f64xn_t a, f64xn_t b) { return svsub_f64_x(D_ALL, a, b); }
+INLINE f64xn_t f64xn_mul(f64xn_t a, f64xn_t b) { return svmul_f64_x(D_ALL, a, b); }
+
+/* Rounded values stand in the even lanes of f32. */
+INLINE svfloat32_t f64xn_to_f32(f64xn_t x)
+{
+    const svfloat32_t even = svcvt_f32_f64_x(D_ALL, x);
+    return svuzp1_f32(even, even);
+}
+
+INLINE svbool_t f64xn_half(void) { return svwhilelt_b32_u64(0, svcntd()); }
+INLINE void f64xn_store_f32(float *p, f64xn_t x) { svst1_f32(f64xn_half(), p, f64xn_to_f32(x)); }
+INLINE void f64xn_stream_f32(float *p, f64xn_t x) { svstnt1_f32(f64xn_half(), p, f64xn_to_f32(x)); }
+
+INLINE svuint64_t f64xn_bits(f64xn_t x) { return svreinterpret_u64_f64(x); }
+INLINE f64xn_t f64xn_of_bits(svuint64_t bits) { return svreinterpret_f64_u64(bits); }
+
+INLINE f64xn_t f64xn_upper(f64xn_t x)
+{
+    return f64xn_of_bits(svand_n_u64_x(D_ALL, f64xn_bits(x), 0xfffffffff8000000u));
+}
+
+INLINE f64xn_t f64xn_bit_to_sign(f64xn_t x, int k)
+{
+    const svuint64_t shifted = svlsl_n_u64_x(D_ALL, f64xn_bits(x), (uint64_t)(63 - k));
+    return f64xn_of_bits(svand_n_u64_x(D_ALL, shifted, 0x8000000000000000u));
+}
+
+INLINE f64xn_t f64xn_flip(f64xn_t x, f64xn_t sign)
+{
+    return f64xn_of_bits(sveor_u64_x(D_ALL, f64xn_bits(x), f64xn_bits(sign)));
+}
+
+INLINE f64xn_t f64xn_choose(f64xn_t a, f64xn_t b, f64xn_t sign)
+{
+    return svsel_f64(svcmplt_n_s64(D_ALL, svreinterpret_s64_f64(sign), 0), b, a);
+}
+
+#define STEP f64xn
+#include "sincos.inc.h"
+#undef STEP
+
+INLINE void f64xn_sincos(f64xn_t x, f64xn_t *s, f64xn_t *c) { f64xn_sincos_fixed(x, s, c); }
+
 #endif

@@ -7,17 +7,18 @@
 
 #include "config.h"
 
-/* Every transcendental that decides a bit is of one SLEEF family, by its fixed-ISA name, so that all machines agree. */
+/* Every transcendental that decides a bit is one fixed sequence of operations, SLEEF's own or ours, which has its bits:
+ * all machines agree. */
 #if ROPEROT_HAVE_SLEEF
 #include <sleef.h>
 #define ROPEROT_POW Sleef_cinz_powd1_u10purec
 #define ROPEROT_LOG Sleef_cinz_logd1_u10purec
 #define ROPEROT_EXP Sleef_cinz_expd1_u10purec
 #else
-#include <math.h>
-#define ROPEROT_POW pow
-#define ROPEROT_LOG log
-#define ROPEROT_EXP exp
+#include "elementary.h"
+#define ROPEROT_POW roperot_pow
+#define ROPEROT_LOG roperot_log
+#define ROPEROT_EXP roperot_exp
 #endif
 
 /* The f64 nearest to base^(-numerator / denominator), for a finite base > 0, 0 <= numerator < 2 * denominator and 1 <=

@@ -90,7 +90,7 @@ ROPEROT_API const char *roperot_last_error(void);
 /* ROPEROT_VERSION of the library that is loaded. */
 ROPEROT_API uint32_t roperot_version(void);
 
-/* One line: version, compiler, ISAs built in, SLEEF or libm. Static storage. */
+/* One line: version, compiler, ISAs built in, where cos and sin come from. Static storage. */
 ROPEROT_API const char *roperot_build_info(void);
 
 /* ---- instruction sets ------------------------------------------------------------------------------------------ */
@@ -123,7 +123,7 @@ ROPEROT_API int32_t roperot_isa_best(void);
 /* Symbols: d = rotary_dim in channels (or exponent_dim), j = pair (0 <= j < rotary_dim/2), b = base, w0_j = b^(-2i/d) in
  * radians per position (the f64 nearest to it), i = j or frequency_index[j], f = factor, L0 = original_length and L = length in positions, A = the attention factor, which
  * multiplies cos and sin: 1 unless a kind says otherwise, and for every kind attention_factor where that is not 0.
- * Every kind is evaluated in f64 by one written sequence of operations, the same bits on every machine (with SLEEF).
+ * Every kind is evaluated in f64 by one written sequence of operations, the same bits on every machine.
  * Formulas with their sources, and the call for each model family: docs/schemes.md. */
 typedef enum roperot_scaling_kind {
     /* w0_j. Source: RoFormer, arXiv 2104.09864. */

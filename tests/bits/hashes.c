@@ -2,7 +2,7 @@
  * The same bits on every CPU: recomputes the committed hashes on every usable ISA; it must not know what is hashed.
  *
  *     test_hashes                compares; TAP, one point per table and ISA
- *     test_hashes -w <folder>    writes rotations.inc (and, with SLEEF, caches.inc) anew from the scalar backend
+ *     test_hashes -w <folder>    writes rotations.inc and caches.inc anew from the scalar backend
  *
  * `ninja write-hashes` does the latter for tests/bits/. Only a decision to change the numerics justifies it. */
 #define _POSIX_C_SOURCE 200809L
@@ -37,11 +37,10 @@ typedef struct table {
     const char *name;
     void (*each)(int32_t isa, hashes_emit_fn *emit, void *ctx);
     const entry *entries;
-    int needs_sleef;
 } table;
 
-static const table tables[] = { { "rotations", hashes_rotations, rotations, 0 },
-                                { "caches", hashes_caches, caches, 1 } };
+static const table tables[] = { { "rotations", hashes_rotations, rotations },
+                                { "caches", hashes_caches, caches } };
 enum { TABLES = sizeof tables / sizeof *tables, MOST_NOTES = 20 };
 
 /* ---- comparing --------------------------------------------------------------------------------------------------- */
@@ -72,9 +71,7 @@ static void compare_all(const table *t, int32_t isa)
     char what[64];
     comparison c = { t->entries, t->entries, roperot_isa_name(isa), 0, 0 };
     snprintf(what, sizeof what, "%s %s", t->name, c.isa);
-    if (t->needs_sleef && !ROPEROT_HAVE_SLEEF) {
-        bits_skip(what, "this build has no SLEEF: libm's last bits are its own");
-    } else if (!roperot_isa_usable(isa)) {
+    if (!roperot_isa_usable(isa)) {
         bits_skip(what, roperot_isa_reason(isa));
     } else {
         t->each(isa, compare, &c);
@@ -95,10 +92,6 @@ static int write_all(const char *folder)
 {
     for (int i = 0; i < TABLES; i++) {
         char path[1024];
-        if (tables[i].needs_sleef && !ROPEROT_HAVE_SLEEF) {
-            printf("%s.inc stays: this build has no SLEEF\n", tables[i].name);
-            continue;
-        }
         snprintf(path, sizeof path, "%s/%s.inc", folder, tables[i].name);
         FILE *const file = fopen(path, "w");
         if (!file) return perror(path), 1;

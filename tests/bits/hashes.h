@@ -11,7 +11,7 @@ typedef void hashes_emit_fn(void *ctx, const char *name, const char *variant, ui
 
 /* Everything that an ISA computes from given cos and sin: rotations and tables, no transcendental. */
 void hashes_rotations(int32_t isa, hashes_emit_fn *emit, void *ctx);
-/* Frequencies, caches and coefficients: needs SLEEF. */
+/* Frequencies, caches and coefficients. */
 void hashes_caches(int32_t isa, hashes_emit_fn *emit, void *ctx);
 
 #endif

@@ -13,7 +13,7 @@ enum {
     VOCABULARY_EVEN_ODD, /* e8, e16, e32 */
     VOCABULARY_TWICE,    /* d4, d8, d16: operands are every x0 twice and every x1 twice */
     VOCABULARY_SWAPPED,  /* t4, t8, t16: operands are x, and x with its pairs swapped */
-    VOCABULARY_DOUBLES   /* q1, q2, q4, q8 */
+    VOCABULARY_DOUBLES   /* q1, q2, q4, q8, f64xn */
 };
 
 typedef void vocabulary_binary_fn(const void *a, const void *b, void *result);
@@ -34,7 +34,7 @@ typedef struct vocabulary_step {
     vocabulary_binary_fn *keep, *either;
     vocabulary_four_fn *lanes_of;     /* cos, sin -> the two factors */
     vocabulary_unary_fn *copy, *set1; /* doubles, whose stores are to f32 */
-    vocabulary_two_fn *sincos;
+    vocabulary_two_fn *sincos, *sincos_fixed;
 } vocabulary_step;
 
 enum { VOCABULARY_STEPS = 16, VOCABULARY_MOST_LANES = 512 };

@@ -227,13 +227,17 @@ BINARY(add, double, load, double, store)
 BINARY(sub, double, load, double, store)
 BINARY(mul, double, load, double, store)
 
-static void F(sincos)(const void *a, void *result0, void *result1)
-{
-    T s, c;
-    V(sincos)(V(load)(a), &s, &c);
-    V(store)(result0, s);
-    V(store)(result1, c);
-}
+#define SINCOS(verb)                                                                                                   \
+    static void F(verb)(const void *a, void *result0, void *result1)                                                   \
+    {                                                                                                                  \
+        T s, c;                                                                                                        \
+        V(verb)(V(load)(a), &s, &c);                                                                                   \
+        V(store)(result0, s);                                                                                          \
+        V(store)(result1, c);                                                                                          \
+    }
+SINCOS(sincos)
+SINCOS(sincos_fixed)
+#undef SINCOS
 
 static const vocabulary_step CAT(step_, STEP) = {
     .name = TEXT(STEP),
@@ -247,6 +251,7 @@ static const vocabulary_step CAT(step_, STEP) = {
     .sub = F(sub),
     .mul = F(mul),
     .sincos = F(sincos),
+    .sincos_fixed = F(sincos_fixed),
 };
 
 #endif

@@ -16,8 +16,10 @@
 #undef FAMILY
 
 #define FAMILY doubles
-#define STEP   q1
+#define STEP   f64xn
+#include "vocabulary.inc.h"
+#define STEP q1
 #include "vocabulary.inc.h"
 #undef FAMILY
 
-const vocabulary vocabulary_rvv = { ROPEROT_ISA_RVV, { &step_r, &step_x1, &step_q1, NULL } };
+const vocabulary vocabulary_rvv = { ROPEROT_ISA_RVV, { &step_r, &step_f64xn, &step_x1, &step_q1, NULL } };

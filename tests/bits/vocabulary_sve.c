@@ -23,11 +23,14 @@
 #undef FAMILY
 
 #define FAMILY doubles
-#define STEP   q2
+#define STEP   f64xn
+#include "vocabulary.inc.h"
+#define STEP q2
 #include "vocabulary.inc.h"
 #define STEP q1
 #include "vocabulary.inc.h"
 #undef FAMILY
 
 const vocabulary vocabulary_sve = { ROPEROT_ISA_SVE,
-                                    { &step_s, &step_x4, &step_e8, &step_q2, &step_x1, &step_q1, NULL } };
+                                    { &step_s, &step_x4, &step_e8, &step_f64xn, &step_q2, &step_x1, &step_q1,
+                                      NULL } };
