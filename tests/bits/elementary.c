@@ -84,7 +84,7 @@ static double between(double low, double high, uint64_t *stream)
     return low + (high - low) * unit(stream);
 }
 
-/* Any bit pattern: NaN, infinities and subnormals come, too. */
+/* Any bit pattern: NaN (quiet ones), infinities and subnormals come, too. */
 static double any(uint64_t *stream)
 {
     static const double special[] = { 0.0, 1.0, 2.0, 0.5, 0x1p-1074, 0x1p-1022, 0x1.fffffffffffffp-1023,
@@ -92,7 +92,8 @@ static double any(uint64_t *stream)
                                       709.782711149558, 745.2, 1000.0, 1000.0000000000001, 1e300 };
     const uint64_t random = random_next(stream);
     if (random % 64 == 0) return special[random >> 8 & 15] * (random & 64 ? 1.0 : -1.0);
-    return double_of_bits(random_next(stream));
+    const double x = double_of_bits(random_next(stream));
+    return isnan(x) ? (double)NAN : x;
 }
 
 static double one_of_kinds(uint64_t kind, double low, double high, uint64_t *stream)
