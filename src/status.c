@@ -8,7 +8,15 @@
 
 #include "config.h"
 
-static _Thread_local char last_error[320];
+/* glibc allocates what a dlopen'd library keeps per thread at the thread's first access, and ends the process if there
+ * is no memory. In the static block of every thread there is room before anything fails; dlopen itself says no if its
+ * 1.7 KB are gone. Other C libraries have other rules: musl, for one, allocates in time and refuses this model. */
+#if defined __GLIBC__ && defined __GNUC__
+#define IN_STATIC_BLOCK __attribute__((tls_model("initial-exec")))
+#else
+#define IN_STATIC_BLOCK
+#endif
+static _Thread_local char last_error[320] IN_STATIC_BLOCK;
 
 int32_t roperot_fail(int32_t status, const char *format, ...)
 {

@@ -83,8 +83,8 @@ typedef enum roperot_status {
 ROPEROT_API const char *roperot_status_name(int32_t status);
 
 /* The calling thread's last failure in one sentence: the argument, its value, what is allowed. "" if none has failed.
- * Valid until the next roperot call of this thread. A successful call does not clear it. In a library that dlopen
- * loaded, the C library allocates the sentence's room at a thread's first failure. */
+ * Valid until the next roperot call of this thread. A successful call does not clear it. With glibc its room is 320
+ * bytes of static thread-local storage; another C library may allocate it at a thread's first failure. */
 ROPEROT_API const char *roperot_last_error(void);
 
 /* ROPEROT_VERSION of the library that is loaded. */
@@ -413,7 +413,7 @@ typedef struct roperot_options {
     void (*parallel_for)(void *ctx, int64_t tasks, void (*task)(void *arg, int64_t index), void *arg);
     void *ctx;
     int32_t threads, reserved;      /* with parallel_for: at most this many tasks, 0: as many as CPUs were online when
-                                       the process first asked; small calls stay in this thread */
+                                       the first plan was made; small calls stay in this thread */
 } roperot_options;
 
 /* Rotates src[i] into dst[i] for i < count; dst NULL = in place. All tensors share batch and tokens; each has its own
