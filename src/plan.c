@@ -6,6 +6,7 @@
 
 #include "cache.h"
 #include "check_config.h"
+#include "config_key.h"
 #include "fpenv.h"
 #include "limits.h"
 #include "machine.h"
@@ -74,6 +75,16 @@ static int32_t set_axes(roperot_plan *plan, const roperot_config *config)
     return ROPEROT_OK;
 }
 
+static void remember(roperot_plan *plan, const roperot_config *config)
+{
+    roperot_config_key(config, &plan->asked);
+    if (plan->asked.inv_freq) plan->asked.inv_freq = plan->inv_freq;
+    if (plan->asked.axis) plan->asked.axis = plan->axis;
+    if (!config->table) return;
+    plan->asked_table = *config->table;
+    plan->asked.table = &plan->asked_table;
+}
+
 static ROPEROT_NOINLINE int32_t fill(roperot_plan *plan, const roperot_config *config)
 {
     plan->head_dim = config->head_dim;
@@ -90,6 +101,7 @@ static ROPEROT_NOINLINE int32_t fill(roperot_plan *plan, const roperot_config *c
     if (!status) status = set_frequencies(plan, config);
     if (!status) status = set_axes(plan, config);
     if (!status) status = roperot_cache_build(plan, config);
+    remember(plan, config);
     const int32_t block = ROPEROT_SCRATCH_FLOATS / 2, computed = plan->cache == ROPEROT_CACHE_FACTORED;
     plan->tile_tokens =
         computed && block / plan->pairs < ROPEROT_TILE_TOKENS ? block / plan->pairs : ROPEROT_TILE_TOKENS;

@@ -49,6 +49,8 @@ struct roperot_plan {
     roperot_row_table rows;        /* with the attention factor; cos NULL: FACTORED */
     roperot_row_table pure;        /* without it; cos NULL: take the factors */
     void *owned[2];                /* what is to be freed of rows and pure */
+    roperot_config asked;          /* by roperot_config_key; its lists are the plan's own */
+    roperot_table asked_table;
 };
 
 #endif

@@ -391,6 +391,15 @@ typedef struct roperot_plan_info {
 /* What a plan resolved to: no AUTO and no 0 remains. Pointers live as long as the plan. Thread safe. */
 ROPEROT_API int32_t roperot_plan_describe(const roperot_plan *plan, roperot_plan_info *info);
 
+/* Plans found again: a hash of what a config asks for, and whether a plan was made of a config that asks for the same,
+ * 1 or 0. Every number and every value of inv_freq and axis counts, each 0 read as what it stands for, and nothing that
+ * plan_create would not read; of a borrowed table its address and shape, not its values. A base and the list of
+ * frequencies that it makes are two configs, as are AUTO and what it picks. Equal configs have equal hashes, which are
+ * never 0, within one version of the library. A config that no plan can be made of: 0 from both, and roperot_last_error
+ * says why. Both check it as plan_create does, allocate nothing, and are thread safe. */
+ROPEROT_API uint64_t roperot_config_hash(const roperot_config *config);
+ROPEROT_API int32_t roperot_plan_is(const roperot_plan *plan, const roperot_config *config);
+
 /* Fills dst with the cos and sin (times the attention factor) that the plan would use for batch x tokens positions:
  * row b * tokens + t, in dst's dtype (one rounding from f32), strides and width. dst->rows >= batch * tokens; dst must
  * not overlap itself or the positions (the hulls of their bytes count). A position out of bounds, such as any
