@@ -7,16 +7,18 @@
 
 #include <roperot/roperot.h>
 
-/* a * b and a + b of non-negative numbers; INT64_MAX if that is less. */
+/* a * b of non-negative numbers; INT64_MAX if that is less. */
 static inline int64_t roperot_saturating_mul(int64_t a, int64_t b)
 {
     if ((a | b) <= INT32_MAX) return a * b; /* spares the division */
     return b != 0 && a > INT64_MAX / b ? INT64_MAX : a * b;
 }
 
+/* a + b, or the end of 64 bits that it lies beyond. */
 static inline int64_t roperot_saturating_add(int64_t a, int64_t b)
 {
-    return a > INT64_MAX - b ? INT64_MAX : a + b;
+    if (b >= 0) return a > INT64_MAX - b ? INT64_MAX : a + b;
+    return a < INT64_MIN - b ? INT64_MIN : a + b;
 }
 
 static inline int64_t roperot_magnitude(int64_t x)

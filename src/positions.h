@@ -4,6 +4,7 @@
 #define ROPEROT_POSITIONS_H
 
 #include "limits.h"
+#include "numbers.h"
 #include "plan.h"
 
 int32_t roperot_positions_check_any(const roperot_plan *plan, const roperot_positions *positions, uint32_t flags,
@@ -35,12 +36,6 @@ static inline int64_t roperot_id_read(const void *ids, int32_t type, int64_t i)
     return type == ROPEROT_POSITIONS_I32 ? ((const int32_t *)ids)[i] : ((const int64_t *)ids)[i];
 }
 
-static inline int64_t roperot_saturating_sum(int64_t a, int64_t b)
-{
-    if (b >= 0) return a > INT64_MAX - b ? INT64_MAX : a + b;
-    return a < INT64_MIN - b ? INT64_MIN : a + b;
-}
-
 void roperot_position_read_any(const roperot_positions *positions, int32_t axes, int64_t b, int64_t t,
                                int64_t *position);
 
@@ -57,7 +52,7 @@ static inline void roperot_position_read(const roperot_positions *positions, int
     const int64_t at = b * positions->batch_stride + t * positions->token_stride, offset = positions->offset;
     for (int32_t a = 0; a < given; a++) {
         const int64_t i = at + (a ? a * positions->axis_stride : 0);
-        position[a] = roperot_saturating_sum(roperot_id_read(positions->ids, positions->type, i), offset);
+        position[a] = roperot_saturating_add(roperot_id_read(positions->ids, positions->type, i), offset);
     }
     for (int32_t a = given; a < axes; a++) position[a] = position[0];
 }
@@ -65,6 +60,10 @@ static inline void roperot_position_read(const roperot_positions *positions, int
 /* The same for real coordinates. */
 void roperot_coordinate_read(const roperot_positions *positions, int32_t axes, int64_t b, int64_t t,
                              double *coordinate);
+
+/* Errors of single members, for the checks of the kinds. `type` is a known one. */
+int32_t roperot_positions_member_error(const char *member, int64_t value, const char *allowed);
+int32_t roperot_positions_check_alignment(const char *member, const void *data, int32_t type);
 
 /* CLAMP moves positions into the plan's bounds; 1 if the token is rotated, 0 if it is left alone (IDENTITY). */
 int roperot_position_bound(const roperot_plan *plan, uint32_t flags, int32_t axes, int64_t *position);
