@@ -5,10 +5,10 @@
  *   roperot-footprint                    a table of all kinds of call
  *   roperot-footprint f32/half           those whose name contains it
  *   roperot-footprint -l <name>          the executed lines of one, as offsets that addr2line -f -e <library> reads
- *   roperot-footprint -c                 one line per ceiling; exit status 1 if one is exceeded, 77 if nothing was counted
+ *   roperot-footprint -c                 one line per ceiling; exit status 1: one is exceeded, 77: nothing was counted
  *
- * In a decode step each call comes after other data has passed through the caches, so that every line of code is a miss:
- * docs/performance.md. Names are <dtype>/<pairing>/<isa>/<cache>-<positions>[-signed]-<dst>.
+ * In a decode step each call comes after other data has passed through the caches, so that every line of code is a
+ * miss: docs/performance.md. Names are <dtype>/<pairing>/<isa>/<cache>-<positions>[-signed]-<dst>.
  */
 #include <getopt.h>
 #include <roperot/roperot.h>
@@ -20,8 +20,8 @@
 
 enum { DIM = 128, Q_HEADS = 32, K_HEADS = 8, ROWS = 4096, POSITION = 1234, SKIPPED = 77, NAME = 96 };
 
-/* The most lines and pages of the library that a call may execute, over all dtypes, pairings, ISAs, signs and views, with gcc
- * and clang. Lower them as the code shrinks; raise one only with a reason in docs/decisions.md. */
+/* The most lines and pages of the library that a call may execute, over all dtypes, pairings, ISAs, signs and views,
+ * with gcc and clang. Lower them as the code shrinks; raise one only with a reason in docs/decisions.md. */
 typedef struct ceiling {
     int32_t cache;
     int ids; /* 0: OFFSET; 1: ids of either width */
@@ -54,7 +54,7 @@ typedef struct prepared_call {
 
 static float q[Q_HEADS * DIM], k[K_HEADS * DIM]; /* zeros will do in any dtype: no branch depends on values */
 
-/* ---- one call ----------------------------------------------------------------------------------------------------- */
+/* ---- one call ---------------------------------------------------------------------------------------------------- */
 
 static void apply(void *argument)
 {
@@ -96,7 +96,7 @@ static const char *count(const kind *what, const bench_code *code, bench_steps *
     return why;
 }
 
-/* ---- all kinds of call -------------------------------------------------------------------------------------------- */
+/* ---- all kinds of call ------------------------------------------------------------------------------------------- */
 
 static void name_kind(kind *what)
 {
@@ -132,7 +132,7 @@ static int kind_of(int number, kind *what)
     return 1;
 }
 
-/* ---- what is printed ---------------------------------------------------------------------------------------------- */
+/* ---- what is printed --------------------------------------------------------------------------------------------- */
 
 static void print_row(const kind *what, const bench_steps *steps)
 {

@@ -46,11 +46,12 @@ int main(int argc, char **argv)
     shim_context("isa", best != NULL ? best : "none");
     shim_context("clock", "CPU time of the thread (two threads: CLOCK_MONOTONIC), alternating chunks of 100 us");
     shim_context("counters", "GB/s: tensor bytes read + written; sweep_ratio, copy_ratio: the loop's median time over "
-                             "roperot's; full_ratio: FACTORED's over FULL's; plain_ratio: M-RoPE's over plain RoPE's; "
-                             "ns: median per call");
+                             "roperot's; full_ratio: FACTORED's over FULL's; plain_ratio: M-RoPE's over plain RoPE's, "
+                             "a cold call's over the ten-line loop's; ns: median per call");
     bench_register_rotate();
     bench_register_growth();
     bench_register_mrope();
+    bench_register_cold();
     bench_register_naive();
     bench_register_caches();
     bench_register_build();

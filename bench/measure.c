@@ -92,15 +92,17 @@ static const int64_t *calls_in_chunks(const void *key, const bench_side *sides, 
     static const void *known;
     static int64_t calls[BENCH_SIDES];
     for (int i = 0; i < count; ++i) {
-        if (key == known) time_of(&sides[i], 1);
-        else calls[i] = calls_per_chunk(&sides[i]);
+        if (key == known)
+            time_of(&sides[i], 1);
+        else
+            calls[i] = calls_per_chunk(&sides[i]);
     }
     known = key;
     return calls;
 }
 
-void bench_measure(shim_state *state, const void *key, const bench_side *sides, int count,
-                   void (*refresh)(void *self), void *self, bench_times *times)
+void bench_measure(shim_state *state, const void *key, const bench_side *sides, int count, void (*refresh)(void *self),
+                   void *self, bench_times *times)
 {
     const int64_t *const calls = calls_in_chunks(key, sides, count);
     const int64_t batch = calls[0];
@@ -125,6 +127,27 @@ void bench_measure_again(const void *key, const bench_side *sides, int count, be
     const int64_t *const calls = calls_in_chunks(key, sides, count);
     const int64_t rounds = 2 * times->rounds;
     for (int64_t round = 0; round < rounds; ++round) record_all(sides, count, calls, round);
+    summarise(count, rounds, times);
+}
+
+/* `round` turns the order, because every side leaves the caches to the next one in its own way. */
+static void record_call(const bench_side *sides, int count, int turn, int64_t round)
+{
+    const int index = (int)((turn + round) % count);
+    const double start = read_clock(CLOCK_MONOTONIC);
+    sides[index].run(sides[index].self, 1);
+    chunk[index][round] = read_clock(CLOCK_MONOTONIC) - start;
+}
+
+void bench_measure_calls(shim_state *state, const bench_side *sides, int count, void (*before)(void *self), void *self,
+                         int rounds, bench_times *times)
+{
+    while (shim_keep_running(state, 1))
+        for (int64_t round = 0; round < rounds; ++round)
+            for (int turn = 0; turn < count; ++turn) {
+                before(self);
+                record_call(sides, count, turn, round);
+            }
     summarise(count, rounds, times);
 }
 

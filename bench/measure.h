@@ -39,6 +39,12 @@ void bench_measure(shim_state *state, const void *key, const bench_side *sides, 
 /* The same once more, for twice as many rounds, when those are void. */
 void bench_measure_again(const void *key, const bench_side *sides, int count, bench_times *times);
 
+/* Single calls: `rounds` times one call of every side in turn, before each of which before(self) is called, untimed.
+ * The clock is CLOCK_MONOTONIC, as a reading of it stays out of the kernel, whose code would have to be fetched, too.
+ * Google Benchmark's own time columns are meaningless then: they hold all of it. */
+void bench_measure_calls(shim_state *state, const bench_side *sides, int count, void (*before)(void *self), void *self,
+                         int rounds, bench_times *times);
+
 /* Medians of plain arrays; sorts them. */
 double bench_median(double *values, int64_t count);
 

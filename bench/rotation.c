@@ -58,7 +58,8 @@ static void set_views(roperot_tensor tensor[2], void *data, int32_t dtype, const
 
 static int32_t apply(const bench_rotation *r)
 {
-    return roperot_apply(r->plan, &r->positions, r->src, r->out_of_place ? r->dst : NULL, r->count, r->options);
+    const roperot_tensor *const dst = r->out_of_place || r->with_dst ? r->dst : NULL;
+    return roperot_apply(r->plan, &r->positions, r->src, dst, r->count, r->options);
 }
 
 void bench_rotation_run(void *self, int64_t calls)

@@ -25,12 +25,13 @@ typedef struct bench_choice {
 typedef struct bench_rotation {
     roperot_plan *plan;
     roperot_positions positions;
-    const roperot_options *options; /* NULL, or those of the caller who splits the call */
+    const roperot_options *options; /* NULL, or the caller's own */
     roperot_tensor src[2];
     roperot_tensor dst[2];
     int32_t count, status; /* status: the worst that any call returned */
     int32_t dtype;
     int out_of_place;
+    int with_dst;          /* in place, too, dst is passed: equal to src */
     void *data, *out;      /* q and k of src and, out of place, of dst */
     size_t bytes;          /* of each of the two */
 } bench_rotation;

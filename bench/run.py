@@ -34,9 +34,10 @@ QUICK_SHAPES = "decode|batch16|prefill128|prefill4096"
 QUICK = (
     rf"^rotate/.*/({{isas}})/({QUICK_SHAPES}|front|decode-out)$|^naive/f32/half|^growth/f32/half/.*/tokens-"
     r"|^reference/(sweep|copy-stream)/{best}/.*/1t$|^reference/memcpy/.*/1t$|^cache/.*/(4k|128k)/|^startup/"
+    r"|^cold/f32/half/{best}/(full|factored)-ids-"
 )
 CHECKED = 3  # exit status of --check, as 0 is that of --help, after which nothing is to be built
-FULL = r"^(rotate|mrope|naive|growth|cache|build|startup)/|^reference/.*/({isas}|libc)/"
+FULL = r"^(rotate|mrope|naive|growth|cache|build|startup)/|^reference/.*/({isas}|libc)/|^cold/.*/({isas})/"
 
 
 def command_line() -> argparse.Namespace:

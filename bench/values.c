@@ -3,6 +3,7 @@
  */
 #include "values.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,17 @@ void bench_fill(void *data, size_t bytes, int32_t dtype)
     char *const to = data;
     for (size_t i = 0; i < bytes; i += format_bytes(dtype))
         format_store(dtype, to + i, random_float((uint32_t)(random_next(&state) >> 32), dtype));
+}
+
+double bench_value(const void *data, size_t index, int32_t dtype)
+{
+    const uint32_t bits = format_load(dtype, (const char *)data + index * format_bytes(dtype));
+    const int stored = formats[dtype].mantissa_bits, bias = format_bias(dtype);
+    const uint32_t magnitude = bits & (format_sign(dtype) - 1), fraction = magnitude & ((1u << stored) - 1);
+    const int exponent = (int)(magnitude >> stored);
+    const double value = ldexp((double)(exponent != 0 ? fraction | 1u << stored : fraction),
+                               (exponent != 0 ? exponent : 1) - bias - stored);
+    return (bits & format_sign(dtype)) != 0 ? -value : value;
 }
 
 int bench_finite(const void *data, size_t bytes, int32_t dtype)

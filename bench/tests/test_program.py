@@ -59,6 +59,24 @@ def test_several_axes_are_held_against_one():
         assert row["plain_ratio"] > 0 and row["ns"] >= row["ns_min"] > 0, row
 
 
+def test_a_cold_call_is_held_against_the_plain_loop():
+    chosen = "--benchmark_filter=^cold/.*/scalar/"
+    names = output("--benchmark_list_tests", chosen).split()
+    assert sorted(names) == sorted(
+        f"cold/{dtype}/{pairing}/scalar/{cache}-{kind}-{swept}"
+        for dtype in ("f32", "f16", "bf16")
+        for pairing in ("half", "interleaved")
+        for cache in ("full", "factored")
+        for kind in ("offset", "ids", "signed")
+        for swept in ("96MiB", "12MiB", "hot")
+    )
+    chosen = "--benchmark_filter=^cold/.*/scalar/full-.*-hot"
+    text = output(chosen, "--benchmark_min_time=0.001", "--benchmark_format=json")
+    for row in json.loads(text)["benchmarks"]:
+        assert row["plain_ratio"] == pytest.approx(row["ns"] / row["plain_ns"]), row
+        assert row["ns"] >= row["ns_min"] > 0, row
+
+
 def test_figures_agree_with_each_other(rows):
     for row in (r for r in rows if "error_occurred" not in r):
         assert row["ns"] >= row["ns_min"] > 0
