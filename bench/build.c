@@ -13,7 +13,7 @@
 
 #include "config.h"
 #include "groups.h"
-#include "kernels.h"
+#include "lists.h"
 #include "measure.h"
 #include "rotation.h"
 #include "stage.h"
@@ -163,7 +163,7 @@ static void run_build_case(shim_state *state, const void *argument)
 static void register_build(int32_t isa)
 {
     enum { SIZES = sizeof sizes / sizeof *sizes };
-    static build_case cases[6 * SIZES];
+    static build_case cases[ROPEROT_ISAS * SIZES];
     static size_t used;
     for (int i = 0; i < SIZES; i++) {
         build_case *const c = &cases[used++];

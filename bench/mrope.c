@@ -5,7 +5,7 @@
 
 #include "config.h"
 #include "groups.h"
-#include "kernels.h"
+#include "lists.h"
 #include "measure.h"
 #include "rotation.h"
 #include "stage.h"
@@ -126,7 +126,7 @@ static void run_case(shim_state *state, const void *argument)
 
 static void register_case(int kind, int32_t dtype, int32_t pairing, int32_t isa)
 {
-    static mrope_case cases[ROPEROT_DTYPES * ROPEROT_PAIRINGS * 6 * KINDS];
+    static mrope_case cases[ROPEROT_DTYPES * ROPEROT_PAIRINGS * ROPEROT_ISAS * KINDS];
     static size_t used;
     mrope_case *const c = &cases[used++];
     c->image = kind % 2 == 0;

@@ -10,7 +10,7 @@
 #include "config.h"
 #include "duo.h"
 #include "groups.h"
-#include "kernels.h"
+#include "lists.h"
 #include "measure.h"
 #include "stage.h"
 #include "sweeps.h"
@@ -124,7 +124,7 @@ static void run_case(shim_state *state, const void *argument)
 
 static void register_case(reference_loop loop, int32_t isa, size_t bytes, int threads)
 {
-    static reference_case cases[LOOPS * 6 * SIZES * 2];
+    static reference_case cases[LOOPS * ROPEROT_ISAS * SIZES * 2];
     static size_t used;
     reference_case *const c = &cases[used++];
     *c = (reference_case){ .loop = loop, .isa = isa, .bytes = bytes, .threads = threads };

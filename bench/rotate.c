@@ -9,7 +9,7 @@
 #include "config.h"
 #include "duo.h"
 #include "front.h"
-#include "kernels.h"
+#include "lists.h"
 #include "measure.h"
 #include "rotation.h"
 #include "stage.h"
@@ -281,7 +281,7 @@ static void run_case(shim_state *state, const void *argument)
 
 static void register_case(const rotate_shape *what, int32_t dtype, int32_t pairing, int32_t isa)
 {
-    static rotate_case cases[ROPEROT_DTYPES * ROPEROT_PAIRINGS * 6 * SHAPES];
+    static rotate_case cases[ROPEROT_DTYPES * ROPEROT_PAIRINGS * ROPEROT_ISAS * SHAPES];
     static size_t used;
     rotate_case *const c = &cases[used++];
     const int is_long = what->kind == FACTORED;

@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: MIT
  * The coefficient kernels of one ISA: factor tables, their products, angles on the fly, blending of rows; it must
- * not know any ISA. Parameters: ISA, the vocabulary's list of f64 steps (COEFFICIENTS_COUNT, _0, _1), then always
- * q1, and its widest f32 step (BLEND_COUNT, _0), then always x1. */
+ * not know any ISA. Parameters: ISA, the vocabulary's list of f64 vectors (COEFFICIENTS, at most two, before f64x1)
+ * and its widest f32 vector (BLEND, before f32x1). */
 
-#if COEFFICIENTS_COUNT > 0
-#define STEP COEFFICIENTS_0
-#include "coefficient_step.inc.h"
-#undef STEP
+#define VEC NTH_0(COEFFICIENTS)
+#if IS_VEC(VEC)
+#include "coefficient_vec.inc.h"
 #endif
-#if COEFFICIENTS_COUNT > 1
-#define STEP COEFFICIENTS_1
-#include "coefficient_step.inc.h"
-#undef STEP
+#undef VEC
+#define VEC NTH_1(COEFFICIENTS)
+#if IS_VEC(VEC)
+#include "coefficient_vec.inc.h"
 #endif
-#define STEP q1
-#include "coefficient_step.inc.h"
-#undef STEP
+#undef VEC
+#define VEC f64x1
+#include "coefficient_vec.inc.h"
+#undef VEC
 
-/* Runs `verb` with each step of the list as often as it fits; `j` is its last argument and result. */
-#if COEFFICIENTS_COUNT > 1
-#define EACH_STEP(verb, ...)                                                                                           \
-    CAT3(q1, _, verb)(__VA_ARGS__,                                                                                     \
-                      CAT3(COEFFICIENTS_1, _, verb)(__VA_ARGS__, CAT3(COEFFICIENTS_0, _, verb)(__VA_ARGS__, 0)))
-#elif COEFFICIENTS_COUNT > 0
-#define EACH_STEP(verb, ...) CAT3(q1, _, verb)(__VA_ARGS__, CAT3(COEFFICIENTS_0, _, verb)(__VA_ARGS__, 0))
+/* Runs `verb` with each vector of the list as often as it fits; `j` is its last argument and result. */
+#if IS_VEC(NTH_1(COEFFICIENTS))
+#define EACH_VEC(verb, ...)                                                                                           \
+    CAT3(f64x1, _, verb)                                                                                               \
+    (__VA_ARGS__, CAT3(NTH_1(COEFFICIENTS), _, verb)(__VA_ARGS__, CAT3(NTH_0(COEFFICIENTS), _, verb)(__VA_ARGS__, 0)))
+#elif IS_VEC(NTH_0(COEFFICIENTS))
+#define EACH_VEC(verb, ...) CAT3(f64x1, _, verb)(__VA_ARGS__, CAT3(NTH_0(COEFFICIENTS), _, verb)(__VA_ARGS__, 0))
 #else
-#define EACH_STEP(verb, ...) CAT3(q1, _, verb)(__VA_ARGS__, 0)
+#define EACH_VEC(verb, ...) CAT3(f64x1, _, verb)(__VA_ARGS__, 0)
 #endif
 
 static void CAT(factors_f64_, ISA)(double *table, const double *inv_freq, ptrdiff_t pairs, int shift, int64_t begin,
@@ -37,7 +37,7 @@ static void CAT(factors_f64_, ISA)(double *table, const double *inv_freq, ptrdif
         if (i == 0)
             for (ptrdiff_t j = 0; j < pairs; j++) row[j] = 1.0, row[pairs + j] = 0.0;
         else
-            EACH_STEP(factors, row, inv_freq, pairs, scale, (double)i);
+            EACH_VEC(factors, row, inv_freq, pairs, scale, (double)i);
     }
 }
 
@@ -46,13 +46,13 @@ INLINE void CAT(combine_some_, ISA)(float *cos, float *sin, const double *const 
 {
     if (f[2]) {
         const double *const g[3] = { f[2], f[1] ? f[1] : f[0], f[0] };
-        if (f[1]) EACH_STEP(combine, 3, cos, sin, g, stride, pairs, scale, stream);
-        else EACH_STEP(combine, 2, cos, sin, g, stride, pairs, scale, stream);
+        if (f[1]) EACH_VEC(combine, 3, cos, sin, g, stride, pairs, scale, stream);
+        else EACH_VEC(combine, 2, cos, sin, g, stride, pairs, scale, stream);
     } else if (f[1]) {
         const double *const g[3] = { f[1], f[0], NULL };
-        EACH_STEP(combine, 2, cos, sin, g, stride, pairs, scale, stream);
+        EACH_VEC(combine, 2, cos, sin, g, stride, pairs, scale, stream);
     } else {
-        EACH_STEP(combine, 1, cos, sin, f, stride, pairs, scale, stream);
+        EACH_VEC(combine, 1, cos, sin, f, stride, pairs, scale, stream);
     }
 }
 
@@ -91,7 +91,7 @@ static void CAT(fence_, ISA)(void)
 static void CAT(angles_f64_, ISA)(float *cos, float *sin, double x, const double *inv_freq, ptrdiff_t pairs,
                                   double scale)
 {
-    EACH_STEP(angles, cos, sin, x, inv_freq, pairs, scale);
+    EACH_VEC(angles, cos, sin, x, inv_freq, pairs, scale);
 }
 
 static void CAT(angles_f32_, ISA)(float *cos, float *sin, float p32, const double *inv_freq, ptrdiff_t pairs,
@@ -101,26 +101,26 @@ static void CAT(angles_f32_, ISA)(float *cos, float *sin, float p32, const doubl
     for (ptrdiff_t first = 0; first < pairs; first += 64) {
         const ptrdiff_t n = pairs - first < 64 ? pairs - first : 64;
         for (ptrdiff_t j = 0; j < n; j++) theta[j] = (double)(p32 * (float)inv_freq[first + j]);
-        EACH_STEP(sincos_f32, cos + first, sin + first, theta, n);
+        EACH_VEC(sincos_f32, cos + first, sin + first, theta, n);
         for (ptrdiff_t j = first; j < first + n; j++) cos[j] *= scale, sin[j] *= scale;
     }
 }
 
-#if BLEND_COUNT > 0
-#define STEP BLEND_0
-#include "blend_step.inc.h"
-#undef STEP
+#define VEC NTH_0(BLEND)
+#if IS_VEC(VEC)
+#include "blend_vec.inc.h"
 #endif
-#define STEP x1
-#include "blend_step.inc.h"
-#undef STEP
+#undef VEC
+#define VEC f32x1
+#include "blend_vec.inc.h"
+#undef VEC
 
 static void CAT(blend_f32_, ISA)(float *cos, float *sin, const roperot_row *own, const roperot_row *other,
                                  const uint32_t *mask, const uint32_t *inverse, ptrdiff_t pairs)
 {
     ptrdiff_t j = 0;
-#if BLEND_COUNT > 0
-    j = CAT3(BLEND_0, _, blend)(cos, sin, *own, *other, mask, inverse, pairs, j);
+#if IS_VEC(NTH_0(BLEND))
+    j = CAT3(NTH_0(BLEND), _, blend)(cos, sin, *own, *other, mask, inverse, pairs, j);
 #endif
-    x1_blend(cos, sin, *own, *other, mask, inverse, pairs, j);
+    f32x1_blend(cos, sin, *own, *other, mask, inverse, pairs, j);
 }

@@ -28,6 +28,18 @@ typedef uint16_t bf16_t;
 #define CAT6_(a, b, c, d, e, f) a##b##c##d##e##f
 #define CAT6(a, b, c, d, e, f)  CAT6_(a, b, c, d, e, f)
 
+/* The n-th vector of a comma-separated list, `none` behind its end. */
+#define NTH_0(...)              NTH_0_(__VA_ARGS__, none)
+#define NTH_1(...)              NTH_1_(__VA_ARGS__, none, none)
+#define NTH_2(...)              NTH_2_(__VA_ARGS__, none, none, none)
+#define NTH_3(...)              NTH_3_(__VA_ARGS__, none, none, none, none)
+#define NTH_0_(a, ...)          a
+#define NTH_1_(a, b, ...)       b
+#define NTH_2_(a, b, c, ...)    c
+#define NTH_3_(a, b, c, d, ...) d
+#define none_INTERLEAVED           2
+#define IS_VEC(vector)           (CAT(vector, _INTERLEAVED) < 2)
+
 #define INLINE static inline __attribute__((always_inline, unused))
 
 /* Bytes of a cache line, as far as the order of stores is concerned. */
@@ -53,12 +65,12 @@ INLINE void compiler_barrier(void)
 }
 
 /* Some heads of one token, by value: a store could change what a pointer leads to, for all the compiler knows. */
-typedef struct span {
+typedef struct head_range {
     ptrdiff_t src_half, dst_half; /* elements */
     ptrdiff_t src_head, dst_head; /* bytes */
     ptrdiff_t heads, pairs;
     const float *cos, *sin;
-} span;
+} head_range;
 
 /* Half-split and interleaved as numbers, so that a body can ask which of the two a token is. */
 #define PAIRING_half        1

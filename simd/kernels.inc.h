@@ -2,170 +2,32 @@
  * Every kernel of one ISA and its table. Parameters: ISA (a token), ISA_ID, ISA_NAME and a vocabulary (vec_*.h); it
  * must not know any ISA.
  *
- * The vocabulary names its lists of steps: same_<dtype>_<pairing> for one dtype and pairing, mixed_<pairing> for a
- * conversion, repair for half-split in and interleaved out and back. A list L is L_COUNT and L_0 .. L_3. */
+ * The vocabulary names its lists of vectors: same_<dtype>_<pairing> for one dtype and pairing, convert_<pairing> for a
+ * conversion, repack from half-split to interleaved and back. A list is comma-separated, of at most four. */
 
 #include "coefficients.inc.h"
 
 #define SRC f32
 #define DST f32
-#define IN half
-#define OUT half
-#define STEPS same_f32_half
-#define WITH_COLUMNS COLUMNS
-#include "rotate.inc.h"
-
-#define SRC f32
-#define DST f32
-#define IN interleaved
-#define OUT interleaved
-#define STEPS same_f32_interleaved
-#define WITH_COLUMNS COLUMNS
-#include "rotate.inc.h"
-
-#define SRC f32
-#define DST f32
-#define IN half
-#define OUT interleaved
-#define STEPS repair
-#define WITH_COLUMNS 0
-#include "rotate.inc.h"
-
-#define SRC f32
-#define DST f32
-#define IN interleaved
-#define OUT half
-#define STEPS repair
-#define WITH_COLUMNS 0
-#include "rotate.inc.h"
-
+#include "rotate_same.inc.h"
 #define SRC f16
 #define DST f16
-#define IN half
-#define OUT half
-#define STEPS same_f16_half
-#define WITH_COLUMNS COLUMNS
-#include "rotate.inc.h"
-
-#define SRC f16
-#define DST f16
-#define IN interleaved
-#define OUT interleaved
-#define STEPS same_f16_interleaved
-#define WITH_COLUMNS COLUMNS
-#include "rotate.inc.h"
-
-#define SRC f16
-#define DST f16
-#define IN half
-#define OUT interleaved
-#define STEPS repair
-#define WITH_COLUMNS 0
-#include "rotate.inc.h"
-
-#define SRC f16
-#define DST f16
-#define IN interleaved
-#define OUT half
-#define STEPS repair
-#define WITH_COLUMNS 0
-#include "rotate.inc.h"
-
+#include "rotate_same.inc.h"
 #define SRC bf16
 #define DST bf16
-#define IN half
-#define OUT half
-#define STEPS same_bf16_half
-#define WITH_COLUMNS COLUMNS
-#include "rotate.inc.h"
-
-#define SRC bf16
-#define DST bf16
-#define IN interleaved
-#define OUT interleaved
-#define STEPS same_bf16_interleaved
-#define WITH_COLUMNS COLUMNS
-#include "rotate.inc.h"
-
-#define SRC bf16
-#define DST bf16
-#define IN half
-#define OUT interleaved
-#define STEPS repair
-#define WITH_COLUMNS 0
-#include "rotate.inc.h"
-
-#define SRC bf16
-#define DST bf16
-#define IN interleaved
-#define OUT half
-#define STEPS repair
-#define WITH_COLUMNS 0
-#include "rotate.inc.h"
-
+#include "rotate_same.inc.h"
 #define SRC f32
 #define DST f16
-#define IN half
-#define OUT half
-#define STEPS mixed_half
-#define WITH_COLUMNS 0
-#include "rotate.inc.h"
-
-#define SRC f32
-#define DST f16
-#define IN interleaved
-#define OUT interleaved
-#define STEPS mixed_interleaved
-#define WITH_COLUMNS 0
-#include "rotate.inc.h"
-
+#include "rotate_convert.inc.h"
 #define SRC f32
 #define DST bf16
-#define IN half
-#define OUT half
-#define STEPS mixed_half
-#define WITH_COLUMNS 0
-#include "rotate.inc.h"
-
-#define SRC f32
-#define DST bf16
-#define IN interleaved
-#define OUT interleaved
-#define STEPS mixed_interleaved
-#define WITH_COLUMNS 0
-#include "rotate.inc.h"
-
+#include "rotate_convert.inc.h"
 #define SRC f16
 #define DST f32
-#define IN half
-#define OUT half
-#define STEPS mixed_half
-#define WITH_COLUMNS 0
-#include "rotate.inc.h"
-
-#define SRC f16
-#define DST f32
-#define IN interleaved
-#define OUT interleaved
-#define STEPS mixed_interleaved
-#define WITH_COLUMNS 0
-#include "rotate.inc.h"
-
+#include "rotate_convert.inc.h"
 #define SRC bf16
 #define DST f32
-#define IN half
-#define OUT half
-#define STEPS mixed_half
-#define WITH_COLUMNS 0
-#include "rotate.inc.h"
-
-#define SRC bf16
-#define DST f32
-#define IN interleaved
-#define OUT interleaved
-#define STEPS mixed_interleaved
-#define WITH_COLUMNS 0
-#include "rotate.inc.h"
+#include "rotate_convert.inc.h"
 
 #define ROTATE_ENTRY(src, dst, in, out)                                                                                \
     .rotate[ROPEROT_INDEX_##src][ROPEROT_INDEX_##dst][ROPEROT_INDEX_##in][ROPEROT_INDEX_##out] =                       \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The RVV 1.0 backend, vector-length agnostic: which steps each kernel takes. */
+ * The RVV 1.0 backend, vector-length agnostic: which vectors each kernel takes. */
 #include "vec_rvv.h"
 
 #define ISA rvv
@@ -7,30 +7,19 @@
 #define ISA_NAME "rvv"
 #define STREAM_ALIGN 1
 #define COLUMNS 1
-#define ROWS_HEADS 4
+#define GROUP_HEADS 4
 #define PREFETCH_ELEMENTS 0
 
-#define BLEND_COUNT 1
-#define BLEND_0 r
-#define COEFFICIENTS_COUNT 1
-#define COEFFICIENTS_0 f64xn
-#define same_f32_half_COUNT 1
-#define same_f32_half_0 r
-#define same_f32_interleaved_COUNT 1
-#define same_f32_interleaved_0 r
-#define same_f16_half_COUNT 1
-#define same_f16_half_0 r
-#define same_f16_interleaved_COUNT 1
-#define same_f16_interleaved_0 r
-#define same_bf16_half_COUNT 1
-#define same_bf16_half_0 r
-#define same_bf16_interleaved_COUNT 1
-#define same_bf16_interleaved_0 r
-#define mixed_half_COUNT 1
-#define mixed_half_0 r
-#define mixed_interleaved_COUNT 1
-#define mixed_interleaved_0 r
-#define repair_COUNT 1
-#define repair_0 r
+#define BLEND                 rvv_f32
+#define COEFFICIENTS          rvv_f64
+#define same_f32_half         rvv_f32
+#define same_f32_interleaved  rvv_f32
+#define same_f16_half         rvv_f32
+#define same_f16_interleaved  rvv_f32
+#define same_bf16_half        rvv_f32
+#define same_bf16_interleaved rvv_f32
+#define convert_half          rvv_f32
+#define convert_interleaved   rvv_f32
+#define repack                rvv_f32
 
 #include "kernels.inc.h"

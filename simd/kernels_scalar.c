@@ -7,20 +7,20 @@
 #define ISA_NAME "scalar"
 #define STREAM_ALIGN 1
 #define COLUMNS 0 /* nothing to keep in registers */
-#define ROWS_HEADS 1
+#define GROUP_HEADS 1
 #define PREFETCH_ELEMENTS 0
 INLINE void stream_end(void) {}
 
-#define BLEND_COUNT 0
-#define COEFFICIENTS_COUNT 0
-#define same_f32_half_COUNT 0
-#define same_f32_interleaved_COUNT 0
-#define same_f16_half_COUNT 0
-#define same_f16_interleaved_COUNT 0
-#define same_bf16_half_COUNT 0
-#define same_bf16_interleaved_COUNT 0
-#define mixed_half_COUNT 0
-#define mixed_interleaved_COUNT 0
-#define repair_COUNT 0
+#define BLEND                 none
+#define COEFFICIENTS          none
+#define same_f32_half         none
+#define same_f32_interleaved  none
+#define same_f16_half         none
+#define same_f16_interleaved  none
+#define same_bf16_half        none
+#define same_bf16_interleaved none
+#define convert_half          none
+#define convert_interleaved   none
+#define repack                none
 
 #include "kernels.inc.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The SVE backend, vector-length agnostic: which steps each kernel takes. */
+ * The SVE backend, vector-length agnostic: which vectors each kernel takes. */
 #include "vec_sve.h"
 
 #define ISA sve
@@ -7,40 +7,19 @@
 #define ISA_NAME "sve"
 #define STREAM_ALIGN 1
 #define COLUMNS 1
-#define ROWS_HEADS 4
+#define GROUP_HEADS 4
 #define PREFETCH_ELEMENTS 512
 
-#define BLEND_COUNT 1
-#define BLEND_0 s
-#define COEFFICIENTS_COUNT 2
-#define COEFFICIENTS_0 f64xn
-#define COEFFICIENTS_1 q2
-#define same_f32_half_COUNT 2
-#define same_f32_half_0 s
-#define same_f32_half_1 x4
-#define same_f32_interleaved_COUNT 2
-#define same_f32_interleaved_0 s
-#define same_f32_interleaved_1 x4
-#define same_f16_half_COUNT 2
-#define same_f16_half_0 s
-#define same_f16_half_1 x4
-#define same_f16_interleaved_COUNT 2
-#define same_f16_interleaved_0 s
-#define same_f16_interleaved_1 x4
-#define same_bf16_half_COUNT 2
-#define same_bf16_half_0 s
-#define same_bf16_half_1 x4
-#define same_bf16_interleaved_COUNT 2
-#define same_bf16_interleaved_0 s
-#define same_bf16_interleaved_1 x4
-#define mixed_half_COUNT 2
-#define mixed_half_0 s
-#define mixed_half_1 x4
-#define mixed_interleaved_COUNT 2
-#define mixed_interleaved_0 s
-#define mixed_interleaved_1 x4
-#define repair_COUNT 2
-#define repair_0 s
-#define repair_1 x4
+#define BLEND                 sve_f32
+#define COEFFICIENTS          sve_f64, f64x2
+#define same_f32_half         sve_f32, f32x4
+#define same_f32_interleaved  sve_f32, f32x4
+#define same_f16_half         sve_f32, f32x4
+#define same_f16_interleaved  sve_f32, f32x4
+#define same_bf16_half        sve_f32, f32x4
+#define same_bf16_interleaved sve_f32, f32x4
+#define convert_half          sve_f32, f32x4
+#define convert_interleaved   sve_f32, f32x4
+#define repack                sve_f32, f32x4
 
 #include "kernels.inc.h"

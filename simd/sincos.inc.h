@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT AND BSL-1.0
  * sin and cos of |x| < 15 as a fixed sequence of IEEE operations on one register of f64; it must not know any ISA.
- * Parameter: STEP, whose verbs are set1, add, sub, mul, upper, bit_to_sign, flip and choose.
+ * Parameter: VEC, whose verbs are set1, add, sub, mul, upper, bit_to_sign, flip and choose.
  *
  * Polynomials and order of operations are those of SLEEF's Sleef_cinz_sincosd1_u10 (sleefsimddp.c and dd.h, the same from
  * 3.5.1 to 3.9.0), Copyright Naoki Shibata and contributors 2010 - 2025, distributed under the Boost Software License,
  * Version 1.0 (LICENSES/BSL-1.0.txt), so that the bits are, too. Within 0.84 ULP. */
 
-#define T CAT(STEP, _t)
-#define V(verb) CAT3(STEP, _, verb)
+#define T CAT(VEC, _t)
+#define V(verb) CAT3(VEC, _, verb)
 
 /* The square of r + t, in about twice the precision of its result: halves of 26 bits make every product but the last
  * ones exact. */

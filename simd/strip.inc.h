@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
- * One step of a rotation and the strips made of it, written in the vocabulary; it must not know any ISA.
- * Parameters (rotate.inc.h sets them): STEP, SRC, DST, IN, OUT, NAME(verb) for local names.
+ * One vector of a rotation and the strips made of it, written in the vocabulary; it must not know any ISA.
+ * Parameters (rotate.inc.h sets them): VEC, SRC, DST, IN, OUT, NAME(verb) for local names.
  *
- * A step holds the f32 values of STEP_pairs() consecutive pairs. Pairwise steps have a register of x0 and one of x1.
- * Lanewise steps (x86, interleaved) have one register with both channels of each pair, and take from memory `left`,
- * every x0 twice, and `right`, every x1 twice (or whatever two operands the vocabulary finds cheaper): then
+ * A vector holds the f32 values of VEC_pairs() consecutive pairs. Planar vectors have a register of x0 and one of x1.
+ * Interleaved ones (x86, interleaved pairs) have one register with both channels of each pair, and take from memory
+ * `left`, every x0 twice, and `right`, every x1 twice (or whatever two operands the vocabulary finds cheaper): then
  * y = left * a + right * b with a = (c, s, c, s ..) and b = (-s, c, -s, c ..). x1 * -s added is x1 * s subtracted, to
  * the bit, because rounding is symmetric. */
 
-#define T CAT(STEP, _t)
-#define V(verb) CAT3(STEP, _, verb)
-#define LOAD(x) CAT3(STEP, _load_, SRC)(x)
+#define T CAT(VEC, _t)
+#define V(verb) CAT3(VEC, _, verb)
+#define LOAD(x) CAT3(VEC, _load_, SRC)(x)
 #define SRC_T CAT(SRC, _t)
 #define DST_T CAT(DST, _t)
 
@@ -18,66 +18,66 @@
 #define SRC_AT(j) (src + (j) * CAT(PAIRING_, IN))
 #define DST_AT(j) (dst + (j) * CAT(PAIRING_, OUT))
 
-INLINE void NAME(put)(DST_T *dst, T y, int stream)
+INLINE void NAME(store)(DST_T *dst, T y, int stream)
 {
-    if (stream) CAT3(STEP, _stream_, DST)(dst, y);
-    else CAT3(STEP, _store_, DST)(dst, y);
+    if (stream) CAT3(VEC, _stream_, DST)(dst, y);
+    else CAT3(VEC, _store_, DST)(dst, y);
 }
 
-#if CAT(STEP, _LANEWISE)
+#if CAT(VEC, _INTERLEAVED)
 
-INLINE void NAME(coef)(const float *cos, const float *sin, T *c, T *s)
+INLINE void NAME(coefficients)(const float *cos, const float *sin, T *c, T *s)
 {
-    V(lanes)(cos, sin, c, s);
+    V(coefficients)(cos, sin, c, s);
 }
 
-INLINE void NAME(turn)(const span at, const SRC_T *src, DST_T *dst, T c, T s, int stream)
+INLINE void NAME(rotate)(const head_range at, const SRC_T *src, DST_T *dst, T c, T s, int stream)
 {
     (void)at;
     T left, right;
-    CAT3(STEP, _operands_, SRC)(src, &left, &right);
-    NAME(put)(dst, V(add)(V(mul)(left, c), V(mul)(right, s)), stream);
+    CAT3(VEC, _operands_, SRC)(src, &left, &right);
+    NAME(store)(dst, V(add)(V(mul)(left, c), V(mul)(right, s)), stream);
 }
 
 #else
 
-INLINE void NAME(coef)(const float *cos, const float *sin, T *c, T *s)
+INLINE void NAME(coefficients)(const float *cos, const float *sin, T *c, T *s)
 {
     *c = V(load_f32)(cos);
     *s = V(load_f32)(sin);
 }
 
-INLINE void NAME(turned)(const span at, const SRC_T *src, T c, T s, T *y0, T *y1)
+INLINE void NAME(rotated)(const head_range at, const SRC_T *src, T c, T s, T *y0, T *y1)
 {
     (void)at;
 #if CAT(PAIRING_, IN) == PAIRING_half
     const T x0 = LOAD(src), x1 = LOAD(src + at.src_half);
 #else
     T x0, x1;
-    CAT3(STEP, _load2_, SRC)(src, &x0, &x1);
+    CAT3(VEC, _load2_, SRC)(src, &x0, &x1);
 #endif
     *y0 = V(sub)(V(mul)(x0, c), V(mul)(x1, s));
     *y1 = V(add)(V(mul)(x0, s), V(mul)(x1, c));
 }
 
-INLINE void NAME(turn)(const span at, const SRC_T *src, DST_T *dst, T c, T s, int stream)
+INLINE void NAME(rotate)(const head_range at, const SRC_T *src, DST_T *dst, T c, T s, int stream)
 {
     T y0, y1;
-    NAME(turned)(at, src, c, s, &y0, &y1);
+    NAME(rotated)(at, src, c, s, &y0, &y1);
 #if CAT(PAIRING_, OUT) == PAIRING_half
-    NAME(put)(dst, y0, stream);
-    NAME(put)(dst + at.dst_half, y1, stream);
+    NAME(store)(dst, y0, stream);
+    NAME(store)(dst + at.dst_half, y1, stream);
 #else
-    if (stream) CAT3(STEP, _stream2_, DST)(dst, y0, y1);
-    else CAT3(STEP, _store2_, DST)(dst, y0, y1);
+    if (stream) CAT3(VEC, _stream2_, DST)(dst, y0, y1);
+    else CAT3(VEC, _store2_, DST)(dst, y0, y1);
 #endif
 }
 
 #endif
 
-/* The step j pairs into a strip. The compiler must leave it there: reads ahead that come in a bunch, before the loads
- * of all steps, fill the buffers that the loads then wait for. */
-INLINE void NAME(ahead)(const span at, const SRC_T *src, ptrdiff_t j, int prefetch)
+/* Reads ahead of the vector j pairs into a strip. Barriers keep each prefetch next to its vector: hoisted to the top,
+ * they would occupy the line-fill buffers that the loads need. */
+INLINE void NAME(prefetch)(const head_range at, const SRC_T *src, ptrdiff_t j, int prefetch)
 {
     if (!prefetch) return;
     compiler_barrier();
@@ -86,59 +86,59 @@ INLINE void NAME(ahead)(const span at, const SRC_T *src, ptrdiff_t j, int prefet
     compiler_barrier();
 }
 
-/* The steps j and k pairs into a strip, neighbours. If they share lines, stores to one line follow each other: such
- * leave the store buffer two a cycle, and fill a line that bypasses the caches at one go. */
-INLINE void NAME(turn2)(const span at, const SRC_T *src, DST_T *dst, ptrdiff_t j, ptrdiff_t k, T cj, T sj, T ck, T sk,
-                        int prefetch, int stream)
+/* The vectors j and k pairs into a strip, neighbours. If both fall in the same cache lines, they are stored line by
+ * line: adjacent stores drain two per cycle and fill a write-combining buffer at once. */
+INLINE void NAME(rotate2)(const head_range at, const SRC_T *src, DST_T *dst, ptrdiff_t j, ptrdiff_t k, T cj, T sj, T ck,
+                          T sk, int prefetch, int stream)
 {
-    NAME(ahead)(at, src, j, prefetch);
-#if !CAT(STEP, _LANEWISE) && CAT(PAIRING_, OUT) == PAIRING_half
+    NAME(prefetch)(at, src, j, prefetch);
+#if !CAT(VEC, _INTERLEAVED) && CAT(PAIRING_, OUT) == PAIRING_half
     if ((k - j) * (ptrdiff_t)sizeof *dst < LINE) {
         T j0, j1, k0, k1;
-        NAME(ahead)(at, src, k, prefetch);
-        NAME(turned)(at, SRC_AT(j), cj, sj, &j0, &j1);
-        NAME(turned)(at, SRC_AT(k), ck, sk, &k0, &k1);
-        NAME(put)(DST_AT(j), j0, stream);
-        NAME(put)(DST_AT(k), k0, stream);
-        NAME(put)(DST_AT(j) + at.dst_half, j1, stream);
-        NAME(put)(DST_AT(k) + at.dst_half, k1, stream);
+        NAME(prefetch)(at, src, k, prefetch);
+        NAME(rotated)(at, SRC_AT(j), cj, sj, &j0, &j1);
+        NAME(rotated)(at, SRC_AT(k), ck, sk, &k0, &k1);
+        NAME(store)(DST_AT(j), j0, stream);
+        NAME(store)(DST_AT(k), k0, stream);
+        NAME(store)(DST_AT(j) + at.dst_half, j1, stream);
+        NAME(store)(DST_AT(k) + at.dst_half, k1, stream);
         return;
     }
 #endif
-    NAME(turn)(at, SRC_AT(j), DST_AT(j), cj, sj, stream);
-    NAME(ahead)(at, src, k, prefetch);
-    NAME(turn)(at, SRC_AT(k), DST_AT(k), ck, sk, stream);
+    NAME(rotate)(at, SRC_AT(j), DST_AT(j), cj, sj, stream);
+    NAME(prefetch)(at, src, k, prefetch);
+    NAME(rotate)(at, SRC_AT(k), DST_AT(k), ck, sk, stream);
 }
 
-/* `steps` (1 .. 4, a constant at every call) steps from pair j on for all heads, their coefficients in registers.
+/* `count` (1 .. 4, a constant at every call) vectors from pair j on for all heads, their coefficients in registers.
  * Named, not an array: SVE and RVV vectors have no size. The pointers move to pair j first, so that every address of
  * the loop is a pointer and a constant: additions would take ports that multiplications need. */
-INLINE void NAME(strip)(const int steps, const span at, const SRC_T *src, DST_T *dst, ptrdiff_t j, int prefetch,
+INLINE void NAME(strip)(const int count, const head_range at, const SRC_T *src, DST_T *dst, ptrdiff_t j, int prefetch,
                         int stream)
 {
-    const ptrdiff_t n = V(pairs)(), j1 = steps > 1 ? n : 0, j2 = steps > 2 ? 2 * n : 0, j3 = steps > 3 ? 3 * n : 0;
+    const ptrdiff_t n = V(pairs)(), j1 = count > 1 ? n : 0, j2 = count > 2 ? 2 * n : 0, j3 = count > 3 ? 3 * n : 0;
     const float *const cos = at.cos + j, *const sin = at.sin + j;
     T c0, s0, c1, s1, c2, s2, c3, s3;
-    NAME(coef)(cos, sin, &c0, &s0);
-    NAME(coef)(cos + j1, sin + j1, &c1, &s1);
-    NAME(coef)(cos + j2, sin + j2, &c2, &s2);
-    NAME(coef)(cos + j3, sin + j3, &c3, &s3);
+    NAME(coefficients)(cos, sin, &c0, &s0);
+    NAME(coefficients)(cos + j1, sin + j1, &c1, &s1);
+    NAME(coefficients)(cos + j2, sin + j2, &c2, &s2);
+    NAME(coefficients)(cos + j3, sin + j3, &c3, &s3);
     src = SRC_AT(j);
     dst = DST_AT(j);
     NO_UNROLL
     for (ptrdiff_t head = at.heads; head > 0; head--) {
-        if (steps == 1) NAME(ahead)(at, src, 0, prefetch), NAME(turn)(at, src, dst, c0, s0, stream);
-        if (steps > 1) NAME(turn2)(at, src, dst, 0, j1, c0, s0, c1, s1, prefetch, stream);
-        if (steps == 3) NAME(ahead)(at, src, j2, prefetch), NAME(turn)(at, SRC_AT(j2), DST_AT(j2), c2, s2, stream);
-        if (steps > 3) NAME(turn2)(at, src, dst, j2, j3, c2, s2, c3, s3, prefetch, stream);
+        if (count == 1) NAME(prefetch)(at, src, 0, prefetch), NAME(rotate)(at, src, dst, c0, s0, stream);
+        if (count > 1) NAME(rotate2)(at, src, dst, 0, j1, c0, s0, c1, s1, prefetch, stream);
+        if (count == 3) NAME(prefetch)(at, src, j2, prefetch), NAME(rotate)(at, SRC_AT(j2), DST_AT(j2), c2, s2, stream);
+        if (count > 3) NAME(rotate2)(at, src, dst, j2, j3, c2, s2, c3, s3, prefetch, stream);
         src = (const SRC_T *)((const char *)src + at.src_head);
         dst = (DST_T *)((char *)dst + at.dst_head);
     }
 }
 
-/* As many pairs from j on as this step takes, of all heads; the next pair. `most` (4, or 1 for small code) steps at
- * once. */
-INLINE ptrdiff_t NAME(span)(const int most, const span at, const SRC_T *src, DST_T *dst, ptrdiff_t j,
+/* As many pairs from j on as this vector takes, of all heads; the next pair. `most` (4, or 1 for small code) vectors in
+ * a strip. */
+INLINE ptrdiff_t NAME(strips)(const int most, const head_range at, const SRC_T *src, DST_T *dst, ptrdiff_t j,
                             int prefetch, int stream)
 {
     const ptrdiff_t n = V(pairs)();

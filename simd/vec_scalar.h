@@ -64,53 +64,54 @@ INLINE f16_t round_f16(float x)
     return (f16_t)(sign | (kept + (rest > half || (rest == half && (kept & 1u)))));
 }
 
-/* ---- x1: one pair ------------------------------------------------------------------------------------------------ */
+/* ---- f32x1: one pair --------------------------------------------------------------------------------------------- */
 
-typedef float x1_t;
-#define x1_LANEWISE 0
-INLINE ptrdiff_t x1_pairs(void) { return 1; }
-INLINE x1_t x1_load_f32(const f32_t *p) { return *p; }
-INLINE x1_t x1_load_f16(const f16_t *p) { return widen_f16(*p); }
-INLINE x1_t x1_load_bf16(const bf16_t *p) { return widen_bf16(*p); }
-INLINE void x1_store_f32(f32_t *p, x1_t x) { *p = x; }
-INLINE void x1_store_f16(f16_t *p, x1_t x) { *p = round_f16(x); }
-INLINE void x1_store_bf16(bf16_t *p, x1_t x) { *p = round_bf16(x); }
-INLINE x1_t x1_keep(x1_t x, const uint32_t *mask) { return float_of_bits(bits_of_float(x) & *mask); }
-INLINE x1_t x1_either(x1_t a, x1_t b) { return float_of_bits(bits_of_float(a) | bits_of_float(b)); }
-INLINE x1_t x1_mul(x1_t a, x1_t b) { return a * b; }
-INLINE x1_t x1_add(x1_t a, x1_t b) { return a + b; }
-INLINE x1_t x1_sub(x1_t a, x1_t b) { return a - b; }
+typedef float f32x1_t;
+#define f32x1_INTERLEAVED 0
+INLINE ptrdiff_t f32x1_pairs(void) { return 1; }
+INLINE f32x1_t f32x1_load_f32(const f32_t *p) { return *p; }
+INLINE f32x1_t f32x1_load_f16(const f16_t *p) { return widen_f16(*p); }
+INLINE f32x1_t f32x1_load_bf16(const bf16_t *p) { return widen_bf16(*p); }
+INLINE void f32x1_store_f32(f32_t *p, f32x1_t x) { *p = x; }
+INLINE void f32x1_store_f16(f16_t *p, f32x1_t x) { *p = round_f16(x); }
+INLINE void f32x1_store_bf16(bf16_t *p, f32x1_t x) { *p = round_bf16(x); }
+INLINE f32x1_t f32x1_and_mask(f32x1_t x, const uint32_t *mask) { return float_of_bits(bits_of_float(x) & *mask); }
+INLINE f32x1_t f32x1_or(f32x1_t a, f32x1_t b) { return float_of_bits(bits_of_float(a) | bits_of_float(b)); }
+INLINE f32x1_t f32x1_mul(f32x1_t a, f32x1_t b) { return a * b; }
+INLINE f32x1_t f32x1_add(f32x1_t a, f32x1_t b) { return a + b; }
+INLINE f32x1_t f32x1_sub(f32x1_t a, f32x1_t b) { return a - b; }
 
-#define X1_PAIR(dtype)                                                                                                 \
-    INLINE void x1_load2_##dtype(const dtype##_t *p, x1_t *x0, x1_t *x1)                                               \
+#define F32X1_PAIR(dtype)                                                                                              \
+    INLINE void f32x1_load2_##dtype(const dtype##_t *p, f32x1_t *x0, f32x1_t *x1)                                      \
     {                                                                                                                  \
-        *x0 = x1_load_##dtype(p);                                                                                      \
-        *x1 = x1_load_##dtype(p + 1);                                                                                  \
+        *x0 = f32x1_load_##dtype(p);                                                                                   \
+        *x1 = f32x1_load_##dtype(p + 1);                                                                               \
     }                                                                                                                  \
-    INLINE void x1_store2_##dtype(dtype##_t *p, x1_t y0, x1_t y1)                                                      \
+    INLINE void f32x1_store2_##dtype(dtype##_t *p, f32x1_t y0, f32x1_t y1)                                             \
     {                                                                                                                  \
-        x1_store_##dtype(p, y0);                                                                                       \
-        x1_store_##dtype(p + 1, y1);                                                                                   \
+        f32x1_store_##dtype(p, y0);                                                                                    \
+        f32x1_store_##dtype(p + 1, y1);                                                                                \
     }                                                                                                                  \
-    INLINE void x1_stream_##dtype(dtype##_t *p, x1_t x) { x1_store_##dtype(p, x); }                                    \
-    INLINE void x1_stream2_##dtype(dtype##_t *p, x1_t y0, x1_t y1) { x1_store2_##dtype(p, y0, y1); }
-X1_PAIR(f32)
-X1_PAIR(f16)
-X1_PAIR(bf16)
-#undef X1_PAIR
+    INLINE void f32x1_stream_##dtype(dtype##_t *p, f32x1_t x) { f32x1_store_##dtype(p, x); }                           \
+    INLINE void f32x1_stream2_##dtype(dtype##_t *p, f32x1_t y0, f32x1_t y1) { f32x1_store2_##dtype(p, y0, y1); }
+F32X1_PAIR(f32)
+F32X1_PAIR(f16)
+F32X1_PAIR(bf16)
+#undef F32X1_PAIR
 
-/* ---- q1: one f64 ------------------------------------------------------------------------------------------------- */
+/* ---- f64x1: one f64 ---------------------------------------------------------------------------------------------- */
 
-typedef double q1_t;
-INLINE ptrdiff_t q1_pairs(void) { return 1; }
-INLINE q1_t q1_load(const double *p) { return *p; }
-INLINE void q1_store(double *p, q1_t x) { *p = x; }
-INLINE void q1_store_f32(float *p, q1_t x) { *p = (float)x; }
-INLINE void q1_stream_f32(float *p, q1_t x) { *p = (float)x; }
-INLINE q1_t q1_set1(double x) { return x; }
-INLINE q1_t q1_add(q1_t a, q1_t b) { return a + b; }
-INLINE q1_t q1_sub(q1_t a, q1_t b) { return a - b; }
-INLINE q1_t q1_mul(q1_t a, q1_t b) { return a * b; }
+typedef double f64x1_t;
+#define f64x1_INTERLEAVED 0
+INLINE ptrdiff_t f64x1_pairs(void) { return 1; }
+INLINE f64x1_t f64x1_load(const double *p) { return *p; }
+INLINE void f64x1_store(double *p, f64x1_t x) { *p = x; }
+INLINE void f64x1_store_f32(float *p, f64x1_t x) { *p = (float)x; }
+INLINE void f64x1_stream_f32(float *p, f64x1_t x) { *p = (float)x; }
+INLINE f64x1_t f64x1_set1(double x) { return x; }
+INLINE f64x1_t f64x1_add(f64x1_t a, f64x1_t b) { return a + b; }
+INLINE f64x1_t f64x1_sub(f64x1_t a, f64x1_t b) { return a - b; }
+INLINE f64x1_t f64x1_mul(f64x1_t a, f64x1_t b) { return a * b; }
 
 /* The bits of an f64, for sincos.inc.h: x without its 27 lowest bits; bit k of x's pattern as a sign, all else zero; the
  * sign of x changed where that of `sign` is set; b instead of a there. */
@@ -128,23 +129,26 @@ INLINE double double_of_bits(uint64_t bits)
     return value;
 }
 
-INLINE q1_t q1_upper(q1_t x) { return double_of_bits(bits_of_double(x) & 0xfffffffff8000000u); }
-INLINE q1_t q1_bit_to_sign(q1_t x, int k) { return double_of_bits(bits_of_double(x) << (63 - k) & 0x8000000000000000u); }
-INLINE q1_t q1_flip(q1_t x, q1_t sign) { return double_of_bits(bits_of_double(x) ^ bits_of_double(sign)); }
-INLINE q1_t q1_choose(q1_t a, q1_t b, q1_t sign) { return bits_of_double(sign) ? b : a; }
+INLINE f64x1_t f64x1_upper(f64x1_t x) { return double_of_bits(bits_of_double(x) & 0xfffffffff8000000u); }
+INLINE f64x1_t f64x1_bit_to_sign(f64x1_t x, int k)
+{
+    return double_of_bits(bits_of_double(x) << (63 - k) & 0x8000000000000000u);
+}
+INLINE f64x1_t f64x1_flip(f64x1_t x, f64x1_t sign) { return double_of_bits(bits_of_double(x) ^ bits_of_double(sign)); }
+INLINE f64x1_t f64x1_choose(f64x1_t a, f64x1_t b, f64x1_t sign) { return bits_of_double(sign) ? b : a; }
 
-#define STEP q1
+#define VEC f64x1
 #include "sincos.inc.h"
-#undef STEP
+#undef VEC
 
-INLINE void q1_sincos(q1_t x, q1_t *s, q1_t *c)
+INLINE void f64x1_sincos(f64x1_t x, f64x1_t *s, f64x1_t *c)
 {
 #if ROPEROT_HAVE_SLEEF
     const Sleef_double_2 both = Sleef_cinz_sincosd1_u10purec(x);
     *s = both.x;
     *c = both.y;
 #else
-    q1_sincos_fixed(x, s, c);
+    f64x1_sincos_fixed(x, s, c);
 #endif
 }
 

@@ -2,6 +2,7 @@
  * The verb: checks everything, then walks tiles of tokens; it must not know any ISA, cache kind or scaling rule. */
 #include "compiler.h"
 #include "convert.h"
+#include "lists.h"
 #include "numbers.h"
 #include "plan.h"
 #include "positions.h"
@@ -114,7 +115,7 @@ static int32_t check_dst(const call *c, int32_t i, roperot_hull *hull)
                                 (long long)dst->shape[axis], (long long)src->shape[axis]);
     const int32_t status = roperot_tensor_check(dst, c->plan->head_dim, 1, "dst", i, hull);
     if (status) return status;
-    if (!c->plan->rotate[src->dtype - 1][dst->dtype - 1])
+    if (!c->plan->rotate[roperot_dtype_index(src->dtype)][roperot_dtype_index(dst->dtype)])
         return roperot_fail(ROPEROT_ERROR_DTYPE,
                             "dst[%d].dtype is %d and src's is %d; they must be the same, or one of them f32 with "
                             "pairing_out = pairing",
@@ -188,7 +189,7 @@ static int64_t byte_stride(const roperot_tensor *t, int axis, int64_t size)
 static void set_operand(const call *c, operand *o, int32_t i)
 {
     const roperot_tensor *const src = &c->src[i], *const dst = &c->dst[i];
-    const int64_t src_size = src->dtype == ROPEROT_F32 ? 4 : 2, dst_size = dst->dtype == ROPEROT_F32 ? 4 : 2;
+    const int64_t src_size = roperot_dtype_size(src->dtype), dst_size = roperot_dtype_size(dst->dtype);
     o->src_view = src;
     o->dst_view = dst;
     o->src_size = (int32_t)src_size;
@@ -202,8 +203,10 @@ static void set_operand(const call *c, operand *o, int32_t i)
     o->dst_token = byte_stride(dst, 1, dst_size);
     o->dst_head = byte_stride(dst, 2, dst_size);
     o->heads = src->shape[2];
-    o->rotate = (c->in == c->plan->pairing ? c->plan->rotate : c->plan->rotate_back)[src->dtype - 1][dst->dtype - 1];
-    o->loop = c->loop == ROPEROT_LOOP_STREAM && roperot_tensor_same(src, dst) ? ROPEROT_LOOP_ROWS : c->loop;
+    o->rotate = (c->in == c->plan->pairing
+                     ? c->plan->rotate
+                     : c->plan->rotate_back)[roperot_dtype_index(src->dtype)][roperot_dtype_index(dst->dtype)];
+    o->loop = c->loop == ROPEROT_LOOP_STREAM && roperot_tensor_same(src, dst) ? ROPEROT_LOOP_LINEAR : c->loop;
 }
 
 /* Lines (b, t), (b, t + 1) .. of one batch row, or (`across`, one token per row) (b, 0), (b + 1, 0) .. */
@@ -398,7 +401,7 @@ static int choose_loop(const call *c)
 {
     const int64_t bytes = c->dst == c->src ? c->bytes / 2 : c->bytes; /* touched */
     if (bytes <= c->plan->near_bytes) return ROPEROT_LOOP_COLUMNS;
-    return c->dst != c->src && bytes > c->plan->far_bytes ? ROPEROT_LOOP_STREAM : ROPEROT_LOOP_ROWS;
+    return c->dst != c->src && bytes > c->plan->far_bytes ? ROPEROT_LOOP_STREAM : ROPEROT_LOOP_LINEAR;
 }
 
 /* ---- the short way ----------------------------------------------------------------------------------------------- */
@@ -425,7 +428,7 @@ static inline int is_short(const roperot_plan *plan, const roperot_tensor *views
 static inline void rotate_short(const roperot_plan *plan, const roperot_tensor *src, const roperot_tensor *dst,
                                 int loop, const roperot_row *rows)
 {
-    const int64_t size = src->dtype == ROPEROT_F32 ? 4 : 2;
+    const int64_t size = roperot_dtype_size(src->dtype);
     const int64_t src_head = src->shape[2] == 1 ? 0 : src->stride[2],
                   dst_head = dst->shape[2] == 1 ? 0 : dst->stride[2];
     roperot_tile tile;
@@ -442,7 +445,7 @@ static inline void rotate_short(const roperot_plan *plan, const roperot_tensor *
     tile.rows = rows;
     tile.loop = loop;
     tile.heads_outer = 0;
-    plan->rotate[src->dtype - 1][dst->dtype - 1](&tile);
+    plan->rotate[roperot_dtype_index(src->dtype)][roperot_dtype_index(dst->dtype)](&tile);
 }
 
 /* With rows from factors. Its scratch stays out of the frame of calls that need none. */

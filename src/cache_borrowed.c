@@ -8,6 +8,7 @@
 #include "cache_full.h"
 #include "convert.h"
 #include "memory.h"
+#include "lists.h"
 #include "numbers.h"
 #include "table.h"
 

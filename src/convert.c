@@ -6,13 +6,14 @@
 
 #include <roperot/roperot.h>
 
+#include "lists.h"
 #include "vec_scalar.h"
 
 static float load(const void *p, int32_t dtype, ptrdiff_t i)
 {
     switch (dtype) {
-    case ROPEROT_F16: return x1_load_f16((const f16_t *)p + i);
-    case ROPEROT_BF16: return x1_load_bf16((const bf16_t *)p + i);
+    case ROPEROT_F16: return f32x1_load_f16((const f16_t *)p + i);
+    case ROPEROT_BF16: return f32x1_load_bf16((const bf16_t *)p + i);
     default: return ((const float *)p)[i];
     }
 }
@@ -20,8 +21,8 @@ static float load(const void *p, int32_t dtype, ptrdiff_t i)
 static void store(void *p, int32_t dtype, ptrdiff_t i, float x)
 {
     switch (dtype) {
-    case ROPEROT_F16: x1_store_f16((f16_t *)p + i, x); break;
-    case ROPEROT_BF16: x1_store_bf16((bf16_t *)p + i, x); break;
+    case ROPEROT_F16: f32x1_store_f16((f16_t *)p + i, x); break;
+    case ROPEROT_BF16: f32x1_store_bf16((bf16_t *)p + i, x); break;
     default: ((float *)p)[i] = x;
     }
 }
@@ -40,7 +41,7 @@ void roperot_convert(const void *src, int32_t src_dtype, ptrdiff_t src_step, voi
                      ptrdiff_t dst_step, ptrdiff_t n)
 {
     if (src_dtype == dst_dtype) {
-        copy_same(src, src_step, dst, dst_step, n, src_dtype == ROPEROT_F32 ? 4 : 2);
+        copy_same(src, src_step, dst, dst_step, n, (size_t)roperot_dtype_size(src_dtype));
         return;
     }
     for (ptrdiff_t i = 0; i < n; i++) store(dst, dst_dtype, i * dst_step, load(src, src_dtype, i * src_step));

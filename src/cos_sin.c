@@ -2,6 +2,7 @@
  * A plan's cos and sin as a table in the caller's layout; it must not know tensors or kernels. */
 #include "convert.h"
 #include "fpenv.h"
+#include "lists.h"
 #include "numbers.h"
 #include "positions.h"
 #include "rows.h"

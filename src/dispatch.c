@@ -8,21 +8,16 @@
 
 #include <roperot/roperot.h>
 
-#include "config.h"
 #include "cpu.h"
-#include "kernels.h"
+#include "dispatch.h"
+#include "lists.h"
 
 #if !defined __GLIBC__
 #define secure_getenv getenv
 #endif
 
-/* Everything that is built in, best first: BUILT_1(x) is x, BUILT_0(x) nothing. */
-#define BUILT_1(table) table
-#define BUILT_0(table)
-#define PASTE_(a, b)    a##b
-#define PASTE(a, b)     PASTE_(a, b)
-#define TABLE(isa, ISA) PASTE(BUILT_, ROPEROT_HAVE_##ISA)(&roperot_kernels_##isa COMMA)
-#define COMMA           ,
+/* Everything that is built in, best first. */
+#define TABLE(isa, ISA) ROPEROT_IF_BUILT(ISA, &roperot_kernels_##isa, )
 static const roperot_kernels *const tables[] = { ROPEROT_ISA_LIST(TABLE) };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 

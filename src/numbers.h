@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * Small arithmetic that several files share: checked products, element sizes; it must not know what is counted. */
+ * Small arithmetic that several files share: checked sums and products, distances; it must not know what is counted. */
 #ifndef ROPEROT_NUMBERS_H
 #define ROPEROT_NUMBERS_H
 
+#include <stddef.h>
 #include <stdint.h>
-
-#include <roperot/roperot.h>
 
 /* a * b of non-negative numbers; INT64_MAX if that is less. */
 static inline int64_t roperot_saturating_mul(int64_t a, int64_t b)
@@ -40,12 +39,6 @@ static inline int roperot_is_addressable(const void *data, int64_t below, int64_
     const uintptr_t at = (uintptr_t)data;
     return below <= most && above <= most && at >= (uintptr_t)(below * size) &&
            UINTPTR_MAX - at >= (uintptr_t)(above * size);
-}
-
-/* Bytes of an element, 0 for an unknown dtype. */
-static inline int32_t roperot_dtype_size(int32_t dtype)
-{
-    return dtype == ROPEROT_F32 ? 4 : dtype == ROPEROT_F16 || dtype == ROPEROT_BF16 ? 2 : 0;
 }
 
 #endif

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT
  * Plans: creating, describing, destroying; it must not know tensors or positions. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cache.h"
 #include "check_config.h"
 #include "config_key.h"
+#include "dispatch.h"
 #include "fpenv.h"
 #include "limits.h"
+#include "lists.h"
 #include "machine.h"
 #include "memory.h"
 #include "plan.h"
@@ -16,6 +19,21 @@
 #include "status.h"
 
 /* ---- building ---------------------------------------------------------------------------------------------------- */
+
+/* op, dtype, isa, in that order. */
+static void name_kernel(roperot_plan *plan, int src, int dst)
+{
+#define NAME(name, NAME)              #name,
+#define DTYPE_NAME(name, NAME, bytes) #name,
+    static const char *const dtypes[] = { ROPEROT_DTYPE_LIST(DTYPE_NAME) }, *const pairings[] = { ROPEROT_PAIRING_LIST(
+                                                                                NAME) };
+#undef DTYPE_NAME
+#undef NAME
+    const int in = roperot_pairing_index(plan->pairing), out = roperot_pairing_index(plan->pairing_out);
+    snprintf(plan->kernel_name[src][dst], sizeof plan->kernel_name[src][dst], "rotate_%s%s%s_%s%s%s_%s", dtypes[src],
+             src == dst ? "" : "_to_", src == dst ? "" : dtypes[dst], pairings[in], in == out ? "" : "_to_",
+             in == out ? "" : pairings[out], plan->kernels->name);
+}
 
 static int32_t choose_kernels(roperot_plan *plan, int32_t isa)
 {
@@ -25,11 +43,12 @@ static int32_t choose_kernels(roperot_plan *plan, int32_t isa)
                             roperot_isa_name(isa) ? roperot_isa_name(isa) : "unknown", roperot_isa_reason(isa),
                             isa == ROPEROT_ISA_AUTO ? "the variable must name a usable one"
                                                     : "it must be 0 (auto) or a usable one");
+    const int in = roperot_pairing_index(plan->pairing), out = roperot_pairing_index(plan->pairing_out);
     for (int s = 0; s < ROPEROT_DTYPES; s++)
         for (int d = 0; d < ROPEROT_DTYPES; d++) {
-            roperot_rotate_fn *const(*const fn)[ROPEROT_PAIRINGS] = plan->kernels->rotate[s][d];
-            plan->rotate[s][d] = fn[plan->pairing - 1][plan->pairing_out - 1];
-            plan->rotate_back[s][d] = fn[plan->pairing_out - 1][plan->pairing - 1];
+            plan->rotate[s][d] = plan->kernels->rotate[s][d][in][out];
+            plan->rotate_back[s][d] = plan->kernels->rotate[s][d][out][in];
+            if (plan->rotate[s][d]) name_kernel(plan, s, d);
         }
     roperot_machine machine;
     roperot_machine_describe(&machine);
@@ -142,24 +161,6 @@ void roperot_plan_destroy(roperot_plan *plan)
 
 /* ---- describing -------------------------------------------------------------------------------------------------- */
 
-/* "rotate_<dtype>_<pairing>[_to_<pairing_out>]_<isa>": op, dtype, isa, in that order. */
-static const char *kernel_name(const roperot_plan *plan, int dtype)
-{
-#define PAIRINGS(dtype, isa)                                                                                           \
-    {                                                                                                                  \
-        { "rotate_" #dtype "_half_" #isa, "rotate_" #dtype "_half_to_interleaved_" #isa },                             \
-        {                                                                                                              \
-            "rotate_" #dtype "_interleaved_to_half_" #isa, "rotate_" #dtype "_interleaved_" #isa                       \
-        }                                                                                                              \
-    }
-#define NAMES(isa, ISA)                                                                                                \
-    [ROPEROT_ISA_##ISA - ROPEROT_ISA_SCALAR] = { PAIRINGS(f32, isa), PAIRINGS(f16, isa), PAIRINGS(bf16, isa) },
-    static const char *const names[][ROPEROT_DTYPES][ROPEROT_PAIRINGS][ROPEROT_PAIRINGS] = { ROPEROT_ISA_LIST(NAMES) };
-#undef NAMES
-#undef PAIRINGS
-    return names[plan->kernels->isa - ROPEROT_ISA_SCALAR][dtype][plan->pairing - 1][plan->pairing_out - 1];
-}
-
 int32_t roperot_plan_describe(const roperot_plan *plan, roperot_plan_info *info)
 {
     if (!plan)
@@ -186,7 +187,13 @@ int32_t roperot_plan_describe(const roperot_plan *plan, roperot_plan_info *info)
         .attention_factor = plan->attention_factor,
         .inv_freq = plan->inv_freq,
         .axis = plan->axis,
-        .kernel = { kernel_name(plan, 0), kernel_name(plan, 1), kernel_name(plan, 2) },
     };
     return ROPEROT_OK;
+}
+
+const char *roperot_plan_kernel(const roperot_plan *plan, int32_t src_dtype, int32_t dst_dtype)
+{
+    if (!plan || !roperot_dtype_size(src_dtype) || !roperot_dtype_size(dst_dtype)) return NULL;
+    const char *const name = plan->kernel_name[roperot_dtype_index(src_dtype)][roperot_dtype_index(dst_dtype)];
+    return *name ? name : NULL;
 }

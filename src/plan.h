@@ -48,6 +48,7 @@ struct roperot_plan {
     double *level[ROPEROT_LEVELS]; /* factor tables; NULL: every position has index 0 there, or no factors are kept */
     roperot_row_table rows;        /* with the attention factor; cos NULL: FACTORED */
     roperot_row_table pure;        /* without it; cos NULL: take the factors */
+    char kernel_name[ROPEROT_DTYPES][ROPEROT_DTYPES][48]; /* "": not offered */
     void *owned[2];                /* what is to be freed of rows and pure */
     roperot_config asked;          /* by roperot_config_key; its lists are the plan's own */
     roperot_table asked_table;

@@ -3,6 +3,7 @@
  * plans. */
 #include "table.h"
 
+#include "lists.h"
 #include "numbers.h"
 #include "status.h"
 

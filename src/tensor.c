@@ -2,6 +2,7 @@
  * Checking tensor views: shapes, strides, reach and overlap; it must not know positions, caches or kernels. */
 #include "tensor.h"
 
+#include "lists.h"
 #include "status.h"
 
 /* ---- a view with itself ------------------------------------------------------------------------------------------ */

@@ -7,6 +7,7 @@
 
 #include <roperot/roperot.h>
 
+#include "lists.h"
 #include "numbers.h"
 
 /* The bytes that a view touches lie in [begin, end); empty if they are equal. */
@@ -28,12 +29,10 @@ static inline int roperot_tensor_is_plain(const roperot_tensor *t, int32_t head_
     const int64_t batch = t->shape[0], tokens = t->shape[1], heads = t->shape[2], dim = t->shape[3];
     const int64_t row = t->stride[0], token = t->stride[1], head = t->stride[2];
     const uint64_t sizes = (uint64_t)(batch | tokens | heads | row | token | head);
-    const uintptr_t data = (uintptr_t)t->data, size = t->dtype == ROPEROT_F32 ? 4 : 2;
+    const uintptr_t data = (uintptr_t)t->data, size = (uintptr_t)roperot_dtype_size(t->dtype);
     const uint64_t odd =
         (uint64_t)(dim ^ head_dim) | (uint64_t)(t->stride[3] ^ 1) | (uint32_t)t->flags | (uintptr_t)t->reserved;
-    if (sizes >= SMALL || (odd | (data & (size - 1))) != 0 ||
-        (uint32_t)(t->dtype - ROPEROT_F32) > ROPEROT_BF16 - ROPEROT_F32)
-        return 0;
+    if (sizes >= SMALL || size == 0 || (odd | (data & (size - 1))) != 0) return 0;
     if (batch == 0 || tokens == 0 || heads == 0 || data == 0) return 0;
     const int64_t block = (heads - 1) * head + dim, rows = (tokens - 1) * token + block, all = (batch - 1) * row + rows;
     if ((head < dim && heads != 1) || (token < block && tokens != 1) || (row < rows && batch != 1)) return 0;
@@ -49,7 +48,7 @@ static inline int roperot_tensor_is_like(const roperot_tensor *t, const roperot_
     uint64_t odd = (uint32_t)(t->dtype ^ like->dtype) | (uint32_t)t->flags | (uintptr_t)t->reserved;
     for (int i = 0; i < 4; i++)
         odd |= (uint64_t)(t->shape[i] ^ like->shape[i]) | (uint64_t)(t->stride[i] ^ like->stride[i]);
-    const uintptr_t data = (uintptr_t)t->data, size = t->dtype == ROPEROT_F32 ? 4 : 2;
+    const uintptr_t data = (uintptr_t)t->data, size = (uintptr_t)roperot_dtype_size(t->dtype);
     hull->begin = data;
     hull->end = data + (like_hull->end - like_hull->begin);
     return (odd | (data & (size - 1))) == 0 && data != 0 && hull->end > data;

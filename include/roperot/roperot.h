@@ -385,7 +385,6 @@ typedef struct roperot_plan_info {
     double attention_factor;
     const double *inv_freq; /* the plan's own, pairs long; NULL: BORROWED */
     const uint8_t *axis;    /* the plan's own, pairs long; NULL: one axis */
-    const char *kernel[3];  /* kernels for f32, f16, bf16: rotate_<dtype>_<pairing>[_to_<pairing_out>]_<isa>; static */
 } roperot_plan_info;
 
 /* What a plan resolved to: no AUTO and no 0 remains. Pointers live as long as the plan. Thread safe. */
@@ -399,6 +398,9 @@ ROPEROT_API int32_t roperot_plan_describe(const roperot_plan *plan, roperot_plan
  * says why. Both check it as plan_create does, allocate nothing, and are thread safe. */
 ROPEROT_API uint64_t roperot_config_hash(const roperot_config *config);
 ROPEROT_API int32_t roperot_plan_is(const roperot_plan *plan, const roperot_config *config);
+/* The kernel that rotates src_dtype into dst_dtype: rotate_<src>[_to_<dst>]_<pairing>[_to_<pairing_out>]_<isa>. NULL
+ * for a NULL plan, an unknown dtype and a conversion that is not offered. Lives as long as the plan. Thread safe. */
+ROPEROT_API const char *roperot_plan_kernel(const roperot_plan *plan, int32_t src_dtype, int32_t dst_dtype);
 
 /* Fills dst with the cos and sin (times the attention factor) that the plan would use for batch x tokens positions:
  * row b * tokens + t, in dst's dtype (one rounding from f32), strides and width. dst->rows >= batch * tokens; dst must
@@ -453,8 +455,7 @@ ROPEROT_API void roperot_parallel_openmp(void *ctx, int64_t tasks, void (*task)(
 #define ROPEROT_CONFIG_INIT { sizeof(roperot_config), 0, 0, 0, ROPEROT_PAIR_HALF, 0, 0, 1, 10000.0, 1.0, NULL, NULL, \
                               ROPEROT_ANGLES_EXACT, ROPEROT_CACHE_AUTO, 0, NULL, ROPEROT_BOUNDS_ERROR, \
                               ROPEROT_ISA_AUTO }
-#define ROPEROT_PLAN_INFO_INIT { sizeof(roperot_plan_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, NULL, NULL, \
-                                 { NULL, NULL, NULL } }
+#define ROPEROT_PLAN_INFO_INIT { sizeof(roperot_plan_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, NULL, NULL }
 #define ROPEROT_OPTIONS_INIT { sizeof(roperot_options), 0, 0, INT64_MAX, NULL, NULL, 0, 0 }
 
 /* a * b of sizes, INT64_MAX where that is more, so that roperot_apply sees and refuses it. */

@@ -131,7 +131,6 @@ class PlanInfoStruct(_Sized):
         ("attention_factor", c_double),
         ("inv_freq", POINTER(c_double)),
         ("axis", POINTER(c_uint8)),
-        ("kernel", c_char_p * 3),
     ]
 
 
@@ -209,6 +208,7 @@ _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
     "roperot_plan_create": (c_int32, [POINTER(ConfigStruct), POINTER(POINTER(PlanStruct))]),
     "roperot_plan_destroy": (None, [POINTER(PlanStruct)]),
     "roperot_plan_describe": (c_int32, [POINTER(PlanStruct), POINTER(PlanInfoStruct)]),
+    "roperot_plan_kernel": (c_char_p, [POINTER(PlanStruct), c_int32, c_int32]),
     "roperot_cos_sin": (
         c_int32,
         [POINTER(PlanStruct), POINTER(PositionsStruct), c_int64, c_int64, POINTER(TableStruct)],

@@ -471,7 +471,7 @@ class Rope:
             "cache": _name(c.CACHES, info.cache),
             "bounds": _name(c.BOUNDS, info.bounds),
             "axis": axis,
-            "kernels": {c.DTYPE_NAMES[i + 1]: c.text(info.kernel[i]) for i in range(3)},
+            "kernels": {name: c.text(c.lib.roperot_plan_kernel(self._plan, i, i)) for i, name in c.DTYPE_NAMES.items()},
         }
 
     def __repr__(self) -> str:

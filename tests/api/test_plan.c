@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * Plans: what create accepts, refuses and resolves, and what describe tells; it must not know tensors. */
 #include <math.h>
-#include <stdlib.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <roperot/roperot.h>
 
+#include "lists.h"
 #include "support/assertions.h"
 #include "support/harness.h"
 
@@ -208,25 +209,34 @@ static void defaults(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-/* rotate_<dtype>_<pairing>[_to_<pairing_out>]_<isa>, for every ISA that this machine can run. */
+/* rotate_<src>[_to_<dst>]_<pairing>[_to_<pairing_out>]_<isa>, for every ISA that this machine can run; NULL for what is
+ * not offered. */
 static void kernel_names(const void *arg)
 {
     (void)arg;
     static const char *const dtypes[] = { "f32", "f16", "bf16" };
     static const char *const pairings[] = { "half", "half_to_interleaved", "interleaved_to_half", "interleaved" };
-    for (int32_t isa = ROPEROT_ISA_SCALAR; isa <= ROPEROT_ISA_RVV; isa++)
+    for (int32_t isa = ROPEROT_ISA_SCALAR; isa < ROPEROT_ISA_END; isa++)
         for (int32_t p = 0; p < 4 && roperot_isa_usable(isa); p++) {
             roperot_config c = small_config();
             c.isa = isa;
             c.pairing = p / 2 ? ROPEROT_PAIR_INTERLEAVED : ROPEROT_PAIR_HALF;
             c.pairing_out = p % 2 ? ROPEROT_PAIR_INTERLEAVED : ROPEROT_PAIR_HALF;
             roperot_plan *const plan = expect_plan(&c);
-            const roperot_plan_info i = described(plan);
-            for (int k = 0; k < 3; k++) {
-                char want[64];
-                snprintf(want, sizeof want, "rotate_%s_%s_%s", dtypes[k], pairings[p], roperot_isa_name(isa));
-                CHECK(strcmp(i.kernel[k], want) == 0, "%s, not %s", i.kernel[k], want);
-            }
+            for (int s = 0; s < ROPEROT_DTYPES; s++)
+                for (int d = 0; d < ROPEROT_DTYPES; d++) {
+                    const int offered = s == d || (c.pairing_out == c.pairing && (s == 0 || d == 0));
+                    const char *const got = roperot_plan_kernel(plan, ROPEROT_F32 + s, ROPEROT_F32 + d);
+                    char want[64];
+                    snprintf(want, sizeof want, "rotate_%s%s%s_%s_%s", dtypes[s], s == d ? "" : "_to_",
+                             s == d ? "" : dtypes[d], pairings[p], roperot_isa_name(isa));
+                    CHECK(offered ? got && strcmp(got, want) == 0 : !got, "%s, not %s", got ? got : "NULL",
+                          offered ? want : "NULL");
+                }
+            CHECK(!roperot_plan_kernel(plan, 0, ROPEROT_F32) && !roperot_plan_kernel(plan, ROPEROT_F32, INT32_MIN) &&
+                      !roperot_plan_kernel(plan, ROPEROT_DTYPE_END, INT32_MAX) &&
+                      !roperot_plan_kernel(NULL, ROPEROT_F32, ROPEROT_F32),
+                  "a kernel for an unknown dtype or no plan");
             roperot_plan_destroy(plan);
         }
 }
@@ -337,13 +347,13 @@ static void isas_agree(const void *arg)
     (void)arg;
     CHECK(roperot_isa_usable(ROPEROT_ISA_SCALAR), "scalar is always there");
     CHECK(roperot_isa_usable(ROPEROT_ISA_AUTO) == (roperot_isa_best() != 0), "AUTO");
-    CHECK(!roperot_isa_usable(-1) && !roperot_isa_usable(7), "an unknown ISA is usable");
-    for (int32_t isa = -1; isa <= 7; isa++) {
+    CHECK(!roperot_isa_usable(-1) && !roperot_isa_usable(ROPEROT_ISA_END), "an unknown ISA is usable");
+    for (int32_t isa = -1; isa <= ROPEROT_ISA_END; isa++) {
         const char *const reason = roperot_isa_reason(isa);
         CHECK(reason && *reason, "isa %d has no reason", isa);
         CHECK((strcmp(reason, "usable") == 0) == roperot_isa_usable(isa), "isa %d: usable %d, reason %s", isa,
               roperot_isa_usable(isa), reason);
-        if (isa < ROPEROT_ISA_SCALAR || isa > ROPEROT_ISA_RVV) continue;
+        if (isa < ROPEROT_ISA_SCALAR || isa >= ROPEROT_ISA_END) continue;
         const int built = strstr(roperot_build_info(), roperot_isa_name(isa)) != NULL;
         CHECK(roperot_isa_usable(isa) || built != (strcmp(reason, "not built in") == 0),
               "%s: %s, in a build that is %s", roperot_isa_name(isa), reason, roperot_build_info());

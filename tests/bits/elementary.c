@@ -40,7 +40,7 @@ static result own_sincos(double x, double y)
 {
     result r;
     (void)y;
-    q1_sincos_fixed(x, &r.first, &r.second);
+    f64x1_sincos_fixed(x, &r.first, &r.second);
     return r;
 }
 

@@ -16,6 +16,7 @@
 
 #include "bits.h"
 #include "config.h"
+#include "lists.h"
 
 typedef struct entry {
     const char *name;
@@ -111,9 +112,9 @@ int main(int argc, char **argv)
         folder = optarg;
     }
     if (folder) return write_all(folder);
-    bits_plan(TABLES * ROPEROT_ISA_RVV);
+    bits_plan(TABLES * ROPEROT_ISAS);
     bits_note("%s", roperot_build_info());
     for (int i = 0; i < TABLES; i++)
-        for (int32_t isa = ROPEROT_ISA_SCALAR; isa <= ROPEROT_ISA_RVV; isa++) compare_all(&tables[i], isa);
+        for (int32_t isa = ROPEROT_ISA_SCALAR; isa < ROPEROT_ISA_END; isa++) compare_all(&tables[i], isa);
     return bits_end();
 }

@@ -10,7 +10,7 @@
 #include <roperot/roperot.h>
 
 #include "bits.h"
-#include "kernels.h"
+#include "dispatch.h"
 #include "support/views.h"
 #include "tables.h"
 
@@ -250,7 +250,7 @@ static void call_kernel(const subject *s, const roperot_tensor *src, const roper
                           s->shape->heads,
                           pairs,
                           rows,
-                          ROPEROT_LOOP_ROWS,
+                          ROPEROT_LOOP_LINEAR,
                           how == HEADS_OUTER };
     if (how == BY_COLUMNS) tile.loop = ROPEROT_LOOP_COLUMNS;
     if (how == STREAMING) tile.loop = ROPEROT_LOOP_STREAM;

@@ -11,7 +11,7 @@
 #include <roperot/roperot.h>
 
 #include "bits.h"
-#include "config.h"
+#include "lists.h"
 #include "support/guard.h"
 
 /* Elements are bit patterns in uint64_t; dtypes are roperot's, and 0 for f64. */
@@ -24,7 +24,7 @@ static int end;
 
 /* The verb that is being judged. */
 static struct {
-    const char *isa, *step, *verb;
+    const char *isa, *vector, *verb;
     long judged, wrong;
 } now;
 
@@ -148,7 +148,7 @@ static void note(const char *what, int dtype, ptrdiff_t lane, uint64_t in, uint6
 {
     static const char *const names[] = { "f64", "f32", "f16", "bf16" };
     if (now.wrong++ < MOST_NOTES)
-        bits_note("%s %s %s, %s: %s lane %ld, in %#llx, got %#llx, want %#llx", now.isa, now.step, now.verb, what,
+        bits_note("%s %s %s, %s: %s lane %ld, in %#llx, got %#llx, want %#llx", now.isa, now.vector, now.verb, what,
                   names[dtype], (long)lane, (unsigned long long)in, (unsigned long long)got, (unsigned long long)want);
 }
 
@@ -212,7 +212,7 @@ static int can_stream(void)
 
 /* Numbers to round, with what they round to, gathered until they fill a register. */
 typedef struct gathering {
-    const vocabulary_step *step;
+    const vocabulary_vector *vector;
     int dtype;
     ptrdiff_t n, lanes;
     uint64_t in[MOST], want[MOST];
@@ -230,22 +230,23 @@ static void store_pairs(const gathering *g)
     shift_by_one(g->want, other_want, g->lanes);
     for (ptrdiff_t i = 0; i < g->lanes; i++) want[2 * i] = g->want[i], want[2 * i + 1] = other_want[i];
     begin("store2");
-    binary(g->step->store2[g->dtype - 1], F32, g->in, other, g->dtype, want, g->lanes, 2 * g->lanes);
+    binary(g->vector->store2[g->dtype - ROPEROT_F32], F32, g->in, other, g->dtype, want, g->lanes, 2 * g->lanes);
     begin("stream2");
-    if (can_stream()) binary(g->step->stream2[g->dtype - 1], F32, g->in, other, g->dtype, want, g->lanes, 2 * g->lanes);
+    if (can_stream())
+        binary(g->vector->stream2[g->dtype - ROPEROT_F32], F32, g->in, other, g->dtype, want, g->lanes, 2 * g->lanes);
 }
 
-/* TWICE steps can only show every second element, twice. */
+/* TWICE vectors can only show every second element, twice. */
 static void store_all(gathering *g)
 {
-    const int d = g->dtype - 1;
-    for (ptrdiff_t i = 0; g->step->family == VOCABULARY_TWICE && i < g->lanes; i++)
+    const int d = g->dtype - ROPEROT_F32;
+    for (ptrdiff_t i = 0; g->vector->family == VOCABULARY_DUP && i < g->lanes; i++)
         g->want[i] = g->want[i & ~(ptrdiff_t)1];
     begin("store");
-    unary(g->step->store[d], F32, g->in, g->dtype, g->want, g->lanes);
+    unary(g->vector->store[d], F32, g->in, g->dtype, g->want, g->lanes);
     begin("stream");
-    if (can_stream()) unary(g->step->stream[d], F32, g->in, g->dtype, g->want, g->lanes);
-    if (g->step->store2[d]) store_pairs(g);
+    if (can_stream()) unary(g->vector->stream[d], F32, g->in, g->dtype, g->want, g->lanes);
+    if (g->vector->store2[d]) store_pairs(g);
     g->n = 0;
 }
 
@@ -268,9 +269,9 @@ static void finish(gathering *g)
 }
 
 /* Codes, and everything between two of them that rounding must tell apart: neighbours of both, the tie and its. */
-static void round_boundaries(const vocabulary_step *step, int dtype)
+static void round_boundaries(const vocabulary_vector *vector, int dtype)
 {
-    gathering g = { .step = step, .dtype = dtype, .n = 0, .lanes = step->lanes() };
+    gathering g = { .vector = vector, .dtype = dtype, .n = 0, .lanes = vector->lanes() };
     const uint32_t infinity = infinity_of(dtype), stride = end == HIGH ? 1 : 61;
     for (uint32_t code = 0; code < infinity; code += stride) {
         const uint32_t low = value_of(dtype, code), middle = middle_of(dtype, code), high = value_of(dtype, code + 1);
@@ -288,9 +289,9 @@ static void round_boundaries(const vocabulary_step *step, int dtype)
     finish(&g);
 }
 
-static void round_random(const vocabulary_step *step, int dtype)
+static void round_random(const vocabulary_vector *vector, int dtype)
 {
-    gathering g = { .step = step, .dtype = dtype, .n = 0, .lanes = step->lanes() };
+    gathering g = { .vector = vector, .dtype = dtype, .n = 0, .lanes = vector->lanes() };
     uint64_t stream = random_stream(7, (uint64_t)dtype, 0);
     for (int i = 0; i < 4096; i++) {
         const uint32_t bits = i & 1 ? (uint32_t)random_next(&stream) : bits_element(F32, &stream);
@@ -300,21 +301,21 @@ static void round_random(const vocabulary_step *step, int dtype)
 }
 
 /* Pairs of bf16 are rounded in halves: only a NaN whose lower half is zero is promised to stay one. */
-static void round_nan(const vocabulary_step *step, int dtype)
+static void round_nan(const vocabulary_vector *vector, int dtype)
 {
     static const uint32_t nan[] = { 0x7fc00000u, 0x7f810000u, 0x7fff0000u, 0xffc00000u, 0xff810000u, 0xffff0000u,
                                     0x7f800001u, 0x7fc00001u, 0x7f808000u, 0x7fffffffu, 0x7fff8000u, 0xffffffffu };
-    const int all = dtype != BF16 || step->family == VOCABULARY_SWAPPED;
-    gathering g = { .step = step, .dtype = dtype, .n = 0, .lanes = step->lanes() };
+    const int all = dtype != BF16 || vector->family == VOCABULARY_SWAP;
+    gathering g = { .vector = vector, .dtype = dtype, .n = 0, .lanes = vector->lanes() };
     for (int i = 0; i < (all ? 12 : 6); i++) gather(&g, nan[i], 0x7fffu);
     finish(&g);
-    if (dtype != BF16 || step->family != VOCABULARY_PAIRWISE) return;
+    if (dtype != BF16 || vector->family != VOCABULARY_PLANAR) return;
     for (int i = 6; i < 12; i++) {
         uint64_t in[MOST], want[MOST];
         for (ptrdiff_t lane = 0; lane < g.lanes; lane++)
             in[lane] = lane % 3 ? 0x3f800000u : nan[i], want[lane] = lane % 3 ? 0x3f80u : 0x7fffu;
         begin("store of a NaN");
-        unary(step->store[2], F32, in, BF16, want, g.lanes);
+        unary(vector->store[2], F32, in, BF16, want, g.lanes);
     }
 }
 
@@ -328,9 +329,9 @@ static uint64_t widened(int dtype, uint32_t code)
     return sign << 16 | value_of(F16, magnitude);
 }
 
-static void load_all(const vocabulary_step *step, int dtype)
+static void load_all(const vocabulary_vector *vector, int dtype)
 {
-    const ptrdiff_t lanes = step->lanes();
+    const ptrdiff_t lanes = vector->lanes();
     uint64_t in[2 * MOST], want[2 * MOST], want0[MOST], want1[MOST];
     const uint32_t stride = (uint32_t)lanes * (end == HIGH ? 1 : 7);
     for (uint32_t code = 0; code < 0x10000; code += stride) {
@@ -340,30 +341,30 @@ static void load_all(const vocabulary_step *step, int dtype)
         }
         for (ptrdiff_t i = 0; i < lanes; i++) want0[i] = want[2 * i], want1[i] = want[2 * i + 1];
         begin("load");
-        unary(step->load[dtype - 1], dtype, in, F32, want, lanes);
+        unary(vector->load[dtype - ROPEROT_F32], dtype, in, F32, want, lanes);
         begin("load2");
-        two(step->load2[dtype - 1], dtype, in, 2 * lanes, F32, want0, want1, lanes);
+        two(vector->load2[dtype - ROPEROT_F32], dtype, in, 2 * lanes, F32, want0, want1, lanes);
     }
 }
 
 /* Anything at all, NaN included: only the place of each element counts. */
-static void move_f32(const vocabulary_step *step)
+static void move_f32(const vocabulary_vector *vector)
 {
-    const ptrdiff_t lanes = step->lanes();
+    const ptrdiff_t lanes = vector->lanes();
     uint64_t in[2 * MOST], want0[MOST], want1[MOST], stream = random_stream(8, 0, 0);
     for (int round = 0; round < 50; round++) {
         for (ptrdiff_t i = 0; i < 2 * lanes; i++) in[i] = random_next(&stream) & 0xffffffffu;
         for (ptrdiff_t i = 0; i < lanes; i++) want0[i] = in[2 * i], want1[i] = in[2 * i + 1];
         begin("load and store f32");
-        unary(step->load[0], F32, in, F32, in, lanes);
+        unary(vector->load[0], F32, in, F32, in, lanes);
         begin("load2 f32");
-        two(step->load2[0], F32, in, 2 * lanes, F32, want0, want1, lanes);
+        two(vector->load2[0], F32, in, 2 * lanes, F32, want0, want1, lanes);
         begin("store2 f32");
-        binary(step->store2[0], F32, want0, want1, F32, in, lanes, 2 * lanes);
+        binary(vector->store2[0], F32, want0, want1, F32, in, lanes, 2 * lanes);
         begin("stream2 f32");
-        if (can_stream()) binary(step->stream2[0], F32, want0, want1, F32, in, lanes, 2 * lanes);
+        if (can_stream()) binary(vector->stream2[0], F32, want0, want1, F32, in, lanes, 2 * lanes);
         begin("stream f32");
-        if (can_stream()) unary(step->stream[0], F32, in, F32, in, lanes);
+        if (can_stream()) unary(vector->stream[0], F32, in, F32, in, lanes);
     }
 }
 
@@ -385,37 +386,37 @@ static uint32_t operate(int operation, uint32_t a, uint32_t b)
     return bits_of_float(result);
 }
 
-static vocabulary_binary_fn *operation_of(const vocabulary_step *step, int operation)
+static vocabulary_binary_fn *operation_of(const vocabulary_vector *vector, int operation)
 {
-    return operation == ADD ? step->add : operation == SUB ? step->sub : step->mul;
+    return operation == ADD ? vector->add : operation == SUB ? vector->sub : vector->mul;
 }
 
-static void arithmetic(const vocabulary_step *step)
+static void arithmetic(const vocabulary_vector *vector)
 {
-    const ptrdiff_t lanes = step->lanes();
+    const ptrdiff_t lanes = vector->lanes();
     uint64_t stream = random_stream(9, 0, 0), a[MOST], b[MOST], want[MOST];
     for (int round = 0; round < 3000 / (int)lanes + 20; round++)
         for (int operation = ADD; operation <= MUL; operation++) {
-            if (!operation_of(step, operation)) continue;
+            if (!operation_of(vector, operation)) continue;
             for (ptrdiff_t i = 0; i < lanes; i++) {
                 a[i] = bits_element(F32, &stream);
                 b[i] = bits_element(F32, &stream);
             }
             for (ptrdiff_t i = 0; i < lanes; i++) {
-                const ptrdiff_t j = step->family == VOCABULARY_TWICE ? i & ~(ptrdiff_t)1 : i;
+                const ptrdiff_t j = vector->family == VOCABULARY_DUP ? i & ~(ptrdiff_t)1 : i;
                 const uint32_t y = operate(operation, (uint32_t)a[j], (uint32_t)b[j]);
                 want[i] = y;
-                if (step->family == VOCABULARY_EVEN_ODD) want[i] = is_nan(F32, y) ? 0x7fff : rounded(BF16, y);
+                if (vector->family == VOCABULARY_EVEN_ODD) want[i] = is_nan(F32, y) ? 0x7fff : rounded(BF16, y);
             }
             begin(operation_names[operation]);
-            const int to = step->family == VOCABULARY_EVEN_ODD ? BF16 : F32;
-            binary(operation_of(step, operation), F32, a, b, to, want, lanes, lanes);
+            const int to = vector->family == VOCABULARY_EVEN_ODD ? BF16 : F32;
+            binary(operation_of(vector, operation), F32, a, b, to, want, lanes, lanes);
         }
 }
 
-static void masks(const vocabulary_step *step)
+static void masks(const vocabulary_vector *vector)
 {
-    const ptrdiff_t lanes = step->lanes();
+    const ptrdiff_t lanes = vector->lanes();
     uint64_t stream = random_stream(10, 0, 0), a[MOST], b[MOST], mask[MOST], kept[MOST], either[MOST];
     for (int round = 0; round < 200; round++) {
         for (ptrdiff_t i = 0; i < lanes; i++) {
@@ -425,42 +426,42 @@ static void masks(const vocabulary_step *step)
             kept[i] = a[i] & mask[i];
             either[i] = a[i] | b[i];
         }
-        begin("keep");
-        binary(step->keep, F32, a, mask, F32, kept, lanes, lanes);
-        begin("either");
-        binary(step->either, F32, a, b, F32, either, lanes, lanes);
+        begin("and_mask");
+        binary(vector->and_mask, F32, a, mask, F32, kept, lanes, lanes);
+        begin("or");
+        binary(vector->or, F32, a, b, F32, either, lanes, lanes);
     }
 }
 
-/* ---- lanewise steps ---------------------------------------------------------------------------------------------- */
+/* ---- interleaved vectors ----------------------------------------------------------------------------------------- */
 
-static void factors(const vocabulary_step *step)
+static void factors(const vocabulary_vector *vector)
 {
-    const ptrdiff_t lanes = step->lanes(), pairs = lanes / 2;
-    const int is_twice = step->family == VOCABULARY_TWICE;
+    const ptrdiff_t lanes = vector->lanes(), pairs = lanes / 2;
+    const int is_dup = vector->family == VOCABULARY_DUP;
     uint64_t stream = random_stream(11, 0, 0), c[MOST], s[MOST], want0[MOST], want1[MOST];
     for (int round = 0; round < 200; round++) {
         for (ptrdiff_t i = 0; i < pairs; i++) {
             c[i] = bits_coefficient(&stream);
             s[i] = bits_coefficient(&stream);
             want0[2 * i] = c[i];
-            want0[2 * i + 1] = is_twice ? s[i] : c[i];
+            want0[2 * i + 1] = is_dup ? s[i] : c[i];
             want1[2 * i] = s[i] ^ 0x80000000u;
-            want1[2 * i + 1] = is_twice ? c[i] : s[i];
+            want1[2 * i + 1] = is_dup ? c[i] : s[i];
         }
         begin("lanes");
         const unsigned char *const cos = put(0, F32, c, pairs), *const sin = put(1, F32, s, pairs);
         unsigned char *const result0 = room(2, F32, lanes), *const result1 = room(3, F32, lanes);
-        step->lanes_of(cos, sin, result0, result1);
+        vector->coefficients(cos, sin, result0, result1);
         judge(2, F32, want0, want0, lanes);
         judge(3, F32, want1, want1, lanes);
     }
 }
 
-static void operands(const vocabulary_step *step, int dtype)
+static void operands(const vocabulary_vector *vector, int dtype)
 {
-    const ptrdiff_t lanes = step->lanes();
-    const int is_twice = step->family == VOCABULARY_TWICE;
+    const ptrdiff_t lanes = vector->lanes();
+    const int is_dup = vector->family == VOCABULARY_DUP;
     uint64_t in[MOST], want0[MOST], want1[MOST];
     begin("operands");
     for (uint32_t code = 0; code < 0x10000; code += (uint32_t)lanes * (end == HIGH ? 1 : 7)) {
@@ -471,10 +472,10 @@ static void operands(const vocabulary_step *step, int dtype)
             value[i] = dtype == F32 ? in[i] : widened(dtype, (uint32_t)in[i]);
         }
         for (ptrdiff_t i = 0; i < lanes; i += 2) {
-            want0[i] = value[i], want0[i + 1] = value[is_twice ? i : i + 1];
-            want1[i] = value[i + 1], want1[i + 1] = value[is_twice ? i + 1 : i];
+            want0[i] = value[i], want0[i + 1] = value[is_dup ? i : i + 1];
+            want1[i] = value[i + 1], want1[i + 1] = value[is_dup ? i + 1 : i];
         }
-        two(step->load2[dtype - 1], dtype, in, lanes, F32, want0, want1, lanes);
+        two(vector->load2[dtype - ROPEROT_F32], dtype, in, lanes, F32, want0, want1, lanes);
     }
 }
 
@@ -508,9 +509,9 @@ static uint64_t operate_double(int operation, uint64_t a, uint64_t b)
     return bits_of_double(result);
 }
 
-static void double_arithmetic(const vocabulary_step *step)
+static void double_arithmetic(const vocabulary_vector *vector)
 {
-    const ptrdiff_t lanes = step->lanes();
+    const ptrdiff_t lanes = vector->lanes();
     uint64_t stream = random_stream(12, 0, 0), a[MOST], b[MOST], want[MOST];
     for (int round = 0; round < 2000; round++) {
         const int operation = round % 3;
@@ -520,12 +521,12 @@ static void double_arithmetic(const vocabulary_step *step)
             want[i] = operate_double(operation, a[i], b[i]);
         }
         begin(operation_names[operation]);
-        binary(operation_of(step, operation), F64, a, b, F64, want, lanes, lanes);
+        binary(operation_of(vector, operation), F64, a, b, F64, want, lanes, lanes);
         begin("load and store");
-        unary(step->copy, F64, a, F64, a, lanes);
+        unary(vector->copy, F64, a, F64, a, lanes);
         begin("set1");
         for (ptrdiff_t i = 0; i < lanes; i++) want[i] = a[0];
-        step->set1(put(0, F64, a, 1), room(2, F64, lanes));
+        vector->set1(put(0, F64, a, 1), room(2, F64, lanes));
         judge(2, F64, a, want, lanes);
     }
 }
@@ -541,9 +542,9 @@ static uint64_t near_tie(uint64_t *stream)
     return (tie + (random >> 16) % 3 - 1) | (random & 0x8000000000000000ull);
 }
 
-static void double_to_float(const vocabulary_step *step)
+static void double_to_float(const vocabulary_vector *vector)
 {
-    const ptrdiff_t lanes = step->lanes();
+    const ptrdiff_t lanes = vector->lanes();
     uint64_t stream = random_stream(13, 0, 0), in[MOST], want[MOST];
     for (int round = 0; round < 4000; round++) {
         for (ptrdiff_t i = 0; i < lanes; i++) {
@@ -552,11 +553,11 @@ static void double_to_float(const vocabulary_step *step)
             want[i] = bits_of_float(y);
         }
         begin("store_f32");
-        step->store[0](put(0, F64, in, lanes), room(2, F32, lanes));
+        vector->store[0](put(0, F64, in, lanes), room(2, F32, lanes));
         judge(2, F32, in, want, lanes);
         begin("stream_f32");
         if (!can_stream()) continue;
-        step->stream[0](put(0, F64, in, lanes), room(2, F32, lanes));
+        vector->stream[0](put(0, F64, in, lanes), room(2, F32, lanes));
         judge(2, F32, in, want, lanes);
     }
 }
@@ -570,11 +571,11 @@ static double angle(int round, uint64_t random)
     return ldexp((double)(int64_t)random, -60 - (round % 40));
 }
 
-/* The scalar step's bits on every lane, of SLEEF's function where there is one and of the built-in one, and that step
+/* The scalar vector's bits on every lane, of SLEEF's function where there is one and of the built-in one, and that vector
  * within 2^-52 of libm. */
-static void sincos_of(const vocabulary_step *step, const vocabulary_step *scalar)
+static void sincos_of(const vocabulary_vector *vector, const vocabulary_vector *scalar)
 {
-    const ptrdiff_t lanes = step->lanes();
+    const ptrdiff_t lanes = vector->lanes();
     uint64_t stream = random_stream(14, 0, 0), in[MOST], s[MOST], c[MOST];
     begin("sincos");
     for (int round = 0; round < 1000; round++) {
@@ -585,54 +586,54 @@ static void sincos_of(const vocabulary_step *step, const vocabulary_step *scalar
             if (fabs(double_of(s[i]) - sin(x)) > 0x1p-52 || fabs(double_of(c[i]) - cos(x)) > 0x1p-52)
                 note("far from libm", F64, i, in[i], s[i], bits_of_double(sin(x)));
         }
-        two(step->sincos, F64, in, lanes, F64, s, c, lanes);
-        two(step->sincos_fixed, F64, in, lanes, F64, s, c, lanes);
+        two(vector->sincos, F64, in, lanes, F64, s, c, lanes);
+        two(vector->sincos_fixed, F64, in, lanes, F64, s, c, lanes);
     }
 }
 
-/* ---- steps ------------------------------------------------------------------------------------------------------- */
+/* ---- vectors ----------------------------------------------------------------------------------------------------- */
 
-static void check_pairwise(const vocabulary_step *step)
+static void check_planar(const vocabulary_vector *vector)
 {
-    move_f32(step);
+    move_f32(vector);
     for (int dtype = F16; dtype <= BF16; dtype++) {
-        load_all(step, dtype);
-        round_boundaries(step, dtype);
-        round_random(step, dtype);
-        round_nan(step, dtype);
+        load_all(vector, dtype);
+        round_boundaries(vector, dtype);
+        round_random(vector, dtype);
+        round_nan(vector, dtype);
     }
-    arithmetic(step);
-    if (step->keep) masks(step);
+    arithmetic(vector);
+    if (vector->and_mask) masks(vector);
 }
 
-static void check_even_odd(const vocabulary_step *step)
+static void check_even_odd(const vocabulary_vector *vector)
 {
-    const ptrdiff_t lanes = step->lanes();
+    const ptrdiff_t lanes = vector->lanes();
     uint64_t in[MOST];
     begin("load and store bf16");
     for (uint32_t code = 0; code < 0x10000; code += (uint32_t)lanes) {
         for (ptrdiff_t i = 0; i < lanes; i++) in[i] = code + (uint32_t)i;
-        unary(step->load[2], BF16, in, BF16, in, lanes);
+        unary(vector->load[2], BF16, in, BF16, in, lanes);
     }
-    round_boundaries(step, BF16);
-    round_random(step, BF16);
-    round_nan(step, BF16);
-    arithmetic(step);
+    round_boundaries(vector, BF16);
+    round_random(vector, BF16);
+    round_nan(vector, BF16);
+    arithmetic(vector);
 }
 
-static void check_lanewise(const vocabulary_step *step)
+static void check_interleaved(const vocabulary_vector *vector)
 {
-    factors(step);
-    arithmetic(step);
-    operands(step, F32);
-    for (int dtype = F16; step->family == VOCABULARY_SWAPPED && dtype <= BF16; dtype++) {
-        operands(step, dtype);
-        round_boundaries(step, dtype);
-        round_random(step, dtype);
-        round_nan(step, dtype);
+    factors(vector);
+    arithmetic(vector);
+    operands(vector, F32);
+    for (int dtype = F16; vector->family == VOCABULARY_SWAP && dtype <= BF16; dtype++) {
+        operands(vector, dtype);
+        round_boundaries(vector, dtype);
+        round_random(vector, dtype);
+        round_nan(vector, dtype);
     }
     uint64_t stream = random_stream(15, 0, 0);
-    gathering g = { .step = step, .dtype = F32, .n = 0, .lanes = step->lanes() };
+    gathering g = { .vector = vector, .dtype = F32, .n = 0, .lanes = vector->lanes() };
     for (int i = 0; i < 2000; i++) {
         const uint32_t bits = (uint32_t)random_next(&stream);
         gather(&g, bits, bits);
@@ -640,55 +641,39 @@ static void check_lanewise(const vocabulary_step *step)
     finish(&g);
 }
 
-static void check_doubles(const vocabulary_step *step)
+static void check_doubles(const vocabulary_vector *vector)
 {
-    double_arithmetic(step);
-    double_to_float(step);
-    sincos_of(step, vocabulary_scalar.step[1]);
+    double_arithmetic(vector);
+    double_to_float(vector);
+    sincos_of(vector, vocabulary_scalar.vector[1]);
 }
 
-static void check_step(const vocabulary_step *step)
+static void check_vector(const vocabulary_vector *vector)
 {
-    const long lanes = (long)step->lanes();
-    now.step = step->name;
+    const long lanes = (long)vector->lanes();
+    now.vector = vector->name;
     now.judged = now.wrong = 0;
-    if (lanes < 1 || lanes > MOST / 2) bits_bail("%s %s has %ld lanes", now.isa, now.step, lanes);
-    for (end = LOW; end < ENDS; end++) switch (step->family) {
-        case VOCABULARY_PAIRWISE: check_pairwise(step); break;
-        case VOCABULARY_EVEN_ODD: check_even_odd(step); break;
-        case VOCABULARY_DOUBLES: check_doubles(step); break;
-        default: check_lanewise(step);
+    if (lanes < 1 || lanes > MOST / 2) bits_bail("%s %s has %ld lanes", now.isa, now.vector, lanes);
+    for (end = LOW; end < ENDS; end++) switch (vector->family) {
+        case VOCABULARY_PLANAR: check_planar(vector); break;
+        case VOCABULARY_EVEN_ODD: check_even_odd(vector); break;
+        case VOCABULARY_DOUBLES: check_doubles(vector); break;
+        default: check_interleaved(vector);
         }
-    bits_point(now.wrong != 0, "%s %s, %ld lanes: %ld elements judged, %ld wrong", now.isa, now.step, lanes, now.judged,
-               now.wrong);
+    bits_point(now.wrong != 0, "%s %s, %ld lanes: %ld elements judged, %ld wrong", now.isa, now.vector, lanes,
+               now.judged, now.wrong);
 }
 
 /* ---- ISAs -------------------------------------------------------------------------------------------------------- */
 
-static const vocabulary *const vocabularies[] = {
-    &vocabulary_scalar,
-#if ROPEROT_HAVE_AVX2
-    &vocabulary_avx2,
-#endif
-#if ROPEROT_HAVE_AVX512
-    &vocabulary_avx512,
-#endif
-#if ROPEROT_HAVE_NEON
-    &vocabulary_neon,
-#endif
-#if ROPEROT_HAVE_SVE
-    &vocabulary_sve,
-#endif
-#if ROPEROT_HAVE_RVV
-    &vocabulary_rvv,
-#endif
-};
+#define VOCABULARY(isa, ISA) ROPEROT_IF_BUILT(ISA, &vocabulary_##isa, )
+static const vocabulary *const vocabularies[] = { ROPEROT_ISA_LIST(VOCABULARY) };
 enum { VOCABULARIES = sizeof vocabularies / sizeof *vocabularies };
 
 static void on_fault(int number)
 {
     static const char text[] = "Bail out! a verb touched a guard page or is no instruction of this CPU: ";
-    const char *const words[] = { text, now.isa, " ", now.step, " ", now.verb, "\n" };
+    const char *const words[] = { text, now.isa, " ", now.vector, " ", now.verb, "\n" };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (write(1, words[i], strlen(words[i])) < 0) break;
     _exit(99 + (number == 0));
@@ -701,7 +686,7 @@ static void check_isa(const vocabulary *v)
         bits_skip(now.isa, roperot_isa_reason(v->isa));
         return;
     }
-    for (int i = 0; v->step[i]; i++) check_step(v->step[i]);
+    for (int i = 0; v->vector[i]; i++) check_vector(v->vector[i]);
 }
 
 int main(void)
@@ -713,7 +698,7 @@ int main(void)
     for (int i = 0; i < SLOTS; i++) slot[i] = guard_buffer_open(ROOM, GUARD_LOW);
     for (int i = 0; i < VOCABULARIES; i++) {
         const int usable = roperot_isa_usable(vocabularies[i]->isa);
-        for (int step = 0; step == 0 || (usable && vocabularies[i]->step[step]); step++) points++;
+        for (int vector = 0; vector == 0 || (usable && vocabularies[i]->vector[vector]); vector++) points++;
     }
     bits_plan(points);
     for (int i = 0; i < VOCABULARIES; i++) check_isa(vocabularies[i]);

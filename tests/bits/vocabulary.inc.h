@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT
- * One step of a vocabulary as a vocabulary_step; it must not know any ISA.
- * Parameters: STEP, FAMILY (pairwise, even_odd, lanewise, doubles), for pairwise steps HAS_MASKS, for lanewise ones
- * HAS_16BIT. This file undefines STEP. */
+ * One vector of a vocabulary as a vocabulary_vector; it must not know any ISA.
+ * Parameters: VEC, FAMILY (planar, even_odd, interleaved, doubles), for planar vectors HAS_MASKS, for interleaved ones
+ * HAS_16BIT. This file undefines VEC. */
 
-#define T        CAT(STEP, _t)
-#define V(verb)  CAT3(STEP, _, verb)
-#define F(verb)  CAT3(wrap_, STEP, _##verb)
+#define T        CAT(VEC, _t)
+#define V(verb)  CAT3(VEC, _, verb)
+#define F(verb)  CAT3(wrap_, VEC, _##verb)
 #define TEXT_(x) #x
 #define TEXT(x)  TEXT_(x)
 
-#define FAMILY_pairwise 1
-#define FAMILY_even_odd 2
-#define FAMILY_lanewise 3
-#define FAMILY_doubles  4
-#define IS(family)      (CAT(FAMILY_, FAMILY) == FAMILY_##family)
+#define FAMILY_planar      1
+#define FAMILY_even_odd    2
+#define FAMILY_interleaved 3
+#define FAMILY_doubles     4
+#define IS(family)         (CAT(FAMILY_, FAMILY) == FAMILY_##family)
 
 #define BINARY(verb, in, load, out, store)                                                                             \
     static void F(verb)(const void *a, const void *b, void *result)                                                    \
@@ -23,7 +23,7 @@
         V(store)(to, V(verb)(V(load)(left), V(load)(right)));                                                          \
     }
 
-#if IS(pairwise)
+#if IS(planar)
 
 static ptrdiff_t F(lanes)(void)
 {
@@ -66,16 +66,16 @@ BINARY(add, float, load_f32, float, store_f32)
 BINARY(sub, float, load_f32, float, store_f32)
 BINARY(mul, float, load_f32, float, store_f32)
 #if HAS_MASKS
-BINARY(either, float, load_f32, float, store_f32)
-static void F(keep)(const void *a, const void *b, void *result)
+BINARY(or, float, load_f32, float, store_f32)
+static void F(and_mask)(const void *a, const void *b, void *result)
 {
-    V(store_f32)(result, V(keep)(V(load_f32)(a), b));
+    V(store_f32)(result, V(and_mask)(V(load_f32)(a), b));
 }
 #endif
 
-static const vocabulary_step CAT(step_, STEP) = {
-    .name = TEXT(STEP),
-    .family = VOCABULARY_PAIRWISE,
+static const vocabulary_vector CAT(vector_, VEC) = {
+    .name = TEXT(VEC),
+    .family = VOCABULARY_PLANAR,
     .lanes = F(lanes),
     .load = { F(load_f32), F(load_f16), F(load_bf16) },
     .store = { F(store_f32), F(store_f16), F(store_bf16) },
@@ -87,8 +87,8 @@ static const vocabulary_step CAT(step_, STEP) = {
     .sub = F(sub),
     .mul = F(mul),
 #if HAS_MASKS
-    .keep = F(keep),
-    .either = F(either),
+    .and_mask = F(and_mask),
+    .or = F(or),
 #endif
 };
 
@@ -114,8 +114,8 @@ BINARY(add, float, load_f32, bf16_t, store_bf16)
 BINARY(sub, float, load_f32, bf16_t, store_bf16)
 BINARY(mul, float, load_f32, bf16_t, store_bf16)
 
-static const vocabulary_step CAT(step_, STEP) = {
-    .name = TEXT(STEP),
+static const vocabulary_vector CAT(vector_, VEC) = {
+    .name = TEXT(VEC),
     .family = VOCABULARY_EVEN_ODD,
     .lanes = F(lanes),
     .load = { F(load_f32), NULL, F(load_bf16) },
@@ -126,10 +126,10 @@ static const vocabulary_step CAT(step_, STEP) = {
     .mul = F(mul),
 };
 
-#elif IS(lanewise)
+#elif IS(interleaved)
 
-/* A lanewise step has no load: a register comes from the operands of f32, whose first one holds the elements, or every
- * second one twice, as the family says. */
+/* An interleaved vector has no load: a register comes from the operands of f32, whose first one holds the elements, or
+ * every second one twice, as the family says. */
 static ptrdiff_t F(lanes)(void)
 {
     return 2 * V(pairs)();
@@ -151,10 +151,10 @@ BINARY_LANES(add)
 BINARY_LANES(mul)
 #undef BINARY_LANES
 
-static void F(lanes_of)(const void *cos, const void *sin, void *result0, void *result1)
+static void F(coefficients)(const void *cos, const void *sin, void *result0, void *result1)
 {
     T a, b;
-    V(lanes)(cos, sin, &a, &b);
+    V(coefficients)(cos, sin, &a, &b);
     V(store_f32)(result0, a);
     V(store_f32)(result1, b);
 }
@@ -182,19 +182,19 @@ EACH(bf16)
 #endif
 #undef EACH
 
-static const vocabulary_step CAT(step_, STEP) = {
-    .name = TEXT(STEP),
+static const vocabulary_vector CAT(vector_, VEC) = {
+    .name = TEXT(VEC),
     .lanes = F(lanes),
     .add = F(add),
     .mul = F(mul),
-    .lanes_of = F(lanes_of),
+    .coefficients = F(coefficients),
 #if HAS_16BIT
-    .family = VOCABULARY_SWAPPED,
+    .family = VOCABULARY_SWAP,
     .store = { F(store_f32), F(store_f16), F(store_bf16) },
     .stream = { F(stream_f32), F(stream_f16), F(stream_bf16) },
     .load2 = { F(load2_f32), F(load2_f16), F(load2_bf16) },
 #else
-    .family = VOCABULARY_TWICE,
+    .family = VOCABULARY_DUP,
     .store = { F(store_f32), NULL, NULL },
     .stream = { F(stream_f32), NULL, NULL },
     .load2 = { F(load2_f32), NULL, NULL },
@@ -239,8 +239,8 @@ SINCOS(sincos)
 SINCOS(sincos_fixed)
 #undef SINCOS
 
-static const vocabulary_step CAT(step_, STEP) = {
-    .name = TEXT(STEP),
+static const vocabulary_vector CAT(vector_, VEC) = {
+    .name = TEXT(VEC),
     .family = VOCABULARY_DOUBLES,
     .lanes = F(lanes),
     .copy = F(copy),
@@ -261,10 +261,10 @@ static const vocabulary_step CAT(step_, STEP) = {
 #undef F
 #undef TEXT_
 #undef TEXT
-#undef FAMILY_pairwise
+#undef FAMILY_planar
 #undef FAMILY_even_odd
-#undef FAMILY_lanewise
+#undef FAMILY_interleaved
 #undef FAMILY_doubles
 #undef IS
 #undef BINARY
-#undef STEP
+#undef VEC

@@ -1,30 +1,32 @@
 /* SPDX-License-Identifier: MIT
- * Every step that the kernels of NEON take, as functions from memory to memory, compiled with their flags. */
+ * Every vector that the kernels of NEON take, as functions from memory to memory, compiled with their flags. */
 #include "vec_neon.h"
 
 #include "vocabulary.h"
 
-#define FAMILY    pairwise
+#define FAMILY    planar
 #define HAS_MASKS 1
-#define STEP      x4
+#define VEC       f32x4
 #include "vocabulary.inc.h"
 #undef HAS_MASKS
 #define HAS_MASKS 0
-#define STEP      x1
+#define VEC       f32x1
 #include "vocabulary.inc.h"
 #undef HAS_MASKS
 #undef FAMILY
 
 #define FAMILY even_odd
-#define STEP   e8
+#define VEC    f32x8_eo
 #include "vocabulary.inc.h"
 #undef FAMILY
 
 #define FAMILY doubles
-#define STEP   q2
+#define VEC    f64x2
 #include "vocabulary.inc.h"
-#define STEP q1
+#define VEC f64x1
 #include "vocabulary.inc.h"
 #undef FAMILY
 
-const vocabulary vocabulary_neon = { ROPEROT_ISA_NEON, { &step_x4, &step_e8, &step_q2, &step_x1, &step_q1, NULL } };
+const vocabulary vocabulary_neon = {
+    ROPEROT_ISA_NEON, { &vector_f32x4, &vector_f32x8_eo, &vector_f64x2, &vector_f32x1, &vector_f64x1, NULL }
+};

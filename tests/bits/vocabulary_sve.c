@@ -1,36 +1,36 @@
 /* SPDX-License-Identifier: MIT
- * Every step that the kernels of SVE take, as functions from memory to memory, compiled with their flags. */
+ * Every vector that the kernels of SVE take, as functions from memory to memory, compiled with their flags. */
 #include "vec_sve.h"
 
 #include "vocabulary.h"
 
-#define FAMILY    pairwise
+#define FAMILY    planar
 #define HAS_MASKS 1
-#define STEP      s
+#define VEC       sve_f32
 #include "vocabulary.inc.h"
-#define STEP x4
+#define VEC f32x4
 #include "vocabulary.inc.h"
 #undef HAS_MASKS
 #define HAS_MASKS 0
-#define STEP      x1
+#define VEC       f32x1
 #include "vocabulary.inc.h"
 #undef HAS_MASKS
 #undef FAMILY
 
 #define FAMILY even_odd
-#define STEP   e8
+#define VEC    f32x8_eo
 #include "vocabulary.inc.h"
 #undef FAMILY
 
 #define FAMILY doubles
-#define STEP   f64xn
+#define VEC    sve_f64
 #include "vocabulary.inc.h"
-#define STEP q2
+#define VEC f64x2
 #include "vocabulary.inc.h"
-#define STEP q1
+#define VEC f64x1
 #include "vocabulary.inc.h"
 #undef FAMILY
 
 const vocabulary vocabulary_sve = { ROPEROT_ISA_SVE,
-                                    { &step_s, &step_x4, &step_e8, &step_f64xn, &step_q2, &step_x1, &step_q1,
-                                      NULL } };
+                                    { &vector_sve_f32, &vector_f32x4, &vector_f32x8_eo, &vector_sve_f64, &vector_f64x2,
+                                      &vector_f32x1, &vector_f64x1, NULL } };

@@ -6,7 +6,8 @@
 
 #include <roperot/roperot.h>
 
-#include "kernels.h"
+#include "dispatch.h"
+#include "lists.h"
 #include "support/formats.h"
 #include "support/guard.h"
 #include "support/harness.h"
@@ -280,7 +281,7 @@ int main(int argc, char **argv)
     size_t count = 0;
     const roperot_kernels *const scalar = roperot_kernels_for(ROPEROT_ISA_SCALAR);
     harness_add(scalar_blend, scalar, "blend/definition");
-    for (int32_t isa = ROPEROT_ISA_SCALAR; isa <= ROPEROT_ISA_RVV; isa++) {
+    for (int32_t isa = ROPEROT_ISA_SCALAR; isa < ROPEROT_ISA_END; isa++) {
         if (!roperot_isa_usable(isa)) continue;
         const roperot_kernels *const k = roperot_kernels_for(isa);
         harness_add(first_row_is_one, k, "factors/first-row/%s", k->name);

@@ -27,7 +27,7 @@ typedef struct loop_case {
     unsigned in, out;
 } loop_case;
 
-enum { ROWS = 1 << ROPEROT_LOOP_ROWS, STREAM = 1 << ROPEROT_LOOP_STREAM };
+enum { ROWS = 1 << ROPEROT_LOOP_LINEAR, STREAM = 1 << ROPEROT_LOOP_STREAM };
 static const loop_case cases[] = {
     { "in-place", { 0, 0 }, 0, ROWS, 0 },
     { "in-place-by-dst", { 0, 0 }, 1, ROWS, 0 },

@@ -5,6 +5,8 @@
 #endif
 #include "support/harness.h"
 
+#include "lists.h"
+
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -179,7 +181,7 @@ void harness_skip_all(const char *why)
 static void skip_unusable_isa(void)
 {
     const char *const name = getenv("ROPEROT_ISA");
-    for (int32_t isa = ROPEROT_ISA_SCALAR; name && isa <= ROPEROT_ISA_RVV; isa++)
+    for (int32_t isa = ROPEROT_ISA_SCALAR; name && isa < ROPEROT_ISA_END; isa++)
         if (strcmp(name, roperot_isa_name(isa)) == 0 && !roperot_isa_usable(isa)) {
             char why[300];
             snprintf(why, sizeof why, "ROPEROT_ISA=%s: %s", name, roperot_isa_reason(isa));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The contract between the ISA-neutral library (src/) and the kernels (simd/); it must not know any instruction set. */
+ * The contract between the ISA-neutral library (src/) and the kernels (simd/): lists, data and function types. It must
+ * not know any instruction set, and nothing of src/. */
 #ifndef ROPEROT_KERNELS_H
 #define ROPEROT_KERNELS_H
 
@@ -11,19 +12,34 @@
 /* X(isa, ISA): best first. An ISA is in a build when ROPEROT_HAVE_<ISA> is 1 (config.h). */
 #define ROPEROT_ISA_LIST(X) X(avx512, AVX512) X(avx2, AVX2) X(sve, SVE) X(neon, NEON) X(rvv, RVV) X(scalar, SCALAR)
 
+/* X(dtype, DTYPE, bytes): the element types of tensors, in the order of roperot_dtype. */
+#define ROPEROT_DTYPE_LIST(X) X(f32, F32, 4) X(f16, F16, 2) X(bf16, BF16, 2)
+
+/* X(pairing, PAIRING), in the order of ROPEROT_PAIR_... */
+#define ROPEROT_PAIRING_LIST(X) X(half, HALF) X(interleaved, INTERLEAVED)
+
 /* X(src dtype, dst dtype, src pairing, dst pairing) of every rotation. One dtype: all pairings. Conversions: one
  * pairing. */
 #define ROPEROT_ROTATE_LIST(X)                                                                                         \
     ROPEROT_ROTATE_SAME(X, f32)                                                                                        \
-    ROPEROT_ROTATE_SAME(X, f16) ROPEROT_ROTATE_SAME(X, bf16) ROPEROT_ROTATE_CONVERT(X, f32, f16)                       \
-        ROPEROT_ROTATE_CONVERT(X, f32, bf16) ROPEROT_ROTATE_CONVERT(X, f16, f32) ROPEROT_ROTATE_CONVERT(X, bf16, f32)
+    ROPEROT_ROTATE_SAME(X, f16)                                                                                        \
+    ROPEROT_ROTATE_SAME(X, bf16)                                                                                       \
+    ROPEROT_ROTATE_CONVERT(X, f32, f16)                                                                                \
+    ROPEROT_ROTATE_CONVERT(X, f32, bf16)                                                                               \
+    ROPEROT_ROTATE_CONVERT(X, f16, f32)                                                                                \
+    ROPEROT_ROTATE_CONVERT(X, bf16, f32)
 #define ROPEROT_ROTATE_SAME(X, d)                                                                                      \
     X(d, d, half, half) X(d, d, interleaved, interleaved) X(d, d, half, interleaved) X(d, d, interleaved, half)
 #define ROPEROT_ROTATE_CONVERT(X, s, d) X(s, d, half, half) X(s, d, interleaved, interleaved)
 
-/* Indices of the lists above in the tables below: public enum values less one. */
-enum { ROPEROT_INDEX_f32, ROPEROT_INDEX_f16, ROPEROT_INDEX_bf16, ROPEROT_DTYPES };
-enum { ROPEROT_INDEX_half, ROPEROT_INDEX_interleaved, ROPEROT_PAIRINGS };
+/* Indices of the lists above in the tables below (public enum values less one, which lists.h checks), and how many. */
+#define ROPEROT_INDEX_1(name, NAME)        ROPEROT_INDEX_##name,
+#define ROPEROT_INDEX_2(name, NAME, bytes) ROPEROT_INDEX_##name,
+enum { ROPEROT_DTYPE_LIST(ROPEROT_INDEX_2) ROPEROT_DTYPES };
+enum { ROPEROT_PAIRING_LIST(ROPEROT_INDEX_1) ROPEROT_PAIRINGS };
+enum { ROPEROT_ISA_LIST(ROPEROT_INDEX_1) ROPEROT_ISAS };
+#undef ROPEROT_INDEX_1
+#undef ROPEROT_INDEX_2
 
 /* ---- rotation ---------------------------------------------------------------------------------------------------- */
 
@@ -35,8 +51,8 @@ typedef struct roperot_row {
 /* How a tile is walked. The bits do not depend on it. */
 enum {
     ROPEROT_LOOP_COLUMNS, /* in cache: cos/sin of a strip of columns stay in registers across the heads */
-    ROPEROT_LOOP_ROWS,    /* beyond it: every head once, in address order, with software prefetch */
-    ROPEROT_LOOP_STREAM   /* rows, and stores that bypass the cache where they are aligned; dst is not src */
+    ROPEROT_LOOP_LINEAR,  /* beyond it: every head once, in address order, with software prefetch */
+    ROPEROT_LOOP_STREAM   /* linear, and stores that bypass the cache where they are aligned; dst is not src */
 };
 
 /* tokens x heads rows of `pairs` pairs each. src and dst point at x0 of pair 0 of token 0 and head 0, aligned to their
@@ -50,7 +66,7 @@ typedef struct roperot_tile {
     ptrdiff_t tokens, heads, pairs; /* >= 1 */
     const roperot_row *rows;        /* one per token */
     int loop;                       /* ROPEROT_LOOP_... */
-    int heads_outer;                /* rows and stream: walk all tokens of a head before the next head */
+    int heads_outer;                /* linear and stream: walk all tokens of a head before the next head */
 } roperot_tile;
 
 typedef void roperot_rotate_fn(const roperot_tile *tile);
@@ -107,10 +123,5 @@ typedef struct roperot_kernels {
 #define ROPEROT_DECLARE_TABLE(isa, ISA) extern const roperot_kernels roperot_kernels_##isa;
 ROPEROT_ISA_LIST(ROPEROT_DECLARE_TABLE)
 #undef ROPEROT_DECLARE_TABLE
-
-/* ---- dispatch (dispatch.c) --------------------------------------------------------------------------------------- */
-
-/* The table of one ISA if it is built in and usable, else NULL; AUTO follows ROPEROT_ISA. */
-const roperot_kernels *roperot_kernels_for(int32_t isa);
 
 #endif

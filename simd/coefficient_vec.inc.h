@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * cos and sin of p * inv_freq for one register of pairs, in f64; it must not know any ISA. Parameter: STEP, whose
+ * cos and sin of p * inv_freq for one register of pairs, in f64; it must not know any ISA. Parameter: VEC, whose
  * verbs are load, store, set1, add, sub, mul, sincos, store_f32 and stream_f32 (round and store). */
 
-#define T CAT(STEP, _t)
-#define V(verb) CAT3(STEP, _, verb)
+#define T CAT(VEC, _t)
+#define V(verb) CAT3(VEC, _, verb)
 
 /* a * b = product + *error, exactly (Dekker; no FMA, so that every CPU does the same). Splits by Veltkamp: needs
  * |a|, |b| < 2^996; the error is exact unless it underflows, which is below everything that matters here. */
@@ -45,7 +45,7 @@ INLINE void V(cos_sin)(T a, T b, T *cos, T *sin)
     *sin = V(add)(s, V(mul)(c, t));
 }
 
-/* Pairs j .. j + STEP_pairs of row i of a factor table; inv_freq is scaled by a power of two, exactly. */
+/* Pairs j .. j + VEC_pairs of row i of a factor table; inv_freq is scaled by a power of two, exactly. */
 INLINE ptrdiff_t V(factors)(double *row, const double *inv_freq, ptrdiff_t pairs, double scale, double i, ptrdiff_t j)
 {
     for (; pairs - j >= V(pairs)(); j += V(pairs)()) {

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT
+ * Which kernels run; it must not know what they do. */
+#ifndef ROPEROT_DISPATCH_H
+#define ROPEROT_DISPATCH_H
+
+#include "kernels.h"
+
+/* The table of one ISA if it is built in and usable, else NULL; AUTO follows ROPEROT_ISA. */
+const roperot_kernels *roperot_kernels_for(int32_t isa);
+
+#endif
