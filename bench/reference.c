@@ -38,7 +38,7 @@ static struct {
     const bench_sweeps *sweeps;
     bench_duo *duo;
     char *data, *out;
-    volatile float sum; /* what read adds up must be wanted by somebody */
+    volatile float sum; /* so that the compiler keeps the sum that read makes */
 } prepared;
 
 /* ---- one call, or one thread's half of it ----------------------------------------------------------------------- */

@@ -9,7 +9,7 @@
 
 #if UINTPTR_MAX == UINT64_MAX
 _Static_assert(offsetof(roperot_config, isa) + sizeof(int32_t) == sizeof(roperot_config),
-               "a member that roperot_config has gained belongs into a list below");
+               "a member that roperot_config has gained belongs in a list below");
 #endif
 
 /* Every member that is compared as a number, after the zeros have got their meaning. */

@@ -14,7 +14,7 @@
 #include <fenv.h>
 #endif
 
-/* Work between enter and leave belongs into a ROPEROT_NOINLINE function: the compiler does not know that arithmetic
+/* Work between enter and leave belongs in a ROPEROT_NOINLINE function: the compiler does not know that arithmetic
  * depends on the control register, so it may move an inlined operation (a `const` math call, too) across the switch. */
 
 typedef struct roperot_fpenv {

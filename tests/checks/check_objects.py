@@ -70,7 +70,7 @@ def bad_imports(nm, archive):
             if symbol in FORBIDDEN:
                 yield f"{member}: imports {symbol}"
             if symbol in ONLY_IN and ONLY_IN[symbol] not in member:
-                yield f"{member}: imports {symbol}, which belongs into {ONLY_IN[symbol]}.c"
+                yield f"{member}: imports {symbol}, which belongs in {ONLY_IN[symbol]}.c"
     if not any("apply" in member for member in found):
         yield f"no apply.c in {archive}: the check has read nothing"
 

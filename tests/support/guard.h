@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Memory that notices: runs and buffers between PROT_NONE pages, with canaries; it must not know what is in it. */
+ * Guarded memory: runs and buffers between PROT_NONE pages, with canaries; it must not know what is in it. */
 #ifndef ROPEROT_TESTS_GUARD_H
 #define ROPEROT_TESTS_GUARD_H
 

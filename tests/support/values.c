@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Inputs that hurt: seeded operands by kind; it must not know layouts or kernels. */
+ * Test inputs: seeded operands by kind (zeros, denormals, infinities, NaN, ..); it must not know layouts or kernels. */
 #include "support/values.h"
 
 #include <math.h>
