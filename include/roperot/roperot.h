@@ -36,8 +36,9 @@
  *  - Tensors, tables and positions need the natural alignment of their element type only.
  *  - Results are promised for callers in round-to-nearest without flush-to-zero; MXCSR/FPCR is obeyed, never changed.
  *
- * Structs that may grow start with `size`: set them from their ..._INIT and change fields. A size that is smaller than
- * the first published version, a non-zero tail that this library does not know, or a non-zero reserved field is
+ * Structs that may grow start with `size`: set them from their ..._INIT and change fields. All `size` bytes must be
+ * readable: those that this library does not know are read, and must be zero. A size that is smaller than the first
+ * published version, a non-zero byte that this library does not know, or a non-zero reserved field is
  * ROPEROT_ERROR_VERSION. Enums are passed as int32_t. Nothing here changes meaning within one major version.
  */
 
@@ -120,11 +121,12 @@ ROPEROT_API int32_t roperot_isa_best(void);
 
 /* ---- frequencies and axis maps: pure functions on plain arrays -------------------------------------------------- */
 
-/* Symbols: d = rotary_dim in channels (or exponent_dim), j = pair (0 <= j < rotary_dim/2), b = base, w0_j = b^(-2i/d) in
- * radians per position (the f64 nearest to it), i = j or frequency_index[j], f = factor, L0 = original_length and L = length in positions, A = the attention factor, which
- * multiplies cos and sin: 1 unless a kind says otherwise, and for every kind attention_factor where that is not 0.
- * Every kind is evaluated in f64 by one written sequence of operations, the same bits on every machine.
- * Formulas with their sources, and the call for each model family: docs/schemes.md. */
+/* Symbols: d = rotary_dim in channels (or exponent_dim), j = pair (0 <= j < rotary_dim/2), b = base, w0_j = b^(-2i/d)
+ * in radians per position (the f64 nearest to it), i = j or frequency_index[j], f = factor, L0 = original_length and L
+ * = length in positions, A = the attention factor, which multiplies cos and sin: 1 unless a kind says otherwise, and
+ * for every kind attention_factor where that is not 0. Every kind is evaluated in f64 by one written sequence of
+ * operations, the same bits on every machine. Formulas with their sources, and the call for each model family:
+ * docs/schemes.md. */
 typedef enum roperot_scaling_kind {
     /* w0_j. Source: RoFormer, arXiv 2104.09864. */
     ROPEROT_SCALING_DEFAULT = 0,
@@ -297,6 +299,10 @@ typedef enum roperot_positions_type {
     ROPEROT_POSITIONS_F64 = 4
 } roperot_positions_type;
 
+/* How long ids is, only the caller knows. A call reads it for the batch and tokens of its tensors (STARTS: for the
+ * batch, RAGGED: for the sequences), on each axis. Ids that are fewer are read beyond their end; ids of another tensor
+ * are positions like any others, and the call rotates by them if they are in bounds. Neither can be noticed. All
+ * tensors of a call share its positions: tensors with ids of their own take a call each. */
 typedef struct roperot_positions {
     uint32_t size;
     int32_t kind;                                   /* a roperot_positions_kind */
@@ -404,9 +410,9 @@ ROPEROT_API const char *roperot_plan_kernel(const roperot_plan *plan, int32_t sr
 
 /* Fills dst with the cos and sin (times the attention factor) that the plan would use for batch x tokens positions:
  * row b * tokens + t, in dst's dtype (one rounding from f32), strides and width. dst->rows >= batch * tokens; dst must
- * not overlap itself or the positions (the hulls of their bytes count). A position out of bounds, such as any
- * negative one (there is no ROPEROT_SIGNED_POSITIONS here), is an error, clamped, or, with IDENTITY, cos 1 and sin 0
- * whatever the attention factor. Allocates nothing. Thread safe. */
+ * not overlap itself or the positions (byte ranges count, from the first byte to the last). A position out of bounds,
+ * such as any negative one (there is no ROPEROT_SIGNED_POSITIONS here), is an error, clamped, or, with IDENTITY, cos 1
+ * and sin 0 whatever the attention factor. Allocates nothing. Thread safe. */
 ROPEROT_API int32_t roperot_cos_sin(const roperot_plan *plan, const roperot_positions *positions, int64_t batch,
                                     int64_t tokens, const roperot_table *dst);
 
@@ -421,6 +427,10 @@ typedef struct roperot_options {
     uint32_t size, flags;           /* ROPEROT_INVERSE | ... */
     int64_t token_begin, token_end; /* only tokens with begin <= b * tokens + t < end; begin >= 0; an empty range, such
                                        as one with a negative end, is OK */
+    /* An executor, or NULL. It calls task(arg, index) exactly once for each index in [0, tasks), in any order, on any
+     * threads, at the same time or not, and returns when all have returned. A task does not fail, wait or allocate; it
+     * needs the stack of a call. An index that is left out leaves its tokens as they were, one that is called twice may
+     * rotate them twice: neither is noticed. */
     void (*parallel_for)(void *ctx, int64_t tasks, void (*task)(void *arg, int64_t index), void *arg);
     void *ctx;
     int32_t threads, reserved;      /* with parallel_for: at most this many tasks, 0: as many as CPUs were online when
@@ -430,12 +440,12 @@ typedef struct roperot_options {
 /* Rotates src[i] into dst[i] for i < count; dst NULL = in place. All tensors share batch and tokens; each has its own
  * dtype, heads and strides. src and dst have one dtype, or one of them is f32.
  * Zero batch, tokens, heads or count is OK and touches nothing (strides and pointers are not checked then).
- * Aliasing: dst[i] equal to src[i] in data, dtype and strides is in place (needs pairing_out == pairing). Otherwise the
- * hulls of the bytes must be disjoint, or both views share batch and token strides and no row block (one token's
- * heads x dim) of one meets any row block, of any token, of the other (slots of one packed QKV buffer). The same holds
- * between any two tensors of a call of which one is written. A written tensor that overlaps itself, and any other
- * overlap, is ROPEROT_ERROR_ALIAS. Positions and a borrowed table must not lie in what is written, which is not
- * checked. options NULL = defaults. Thread safe. */
+ * Aliasing: dst[i] equal to src[i] in data, dtype and strides is in place (needs pairing_out == pairing). Otherwise
+ * their byte ranges, from the first byte touched to the last, must be disjoint, or both views share batch and token
+ * strides and no row block (one token's heads x dim) of one meets any row block, of any token, of the other (slots of
+ * one packed QKV buffer). The same rule applies to every pair of tensors in a call if at least one of them is written.
+ * A written tensor that overlaps itself, and any other overlap, is ROPEROT_ERROR_ALIAS. Positions and a borrowed table
+ * must not lie in what is written, which is not checked. options NULL = defaults. Thread safe. */
 ROPEROT_API int32_t roperot_apply(const roperot_plan *plan, const roperot_positions *positions,
                                   const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
                                   const roperot_options *options);
