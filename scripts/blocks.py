@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""Turns the code blocks of Markdown pages into one shell script, in their order; it must not know what they do.
+
+usage: blocks.py <page.md> [<page.md> ...] > script.sh
+
+A `sh` block is run as it stands. A `c` or `cpp` block is saved as first.c or first.cpp if it is a whole program. A
+`python` block is run by .venv/bin/python where that exists, else by python3 with the package of the checkout. Other
+blocks are for reading.
+"""
+
+import pathlib
+import shlex
+import sys
+
+from markdown_it import MarkdownIt
+
+PYTHON = 'if [ -x .venv/bin/python ]; then .venv/bin/python {0}; else PYTHONPATH=python python3 {0}; fi\n'
+
+
+def save(name, content):
+    return f"printf '%s' {shlex.quote(content)} >{name}\n"
+
+
+def commands(language, content):
+    if language == "sh":
+        return content
+    if language in ("c", "cpp") and "main(" in content:
+        return save(f"first.{language}", content)
+    if language == "python":
+        return save("block.py", content) + PYTHON.format("block.py")
+    return None
+
+
+def main():
+    print("set -eu")
+    for page in sys.argv[1:]:
+        for token in MarkdownIt().parse(pathlib.Path(page).read_text()):
+            block = token.type == "fence" and commands(token.info.strip(), token.content)
+            if block:
+                where = f"{page}:{token.map[0] + 1}"
+                print(f"echo '== {where}'\n(\nset -eu\n{block})\n")
+
+
+if __name__ == "__main__":
+    main()
