@@ -317,6 +317,42 @@ typedef struct roperot_positions {
     int32_t sequences;
 } roperot_positions;
 
+/* Which tokens of a packed stream a rank of context parallelism holds, and at which positions they are. n = tokens of a
+ * sequence, R = ranks, r = rank, i = token of the sequence in [0, n). */
+typedef enum roperot_shard_kind {
+    /* i in [r n/R, (r + 1) n/R): one slice of every sequence. n must be a multiple of R. */
+    ROPEROT_SHARD_CONTIGUOUS = 0,
+
+    /* With c = n / (2 R), the slices r and 2R - 1 - r of 2R, in this order: causal attention costs every rank the same.
+     * n must be a multiple of 2R. Megatron-LM, Transformer Engine (its padded cu_seqlens), torch's head-tail. */
+    ROPEROT_SHARD_ZIGZAG,
+
+    /* g mod R == r, g = token of the packed stream, so that ranks differ by at most one token. Any n. SGLang. */
+    ROPEROT_SHARD_ROUND_ROBIN
+} roperot_shard_kind;
+
+typedef struct roperot_shard {
+    uint32_t size;
+    int32_t kind;                 /* a roperot_shard_kind */
+    int32_t ranks, rank;          /* 0 <= rank < ranks <= 65536 */
+    int64_t tokens;               /* of all ranks together; with cu_seqlens its end, or 0 */
+    const void *cu_seqlens;       /* global: sequences + 1 non-decreasing ends from 0 on; NULL: one sequence of `tokens` */
+    int32_t cu_type;              /* 1 int32, 2 int64 */
+    int32_t sequences;
+    const void *starts;           /* NULL: 0. Position of the first token of sequence s on axis a: starts[a * stride + s] */
+    int32_t start_type, axes;     /* as cu_type; axes 1 .. 4, 0 means 1 */
+    int64_t start_axis_stride;    /* in elements; 0: one list for all axes */
+} roperot_shard;
+
+/* The rank's tokens in the order in which it holds them, sequence by sequence. *count is how many there are; token (or
+ * NULL) gets where each is in the packed stream, to gather tensors and position ids of any kind by; ids (or NULL) gets
+ * its position starts + i on each axis, ids[a * axis_stride + k] for k < *count: what ROPEROT_POSITIONS_IDS takes.
+ * A capacity (of token, and of each row of ids) or, with several axes, an axis_stride below *count is
+ * ROPEROT_ERROR_SHAPE, a length that a kind cannot divide too. Nothing is written on failure, *count apart from that
+ * of a capacity. Pure, thread safe. For [0, 4, 8], ZIGZAG and 2 ranks, rank 0 has tokens 0, 3, 4, 7. */
+ROPEROT_API int32_t roperot_shard_positions(const roperot_shard *shard, int64_t capacity, int64_t *token, int64_t *ids,
+                                            int64_t axis_stride, int64_t *count);
+
 /* ---- cos/sin tables -------------------------------------------------------------------------------------------- */
 
 typedef enum roperot_table_width {
@@ -461,6 +497,8 @@ ROPEROT_API void roperot_parallel_openmp(void *ctx, int64_t tasks, void (*task)(
 #define ROPEROT_SECTIONS_INIT { sizeof(roperot_sections), 0, 0, { 0, 0, 0, 0 }, 0 }
 #define ROPEROT_POSITIONS_INIT { sizeof(roperot_positions), ROPEROT_POSITIONS_OFFSET, 0, 1, 0, NULL, 0, 0, 0, NULL, \
                                  0, 0 }
+#define ROPEROT_SHARD_INIT { sizeof(roperot_shard), ROPEROT_SHARD_CONTIGUOUS, 1, 0, 0, NULL, ROPEROT_POSITIONS_I32, 0, \
+                             NULL, ROPEROT_POSITIONS_I64, 1, 0 }
 #define ROPEROT_TABLE_INIT { sizeof(roperot_table), ROPEROT_F32, NULL, NULL, 0, 0, 1, ROPEROT_TABLE_HALF, 0 }
 #define ROPEROT_CONFIG_INIT { sizeof(roperot_config), 0, 0, 0, ROPEROT_PAIR_HALF, 0, 0, 1, 10000.0, 1.0, NULL, NULL, \
                               ROPEROT_ANGLES_EXACT, ROPEROT_CACHE_AUTO, 0, NULL, ROPEROT_BOUNDS_ERROR, \
