@@ -191,6 +191,25 @@ class SectionsStruct(_Sized):
     ]
 
 
+class ShardStruct(_Sized):
+    """``roperot_shard``: a rank's part of a packed stream."""
+
+    _fields_ = [
+        ("size", c_uint32),
+        ("kind", c_int32),
+        ("ranks", c_int32),
+        ("rank", c_int32),
+        ("tokens", c_int64),
+        ("cu_seqlens", c_void_p),
+        ("cu_type", c_int32),
+        ("sequences", c_int32),
+        ("starts", c_void_p),
+        ("start_type", c_int32),
+        ("axes", c_int32),
+        ("start_axis_stride", c_int64),
+    ]
+
+
 _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
     "roperot_version": (c_uint32, []),
     "roperot_build_info": (c_char_p, []),
@@ -205,6 +224,10 @@ _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
         [POINTER(ScalingStruct), c_int32, c_double, POINTER(c_double), c_int32, POINTER(c_double)],
     ),
     "roperot_axis_map": (c_int32, [POINTER(SectionsStruct), c_int32, POINTER(c_uint8), POINTER(c_int32)]),
+    "roperot_shard_positions": (
+        c_int32,
+        [POINTER(ShardStruct), c_int64, c_void_p, c_void_p, c_int64, POINTER(c_int64)],
+    ),
     "roperot_plan_create": (c_int32, [POINTER(ConfigStruct), POINTER(POINTER(PlanStruct))]),
     "roperot_plan_destroy": (None, [POINTER(PlanStruct)]),
     "roperot_plan_describe": (c_int32, [POINTER(PlanStruct), POINTER(PlanInfoStruct)]),
