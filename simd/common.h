@@ -41,6 +41,7 @@ typedef uint16_t bf16_t;
 #define IS_VEC(vector)           (CAT(vector, _INTERLEAVED) < 2)
 
 #define INLINE static inline __attribute__((always_inline, unused))
+#define NOINLINE __attribute__((noinline, unused))
 
 /* Bytes of a cache line, as far as the order of stores is concerned. */
 enum { LINE = 64 };

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "heads.h"
+
 /* ---- the enumerator lists: the only places edited to add an ISA, a dtype or an operation ------------------------- */
 
 /* X(isa, ISA): best first. An ISA is in a build when ROPEROT_HAVE_<ISA> is 1 (config.h). */
@@ -118,6 +120,7 @@ typedef struct roperot_kernels {
     roperot_angles_fn *angles;
     roperot_angles_f32_fn *angles_f32;
     roperot_blend_fn *blend;
+    roperot_head_kernels heads;
 } roperot_kernels;
 
 #define ROPEROT_DECLARE_TABLE(isa, ISA) extern const roperot_kernels roperot_kernels_##isa;

@@ -6,6 +6,7 @@
  * conversion, repack from half-split to interleaved and back. A list is comma-separated, of at most four. */
 
 #include "coefficients.inc.h"
+#include "heads.inc.h"
 
 #define SRC f32
 #define DST f32
@@ -44,4 +45,5 @@ const roperot_kernels CAT(roperot_kernels_, ISA) = {
     .angles = CAT(angles_f64_, ISA),
     .angles_f32 = CAT(angles_f32_, ISA),
     .blend = CAT(blend_f32_, ISA),
+    .heads = HEAD_KERNELS,
 };

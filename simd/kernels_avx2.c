@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The AVX2 backend (with F16C): which vectors each kernel takes. */
+#include "lanes_avx2.h"
 #include "vec_avx2.h"
 
 #define ISA avx2
@@ -8,6 +9,7 @@
 #define STREAM_ALIGN 64
 #define COLUMNS 1
 #define GROUP_HEADS 4
+#define HEADS_USUAL 1
 #define PREFETCH_ELEMENTS 1024
 
 #define BLEND                 f32x8

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The AVX-512 backend: which vectors each kernel takes. */
+#include "lanes_avx512.h"
 #include "vec_avx512.h"
 
 #define ISA avx512
@@ -8,6 +9,7 @@
 #define STREAM_ALIGN 64
 #define COLUMNS 1
 #define GROUP_HEADS 4
+#define HEADS_USUAL 1
 #define PREFETCH_ELEMENTS 1024
 
 #define BLEND                 f32x16

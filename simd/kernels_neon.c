@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The NEON backend: which vectors each kernel takes. */
+#include "lanes_neon.h"
 #include "vec_neon.h"
 
 #define ISA neon
@@ -8,6 +9,7 @@
 #define STREAM_ALIGN 1
 #define COLUMNS 1
 #define GROUP_HEADS 4
+#define HEADS_USUAL 1
 #define PREFETCH_ELEMENTS 512
 
 #define BLEND                 f32x4

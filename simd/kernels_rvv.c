@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The RVV 1.0 backend, vector-length agnostic: which vectors each kernel takes. */
+#include "lanes_rvv.h"
 #include "vec_rvv.h"
 
 #define ISA rvv
@@ -8,6 +9,7 @@
 #define STREAM_ALIGN 1
 #define COLUMNS 1
 #define GROUP_HEADS 4
+#define HEADS_USUAL 1
 #define PREFETCH_ELEMENTS 0
 
 #define BLEND                 rvv_f32

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The scalar backend: every other one equals it bit for bit, and any CPU runs it. */
+#include "lanes_scalar.h"
 #include "vec_scalar.h"
 
 #define ISA scalar
@@ -8,6 +9,7 @@
 #define STREAM_ALIGN 1
 #define COLUMNS 0 /* nothing to keep in registers */
 #define GROUP_HEADS 1
+#define HEADS_USUAL 0
 #define PREFETCH_ELEMENTS 0
 INLINE void stream_end(void) {}
 

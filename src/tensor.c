@@ -140,6 +140,19 @@ static int hits(int64_t at, int64_t stride, int64_t most, int64_t low, int64_t h
     return k <= most && at + k * stride < high;
 }
 
+int roperot_blocks_apart(int64_t at, const int64_t stride[2], const int64_t most[2], int64_t low, int64_t high)
+{
+    const int outer = stride[0] >= stride[1] ? 0 : 1, inner = 1 - outer;
+    if (most[outer] == 0 || stride[outer] == 0) return !hits(at, stride[inner], most[inner], low, high);
+    /* Only these i can bring the outer part near enough for the inner one; few, because a written view nests. */
+    const int64_t around = stride[inner] * most[inner];
+    int64_t i = divide_down(low - around - at, stride[outer]);
+    if (i < -most[outer]) i = -most[outer];
+    for (; i <= most[outer] && at + i * stride[outer] < high + around; i++)
+        if (hits(at + i * stride[outer], stride[inner], most[inner], low, high)) return 0;
+    return 1;
+}
+
 /* Both hulls are known to meet and to reach 2^60 bytes at most to either side, so that all differences fit. Row blocks
  * meet if some difference of the two origins, plus i * outer + k * inner stride, falls between -(b's reach) and a's
  * reach. */
@@ -156,15 +169,5 @@ int roperot_tensor_apart(const roperot_tensor *a, const roperot_tensor *b)
     int64_t low_a, high_a, low_b, high_b;
     block_reach(a, &low_a, &high_a);
     block_reach(b, &low_b, &high_b);
-    const int64_t low = low_a - high_b, high = high_a - low_b;
-    const int64_t at = roperot_distance(a->data, b->data);
-    const int outer = stride[0] >= stride[1] ? 0 : 1, inner = 1 - outer;
-    if (most[outer] == 0 || stride[outer] == 0) return !hits(at, stride[inner], most[inner], low, high);
-    /* Only these i can bring the outer part near enough for the inner one; few, because a written view nests. */
-    const int64_t around = stride[inner] * most[inner];
-    int64_t i = divide_down(low - around - at, stride[outer]);
-    if (i < -most[outer]) i = -most[outer];
-    for (; i <= most[outer] && at + i * stride[outer] < high + around; i++)
-        if (hits(at + i * stride[outer], stride[inner], most[inner], low, high)) return 0;
-    return 1;
+    return roperot_blocks_apart(roperot_distance(a->data, b->data), stride, most, low_a - high_b, high_a - low_b);
 }

@@ -74,4 +74,8 @@ static inline int roperot_tensor_same(const roperot_tensor *a, const roperot_ten
  * no row block (one token's heads x dim) of one meets any row block of the other. */
 int roperot_tensor_apart(const roperot_tensor *a, const roperot_tensor *b);
 
+/* 1 if two families of blocks do not meet: b's origin is `at` bytes behind a's, both step stride[k] >= 0 bytes, at most
+ * most[k] times, and blocks meet where the difference of their origins is above `low` and below `high`. */
+int roperot_blocks_apart(int64_t at, const int64_t stride[2], const int64_t most[2], int64_t low, int64_t high);
+
 #endif

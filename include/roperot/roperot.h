@@ -12,7 +12,8 @@
  *     y1 = x0 * sin(p w_j) + x1 * cos(p w_j)
  *
  * Five nouns: frequencies (w_j and one attention factor), axis map (which position axis drives pair j), plan (all of
- * that, immutable), tensor (a view), positions (a view). One verb: roperot_apply. A complete program:
+ * that, immutable), tensor (a view), positions (a view). One verb: roperot_apply; and roperot_run, which does it in one
+ * pass with what stands around it in a layer: norm, paged store. A complete program:
  *
  *     roperot_config config = ROPEROT_CONFIG_INIT;
  *     config.head_dim = 128;
@@ -29,9 +30,9 @@
  *  - The same inputs give the same bits on every ISA, CPU and thread count, for every token range, stride and cache
  *    kind, in place or not (a NaN result is a NaN; its payload and sign are unspecified).
  *  - A plan is immutable. Any number of threads may apply it at once; destroy it after they have finished.
- *  - roperot_apply allocates nothing (but see roperot_last_error), takes no lock, prints nothing, never aborts, and
- *    uses at most 8 KiB of stack for coefficients. It touches no byte outside its views, and writes none that the
- *    call does not own.
+ *  - roperot_apply and roperot_run allocate nothing (but see roperot_last_error), take no lock, print nothing, never
+ *    abort, and use at most 8 and 12 KiB of stack. They touch no byte outside their views, and write none
+ *    that the call does not own.
  *  - When a call fails, nothing has been written to any tensor.
  *  - Tensors, tables and positions need the natural alignment of their element type only.
  *  - Results are promised for callers in round-to-nearest without flush-to-zero; MXCSR/FPCR is obeyed, never changed.
@@ -271,12 +272,19 @@ ROPEROT_API int32_t roperot_axis_map(const roperot_sections *sections, int32_t p
 
 /* ---- tensors --------------------------------------------------------------------------------------------------- */
 
-typedef enum roperot_dtype { ROPEROT_F32 = 1, ROPEROT_F16 = 2, ROPEROT_BF16 = 3 } roperot_dtype;
+typedef enum roperot_dtype {
+    ROPEROT_F32 = 1,
+    ROPEROT_F16 = 2,
+    ROPEROT_BF16 = 3,
+    ROPEROT_E4M3 = 4, /* float8_e4m3fn; this one and the next two in pages only */
+    ROPEROT_I8 = 5,
+    ROPEROT_Q8_0 = 6  /* ggml's blocks of 32 channels: one f16 scale, 32 int8; 34 bytes */
+} roperot_dtype;
 
 /* A view of [batch, token, head, dim]. Passed in arrays; 88 bytes where pointers have 8, frozen. */
 typedef struct roperot_tensor {
     void *data;           /* element [0, 0, 0, 0]; of a src it is written only in place */
-    int32_t dtype, flags; /* a roperot_dtype; flags must be 0 */
+    int32_t dtype, flags; /* ROPEROT_F32, _F16 or _BF16; flags must be 0 */
     int64_t shape[4];     /* batch, token, head, dim; dim = the plan's head_dim */
     int64_t stride[4];    /* in elements; stride[3] == 1, the others any sign; ignored where shape is 1 */
     const void *reserved; /* NULL */
@@ -490,6 +498,112 @@ ROPEROT_API int32_t roperot_apply(const roperot_plan *plan, const roperot_positi
  * (build_info says so), else one task after the other. ctx is not used. */
 ROPEROT_API void roperot_parallel_openmp(void *ctx, int64_t tasks, void (*task)(void *arg, int64_t index), void *arg);
 
+/* ---- jobs: norm, rotation and paged store in one call ------------------------------------------------------------ */
+
+enum { ROPEROT_NORM_RMS = 1,        /* n = x * r, r = 1 / sqrt(mean(x^2) + epsilon) */
+       ROPEROT_NORM_LAYER = 2       /* n = (x - m) * r, m = mean(x), r = 1 / sqrt(mean((x - m)^2) + epsilon) */ };
+enum { ROPEROT_NORM_ROUND_NONE = 0, /* n * w stays f32 on its way into the rotation (vLLM's CUDA kernels, ggml) */
+       ROPEROT_NORM_ROUND_ONCE,     /* T(n * w), T = rounding to src's dtype (vLLM and SGLang on CPUs) */
+       ROPEROT_NORM_ROUND_TWICE     /* T(T(n) * w) (transformers) */ };
+enum { ROPEROT_NORM_UNIT_OFFSET = 1, /* w = 1 + weight, formed in f32 (Gemma) */
+       ROPEROT_NORM_AFTER = 2,      /* after the rotation (Llama 4, Hunyuan), which is rounded to T first unless the
+                                       rounding is NONE; else before it */
+       ROPEROT_NORM_ALL_HEADS = 4   /* one r for all heads of a token; weight and bias have heads * head_dim values
+                                       (OLMo-2, MiniMax-M2, Wan) */ };
+
+/* A norm over the channels of a head, also over those that are not rotated. The same bits on every ISA: sums are taken
+ * in f32 in 16 lanes, lane l adds the terms of channels l, l + 16, .. in order, product and sum rounded apart; the
+ * lanes fold to 8, 4, 2, 1 (lane l adds lane l + 8, ..), heads (ALL_HEADS) in their order. mean is the sum divided by
+ * the count; r takes a correctly rounded root and division; then (x * r) * w, (x - m) first and + bias last for
+ * LAYER. */
+typedef struct roperot_norm {
+    uint32_t size;
+    int32_t kind, rounding, flags; /* ROPEROT_NORM_RMS or _LAYER, _ROUND_..., _UNIT_OFFSET | _AFTER | _ALL_HEADS */
+    double epsilon;                /* finite, >= 0; used as f32 */
+    const void *weight, *bias;     /* head_dim (heads * head_dim) values. weight NULL: 1, which cannot be offset; bias:
+                                      LAYER only, NULL: 0 */
+    int32_t weight_dtype;          /* ROPEROT_F32, _F16 or _BF16, of weight and bias; not read if both are NULL */
+    int32_t reserved;
+} roperot_norm;
+
+enum { ROPEROT_PAGES_STRIDED = 0, /* channel c of token o of a page: o * token_stride + c * channel_stride */
+       /* The packed blocks of vLLM's CPU attention and of its classic CUDA cache: a block is one head of one page,
+        * dense, n = page_tokens, d = channels: */
+       ROPEROT_PAGES_AMX_K = 1,   /* [n/16][d/2][16 tokens][2 channels]: n a multiple of 16, d of 2 */
+       ROPEROT_PAGES_AMX_V = 2,   /* [d/16][n/2][16 channels][2 tokens]: n a multiple of 2, d of 16 */
+       ROPEROT_PAGES_BFMMLA_K = 3, /* [n/8][d/4][4][2 tokens][4 channels]: n a multiple of 8, d of 4 */
+       ROPEROT_PAGES_BFMMLA_V = 4, /* [d/2][n/4][2 channels][4 tokens]: n a multiple of 4, d of 2 */
+       ROPEROT_PAGES_CHUNKED = 5  /* [d/x][n][x channels], x = 16 bytes: vLLM's [blocks, heads, d/x, n, x] keys */ };
+enum { ROPEROT_SCALE_STATIC = 0,  /* scale is given: NULL is 1, else one f32 > 0, or one per head (scale_head_stride) */
+       ROPEROT_SCALE_DYNAMIC = 1  /* scale is made: one per token and head, max(amax / qmax, scale_floor), and written;
+                                     qmax is 448 for E4M3 and 127 for I8. Of pages that are read, it is read. */ };
+
+/* A paged KV cache, where a job's heads are stored or come from. Slot s is token s % page_tokens of page
+ * s / page_tokens; channel c of head h is data[page * page_stride + token * token_stride + h * head_stride + c *
+ * channel_stride], in elements (Q8_0: all strides in bytes, channel_stride 0). Strides may have any sign; those of an
+ * axis of size 1 are ignored. [blocks, block, heads, dim] and [blocks, heads, block, dim] are strides; so is ggml's
+ * row of heads, and MLA's row of latent and rotated part (one head; data points at the part).
+ *
+ * What is stored is rounded once from f32 to F32, F16 or BF16. The quantised formats take the value rounded to src's
+ * dtype first (but see ROPEROT_JOB_UNROUNDED), times 1 / scale, rounded once, then: E4M3 to nearest even, saturating at
+ * 448, subnormals and -0 kept, NaN 0x7f; I8 to nearest even, clamped to -127 .. 127, NaN 0. amax is the largest |value|
+ * of the head, NaN left out. A scale whose inverse is not finite stores zeros. Q8_0 is ggml's reference: d = amax / 127
+ * of 32 channels, codes by 1 / d half away from zero, d stored as f16. Reading multiplies code and scale in f32.
+ *
+ * Two lines of a call with one slot, and a slot that one line writes and another one reads, are the caller's error and
+ * not looked for. */
+typedef struct roperot_pages {
+    uint32_t size;
+    int32_t dtype;                  /* a roperot_dtype */
+    void *data;                     /* page 0, token 0, head 0, channel 0 */
+    int64_t pages, page_tokens;     /* at least 1 */
+    int64_t page_stride, token_stride, head_stride, channel_stride;
+    int32_t tile;                   /* ROPEROT_PAGES_...; not STRIDED: no Q8_0, token_stride and channel_stride 0 */
+    int32_t slot_type;              /* 1 int32, 2 int64 */
+    const void *slots;              /* of line (b, t): slots[b * slot_batch_stride + t * slot_token_stride]. < 0: the
+                                       store is left out (see ROPEROT_JOB_SKIP); not below pages * page_tokens:
+                                       ROPEROT_ERROR_POSITION, before anything is written */
+    int64_t slot_batch_stride, slot_token_stride; /* in elements, any sign */
+    int32_t scaling, scale_reserved; /* ROPEROT_SCALE_...: of E4M3 and I8 */
+    float scale_floor;              /* finite, >= 0: DYNAMIC only */
+    float *scale;                   /* F32, F16, BF16 and Q8_0: NULL */
+    int64_t scale_page_stride, scale_token_stride, scale_head_stride; /* in elements; STATIC: of heads only */
+} roperot_pages;
+
+enum { ROPEROT_JOB_UNROTATED = 1, /* V: normed, converted and stored only. Its head_dim is its own: 1 .. 65536 */
+       ROPEROT_JOB_SKIP = 2,      /* a line whose slot is < 0 is left alone entirely; else only its store is left out */
+       ROPEROT_JOB_UNROUNDED = 4  /* quantised pages take the f32 value, not its rounding to src's dtype */ };
+
+/* One tensor of a layer from its projection to where it is needed: src (or from) -> norm -> rotation -> factor -> dst
+ * and to. Every job equals the chain of its parts, bit for bit: the norm into f32 (or rounded to T), the rotation of
+ * roperot_apply, the product, and the rounding of each destination. */
+typedef struct roperot_job {
+    uint32_t size, flags;       /* ROPEROT_JOB_UNROTATED | ... */
+    const roperot_tensor *src;  /* [batch, token, head, dim]; NULL with `from` */
+    const roperot_tensor *dst;  /* NULL: nothing dense is written; the view of src: in place. Any of F32, F16, BF16 */
+    const roperot_norm *norm;   /* NULL: none */
+    const roperot_pages *from;  /* NULL, or instead of src: heads come from its slots (a cached K turned by its own
+                                   deltas). A line whose slot is < 0 is left alone */
+    const roperot_pages *to;    /* NULL: none; with `from`, the same pages or others. At least one of dst and to */
+    const float *factor;        /* NULL, or one f32 per line, multiplied after rotation and norm: a temperature */
+    int64_t factor_batch_stride, factor_token_stride; /* in elements, any sign */
+    int64_t batch, tokens, heads, dim; /* of a job with `from`; with src: 0 */
+} roperot_job;
+
+/* Runs `count` jobs in one walk over the tokens: jobs[i] is jobs[0].size * i bytes behind jobs[0], and all sizes are
+ * equal. All jobs share batch and tokens. Everything that roperot_apply promises holds: nothing is written on an error,
+ * nothing is allocated, no byte outside views and pages is touched, ranges and executors do not change the bits.
+ *
+ * A token that ROPEROT_BOUNDS_IDENTITY leaves alone is not rotated; norm, factor and stores are as for the others.
+ * ROPEROT_INVERSE turns back; with a norm it is refused. positions may be NULL if every job is UNROTATED.
+ * What is written (dst, to, the scales of to) must overlap nothing else of the call, by the rule of roperot_apply for
+ * two tensors; pages by their hulls, or, if they have equal page strides (and token strides), by their blocks, as keys
+ * and values in turns. Exempt are dst with the src and `to` with the `from` of their own job, if they are the same view
+ * (and pairing_out is pairing). Positions, weights, factors and a table must not lie in what is written, which is not
+ * checked; slots are. Stack: at most 12 KiB. Thread safe. */
+ROPEROT_API int32_t roperot_run(const roperot_plan *plan, const roperot_positions *positions, const roperot_job *jobs,
+                                int32_t count, const roperot_options *options);
+
 /* ---- initialisers and helpers ----------------------------------------------------------------------------------- */
 
 #define ROPEROT_SCALING_INIT { sizeof(roperot_scaling), ROPEROT_SCALING_DEFAULT, 1.0, 0.0, 0, 0, 32.0, 1.0, 0.0, 0.0, \
@@ -504,6 +618,11 @@ ROPEROT_API void roperot_parallel_openmp(void *ctx, int64_t tasks, void (*task)(
                               ROPEROT_ANGLES_EXACT, ROPEROT_CACHE_AUTO, 0, NULL, ROPEROT_BOUNDS_ERROR, \
                               ROPEROT_ISA_AUTO }
 #define ROPEROT_PLAN_INFO_INIT { sizeof(roperot_plan_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, NULL, NULL }
+#define ROPEROT_NORM_INIT { sizeof(roperot_norm), ROPEROT_NORM_RMS, ROPEROT_NORM_ROUND_NONE, 0, 1e-6, NULL, NULL, \
+                            ROPEROT_F32, 0 }
+#define ROPEROT_PAGES_INIT { sizeof(roperot_pages), ROPEROT_F32, NULL, 1, 1, 0, 0, 0, 1, ROPEROT_PAGES_STRIDED, 2, \
+                             NULL, 0, 1, ROPEROT_SCALE_STATIC, 0, 0.0f, NULL, 0, 0, 0 }
+#define ROPEROT_JOB_INIT { sizeof(roperot_job), 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 1, 0, 0, 0, 0 }
 #define ROPEROT_OPTIONS_INIT { sizeof(roperot_options), 0, 0, INT64_MAX, NULL, NULL, 0, 0 }
 
 /* a * b of sizes, INT64_MAX where that is more, so that roperot_apply sees and refuses it. */

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT
+ * The contract of the kernels that take whole heads through an f32 scratch: norm, load, store; it must not know any
+ * instruction set.
+ *
+ * A scratch holds `heads` heads of `channels` floats, `pitch` floats apart and aligned to 64 bytes; any channel count
+ * is right. Memory outside is read and written at the elements of the heads only, src_head and dst_head bytes apart. */
+#ifndef ROPEROT_HEADS_H
+#define ROPEROT_HEADS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- the enumerator lists ---------------------------------------------------------------------------------------- */
+
+/* X(dtype): what a norm reads. */
+#define ROPEROT_NORM_LIST(X) X(f32) X(f16) X(bf16)
+/* X(dtype): what a value is rounded through in the scratch. */
+#define ROPEROT_ROUND_LIST(X) X(f16) X(bf16)
+/* X(dtype): what heads are loaded from and stored as. */
+#define ROPEROT_STORE_LIST(X) X(f32) X(f16) X(bf16) X(e4m3) X(i8) X(q8_0)
+
+/* Indices of the tables below: public enum values less one. */
+enum {
+    ROPEROT_FORMAT_f32,
+    ROPEROT_FORMAT_f16,
+    ROPEROT_FORMAT_bf16,
+    ROPEROT_FORMAT_e4m3,
+    ROPEROT_FORMAT_i8,
+    ROPEROT_FORMAT_q8_0,
+    ROPEROT_FORMATS
+};
+
+enum { ROPEROT_Q8_0_CHANNELS = 32, ROPEROT_Q8_0_BYTES = 34 };
+
+/* ---- norm -------------------------------------------------------------------------------------------------------- */
+
+/* The terms of a sum: x, x^2 or (x - mean)^2. */
+enum { ROPEROT_SUM_VALUES, ROPEROT_SUM_SQUARES, ROPEROT_SUM_DEVIATIONS };
+
+/* sum[h] over the channels of head h, in 16 lanes: lane l adds the terms of channels l, l + 16, .. in order, every
+ * difference, product and sum rounded to f32; then lane l adds lane l + 8, l + 4, l + 2, l + 1. mean[h]: DEVIATIONS. */
+typedef void roperot_sum_fn(float *sum, const void *src, ptrdiff_t src_head, ptrdiff_t heads, ptrdiff_t channels,
+                            int terms, const float *mean);
+
+/* out = ((x - mean) * r) * w + bias, each operation rounded to f32, with T(..) after the first product (TWICE) and at
+ * the end (ONCE, TWICE). The scratch may be src, if that is f32. */
+typedef struct roperot_scaling_of_heads {
+    float *out;
+    ptrdiff_t pitch; /* floats */
+    const void *src;
+    ptrdiff_t src_head; /* bytes */
+    ptrdiff_t heads, channels;
+    const float *mean;         /* one per head; NULL: none is taken off */
+    const float *r;            /* one per head */
+    const void *weight, *bias; /* of head 0; NULL: 1 and 0 */
+    ptrdiff_t weight_head;     /* bytes from head to head, of both */
+    int32_t weight_dtype;      /* public enum */
+    int32_t unit_offset;       /* w = 1 + weight */
+    int32_t rounding;          /* public enum: ROPEROT_NORM_ROUND_... */
+    int32_t through;           /* T, public enum; read where src is f32, else it is src's dtype */
+} roperot_scaling_of_heads;
+
+typedef void roperot_scale_fn(const roperot_scaling_of_heads *scaling);
+
+/* ---- load, round, store ------------------------------------------------------------------------------------------ */
+
+/* Heads widened into the scratch; e4m3 and i8 times scale[h], q8_0 times the scales of its blocks, in f32. */
+typedef void roperot_load_fn(float *head, ptrdiff_t pitch, const void *src, ptrdiff_t src_head, ptrdiff_t heads,
+                             ptrdiff_t channels, const float *scale);
+
+/* Every value to the nearest one of the dtype, in place. */
+typedef void roperot_round_fn(float *head, ptrdiff_t pitch, ptrdiff_t heads, ptrdiff_t channels);
+
+/* amax[h] = the largest magnitude of head h; NaN is left out; 0 if nothing else is there. */
+typedef void roperot_amax_fn(float *amax, const float *head, ptrdiff_t pitch, ptrdiff_t heads, ptrdiff_t channels);
+
+/* One rounding to nearest even. e4m3 and i8: of x * inverse[h], saturating (roperot_pages says how). q8_0: channels is
+ * a multiple of 32. */
+typedef void roperot_store_fn(void *dst, ptrdiff_t dst_head, const float *head, ptrdiff_t pitch, ptrdiff_t heads,
+                              ptrdiff_t channels, const float *inverse);
+
+typedef struct roperot_head_kernels {
+    roperot_sum_fn *sum[ROPEROT_FORMAT_bf16 + 1];
+    roperot_scale_fn *scale[ROPEROT_FORMAT_bf16 + 1];
+    roperot_round_fn *round[ROPEROT_FORMAT_bf16 + 1]; /* f32: NULL */
+    roperot_amax_fn *amax;
+    roperot_load_fn *load[ROPEROT_FORMATS];
+    roperot_store_fn *store[ROPEROT_FORMATS];
+} roperot_head_kernels;
+
+#endif

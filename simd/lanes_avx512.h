@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT
+ * The vocabulary of rows for AVX-512: 16 lanes are one register; verbs as in lanes_scalar.h. */
+#ifndef ROPEROT_LANES_AVX512_H
+#define ROPEROT_LANES_AVX512_H
+
+#define ROPEROT_HAVE_LANES
+#include "lanes_scalar.h"
+
+#include <immintrin.h>
+
+typedef __m512 lanes_t;
+
+INLINE lanes_t lanes_set1(float value) { return _mm512_set1_ps(value); }
+INLINE lanes_t lanes_add(lanes_t x, lanes_t y) { return _mm512_add_ps(x, y); }
+INLINE lanes_t lanes_sub(lanes_t x, lanes_t y) { return _mm512_sub_ps(x, y); }
+INLINE lanes_t lanes_mul(lanes_t x, lanes_t y) { return _mm512_mul_ps(x, y); }
+/* maxps gives its second operand where one is NaN. */
+INLINE lanes_t lanes_larger(lanes_t x, lanes_t y) { return _mm512_max_ps(_mm512_abs_ps(y), x); }
+
+INLINE lanes_t lanes_load_f32(const f32_t *p) { return _mm512_loadu_ps(p); }
+INLINE lanes_t lanes_load_f16(const f16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+
+INLINE lanes_t lanes_load_bf16(const bf16_t *p)
+{
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+
+INLINE lanes_t lanes_load_e4m3(const e4m3_t *p)
+{
+    const __m512i code = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+    const __m512i fields = _mm512_and_si512(code, _mm512_set1_epi32(0x7f));
+    const __m512 value = _mm512_mul_ps(_mm512_castsi512_ps(_mm512_slli_epi32(fields, 20)), _mm512_set1_ps(0x1p120f));
+    const __m512i sign = _mm512_slli_epi32(_mm512_and_si512(code, _mm512_set1_epi32(0x80)), 24);
+    const __m512i result = _mm512_or_si512(_mm512_castps_si512(value), sign);
+    const __mmask16 nan = _mm512_cmpeq_epi32_mask(fields, _mm512_set1_epi32(0x7f));
+    return _mm512_castsi512_ps(_mm512_mask_mov_epi32(result, nan, _mm512_set1_epi32(0x7fc00000)));
+}
+
+INLINE lanes_t lanes_load_i8(const i8_t *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+
+/* As round_bf16; the result in the upper halves, whose lower ones are left. */
+INLINE __m512i lanes_high_bf16(lanes_t x)
+{
+    const __m512i bits = _mm512_castps_si512(x),
+                  odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
+    return _mm512_mask_mov_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), quiet);
+}
+
+INLINE __m256i lanes_to_f16(lanes_t x) { return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+
+INLINE void lanes_store_f32(f32_t *p, lanes_t x) { _mm512_storeu_ps(p, x); }
+INLINE void lanes_store_f16(f16_t *p, lanes_t x) { _mm256_storeu_si256((__m256i *)(void *)p, lanes_to_f16(x)); }
+INLINE void lanes_store_bf16(bf16_t *p, lanes_t x)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(lanes_high_bf16(x), 16)));
+}
+
+INLINE void store_bytes(void *p, __m512i x) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(x)); }
+
+/* As round_e4m3. */
+INLINE void lanes_store_e4m3(e4m3_t *p, lanes_t x)
+{
+    const __m512i sign = _mm512_and_si512(_mm512_srli_epi32(_mm512_castps_si512(x), 24), _mm512_set1_epi32(0x80));
+    const __m512 magnitude = _mm512_min_ps(_mm512_abs_ps(x), _mm512_set1_ps(448.0f));
+    const __m512i bits = _mm512_castps_si512(magnitude),
+                  odd = _mm512_and_si512(_mm512_srli_epi32(bits, 20), _mm512_set1_epi32(1));
+    const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7ffff - (120 << 23))), odd);
+    const __m512i counted = _mm512_castps_si512(_mm512_add_ps(magnitude, _mm512_set1_ps(16384.0f)));
+    const __m512i small = _mm512_sub_epi32(counted, _mm512_set1_epi32(0x46800000));
+    const __mmask16 is_small = _mm512_cmp_ps_mask(magnitude, _mm512_set1_ps(0x1p-6f), _CMP_LT_OQ);
+    const __m512i code = _mm512_or_si512(_mm512_mask_mov_epi32(_mm512_srli_epi32(rounded, 20), is_small, small), sign);
+    store_bytes(p, _mm512_mask_mov_epi32(code, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), _mm512_set1_epi32(0x7f)));
+}
+
+/* NaN becomes 0, as in clamp_i8. */
+INLINE lanes_t lanes_clamp_i8(lanes_t x)
+{
+    const lanes_t value = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x);
+    return _mm512_max_ps(_mm512_min_ps(value, _mm512_set1_ps(127.0f)), _mm512_set1_ps(-127.0f));
+}
+
+INLINE void lanes_store_i8(i8_t *p, lanes_t x) { store_bytes(p, _mm512_cvtps_epi32(lanes_clamp_i8(x))); }
+
+INLINE void lanes_store_away_i8(i8_t *p, lanes_t x)
+{
+    const lanes_t value = lanes_clamp_i8(x);
+    const lanes_t whole = _mm512_roundscale_ps(value, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    const lanes_t rest = _mm512_sub_ps(value, whole);
+    const __m512i code = _mm512_cvttps_epi32(whole), one = _mm512_set1_epi32(1);
+    const __mmask16 up = _mm512_cmp_ps_mask(rest, _mm512_set1_ps(0.5f), _CMP_GE_OQ),
+                    down = _mm512_cmp_ps_mask(rest, _mm512_set1_ps(-0.5f), _CMP_LE_OQ);
+    store_bytes(p, _mm512_mask_sub_epi32(_mm512_mask_add_epi32(code, up, code, one), down, code, one));
+}
+
+INLINE lanes_t lanes_round_f16(lanes_t x) { return _mm512_cvtph_ps(lanes_to_f16(x)); }
+INLINE lanes_t lanes_round_bf16(lanes_t x)
+{
+    return _mm512_castsi512_ps(_mm512_and_si512(lanes_high_bf16(x), _mm512_set1_epi32((int)0xffff0000)));
+}
+
+INLINE float lanes_fold(lanes_t x)
+{
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+INLINE float lanes_largest(lanes_t x)
+{
+    const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ * Paged caches: checking them, and from slots to addresses; it must not know tensors, norms or kernels. */
+#ifndef ROPEROT_PAGES_H
+#define ROPEROT_PAGES_H
+
+#include <roperot/roperot.h>
+
+#include "tensor.h"
+
+/* Where an index lies: whole groups, and places within one, in bytes. A plain stride is groups of 1. */
+typedef struct roperot_steps {
+    int64_t group, group_bytes, bytes;
+} roperot_steps;
+
+/* A checked cache as stores and loads want it. */
+typedef struct roperot_page_view {
+    const roperot_pages *pages;
+    char *data;
+    int64_t page_bytes, head_bytes;
+    roperot_steps token, channel;
+    int32_t size;     /* bytes of an element; Q8_0: 0 */
+    int32_t is_dense; /* the channels of a head are one run of memory */
+} roperot_page_view;
+
+/* The hulls of what a call touches in pages; empty ones are equal at both ends. */
+typedef struct roperot_page_hulls {
+    roperot_hull data, scale, slots;
+} roperot_page_hulls;
+
+/* Pages by themselves, for heads of `dim` channels and batch x tokens slots; `name` and `index` are for the sentence
+ * ("jobs[1].to"). */
+int32_t roperot_pages_check(const roperot_pages *pages, int64_t heads, int64_t dim, int64_t batch, int64_t tokens,
+                            int written, int32_t index, const char *name, roperot_page_hulls *hulls);
+
+/* Every slot of lines [begin, end) against the pages. */
+int32_t roperot_pages_check_slots(const roperot_pages *pages, int64_t tokens, int64_t begin, int64_t end, int32_t index,
+                                  const char *name);
+
+/* 1 if both are the same elements in the same layout. */
+int roperot_pages_same(const roperot_pages *a, const roperot_pages *b);
+
+/* 1 if two caches whose hulls meet have no byte in common: pages (or pages and tokens) of equal strides, whose blocks
+ * lie beside each other, as of keys and values in turns. */
+int roperot_pages_apart(const roperot_pages *a, int64_t heads_a, int64_t dim_a, const roperot_pages *b, int64_t heads_b,
+                        int64_t dim_b);
+
+/* The view of checked pages. */
+void roperot_page_view_init(roperot_page_view *view, const roperot_pages *pages, int64_t dim);
+
+static inline int roperot_is_scaled(int32_t dtype)
+{
+    return dtype == ROPEROT_E4M3 || dtype == ROPEROT_I8;
+}
+
+static inline int64_t roperot_step_bytes(const roperot_steps *steps, int64_t i)
+{
+    return steps->group == 1 ? i * steps->group_bytes
+                             : i / steps->group * steps->group_bytes + i % steps->group * steps->bytes;
+}
+
+static inline int64_t roperot_slot_read(const roperot_pages *pages, int64_t b, int64_t t)
+{
+    const int64_t i = b * pages->slot_batch_stride + t * pages->slot_token_stride;
+    return pages->slot_type == 1 ? ((const int32_t *)pages->slots)[i] : ((const int64_t *)pages->slots)[i];
+}
+
+/* Head `head`, channel 0 of a slot that is not negative. */
+static inline char *roperot_page_at(const roperot_page_view *view, int64_t slot, int64_t head)
+{
+    const int64_t page = slot / view->pages->page_tokens, token = slot % view->pages->page_tokens;
+    return view->data + page * view->page_bytes + roperot_step_bytes(&view->token, token) + head * view->head_bytes;
+}
+
+/* The scale of that head, or where one is kept for it; NULL: 1. */
+static inline float *roperot_page_scale(const roperot_pages *p, int64_t slot, int64_t head)
+{
+    if (!p->scale) return NULL;
+    if (p->scaling == ROPEROT_SCALE_STATIC) return p->scale + head * p->scale_head_stride;
+    return p->scale + slot / p->page_tokens * p->scale_page_stride + slot % p->page_tokens * p->scale_token_stride +
+           head * p->scale_head_stride;
+}
+
+/* Channels [first, first + n) of one head, between a dense run of elements and pages that are not dense. */
+void roperot_page_scatter(const roperot_page_view *view, char *head, int64_t first, int64_t n, const void *elements);
+void roperot_page_gather(const roperot_page_view *view, const char *head, int64_t first, int64_t n, void *elements);
+
+#endif
