@@ -5,17 +5,26 @@
 #ifdef ROPEROT_CPU_RISCV64
 
 #include <stddef.h>
+#if defined __linux__
 #include <sys/auxv.h>
+#endif
 
 #include <roperot/roperot.h>
 
-enum { HAS_V = 1 << ('V' - 'A') }; /* one bit per letter of the base extensions */
+static int has_v(void)
+{
+#if defined __linux__
+    return getauxval(AT_HWCAP) >> ('V' - 'A') & 1; /* one bit per letter of the base extensions */
+#else
+    return 0;
+#endif
+}
 
 const char *roperot_cpu_lacks(int32_t isa)
 {
     switch (isa) {
     case ROPEROT_ISA_SCALAR: return NULL;
-    case ROPEROT_ISA_RVV: return getauxval(AT_HWCAP) & HAS_V ? NULL : "this CPU has no V extension";
+    case ROPEROT_ISA_RVV: return has_v() ? NULL : "this CPU has no V extension";
     default: return "this is a RISC-V CPU";
     }
 }

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT
  * Which kernels run: immutable tables, one chosen once; it must not know what the kernels do. */
-#define _GNU_SOURCE
+#define _DEFAULT_SOURCE /* issetugid */
+#define _DARWIN_C_SOURCE
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined __linux__
+#include <sys/auxv.h>
+#elif !defined _WIN32 && !defined __wasm__
+#include <unistd.h>
+#endif
 
 #include <roperot/roperot.h>
 
@@ -12,8 +18,22 @@
 #include "dispatch.h"
 #include "lists.h"
 
-#if !defined __GLIBC__
-#define secure_getenv getenv
+/* Whether the program runs with more rights than its caller, whose environment then decides nothing. */
+#if defined __linux__
+static int has_more_rights(void)
+{
+    return getauxval(AT_SECURE) != 0;
+}
+#elif !defined _WIN32 && !defined __wasm__
+static int has_more_rights(void)
+{
+    return issetugid();
+}
+#else
+static int has_more_rights(void)
+{
+    return 0;
+}
 #endif
 
 /* Everything that is built in, best first. */
@@ -70,7 +90,7 @@ static int32_t isa_named(const char *name)
 
 static const roperot_kernels *choose(void)
 {
-    const char *const wanted = secure_getenv("ROPEROT_ISA");
+    const char *const wanted = has_more_rights() ? NULL : getenv("ROPEROT_ISA");
     if (wanted && *wanted && strcmp(wanted, names[ROPEROT_ISA_AUTO]) != 0) {
         const int32_t isa = isa_named(wanted);
         const char *const why = obstacle(isa);

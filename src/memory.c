@@ -5,18 +5,48 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#if defined _WIN32
+#include <malloc.h>
+#elif defined __linux__
 #include <sys/mman.h>
+#endif
 
 #include "machine.h"
 #include "status.h"
 
 enum { CACHE_LINE = 64, HUGE_PAGE = 2 << 20 };
 
+#if defined _WIN32
+
+static void *allocate_aligned(size_t alignment, size_t size)
+{
+    return _aligned_malloc(size, alignment);
+}
+
+static void free_aligned(void *memory)
+{
+    _aligned_free(memory);
+}
+
+#else
+
+static void *allocate_aligned(size_t alignment, size_t size)
+{
+    return aligned_alloc(alignment, size);
+}
+
+static void free_aligned(void *memory)
+{
+    free(memory);
+}
+
+#endif
+
 void *roperot_memory_allocate(int64_t bytes)
 {
     if (bytes > PTRDIFF_MAX - HUGE_PAGE) return NULL; /* size_t may have 32 bits and the machine more memory */
     const size_t page = bytes >= HUGE_PAGE ? HUGE_PAGE : CACHE_LINE, size = ((size_t)bytes + page - 1) / page * page;
-    void *const data = aligned_alloc(page, size);
+    void *const data = allocate_aligned(page, size);
 #if defined MADV_HUGEPAGE
     if (data && page == HUGE_PAGE) (void)madvise(data, size, MADV_HUGEPAGE); /* a hint: nothing depends on it */
 #endif
@@ -25,7 +55,7 @@ void *roperot_memory_allocate(int64_t bytes)
 
 void roperot_memory_free(void *memory)
 {
-    free(memory);
+    free_aligned(memory);
 }
 
 int32_t roperot_memory_check(int64_t bytes, const char *what)

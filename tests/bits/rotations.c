@@ -3,9 +3,12 @@
  * of literal bits; it must not know any ISA, and needs no libm. */
 #include "hashes.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+
+#if !defined __wasm__
+#include <pthread.h>
+#endif
 
 #include <roperot/roperot.h>
 
@@ -191,7 +194,24 @@ typedef struct job {
     void (*task)(void *arg, int64_t index);
     void *arg;
     int64_t index;
+#if !defined __wasm__
+    pthread_t thread;
+#endif
 } job;
+
+#if defined __wasm__ /* no threads: one after the other */
+
+static void start(job *j)
+{
+    j->task(j->arg, j->index);
+}
+
+static void join(job *j)
+{
+    (void)j;
+}
+
+#else
 
 static void *run_job(void *arg)
 {
@@ -200,17 +220,28 @@ static void *run_job(void *arg)
     return NULL;
 }
 
+static void start(job *j)
+{
+    if (pthread_create(&j->thread, NULL, run_job, j)) bits_bail("no thread");
+}
+
+static void join(job *j)
+{
+    pthread_join(j->thread, NULL);
+}
+
+#endif
+
 /* Every task in a thread of its own, all at once. */
 static void in_threads(void *ctx, int64_t tasks, void (*task)(void *arg, int64_t index), void *arg)
 {
-    pthread_t threads[THREADS];
     job jobs[THREADS];
     if (tasks > THREADS) bits_bail("%lld tasks for %d threads", (long long)tasks, THREADS);
     for (int64_t i = 0; i < tasks; i++) {
-        jobs[i] = (job){ task, arg, i };
-        if (pthread_create(&threads[i], NULL, run_job, &jobs[i])) bits_bail("no thread");
+        jobs[i] = (job){ .task = task, .arg = arg, .index = i };
+        start(&jobs[i]);
     }
-    for (int64_t i = 0; i < tasks; i++) pthread_join(threads[i], NULL);
+    for (int64_t i = 0; i < tasks; i++) join(&jobs[i]);
     *(int64_t *)ctx += tasks;
 }
 

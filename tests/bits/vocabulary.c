@@ -4,9 +4,11 @@
 #include "vocabulary.h"
 
 #include <math.h>
-#include <signal.h>
 #include <string.h>
+#if !defined __wasm__
+#include <signal.h>
 #include <unistd.h>
+#endif
 
 #include <roperot/roperot.h>
 
@@ -670,14 +672,32 @@ static void check_vector(const vocabulary_vector *vector)
 static const vocabulary *const vocabularies[] = { ROPEROT_ISA_LIST(VOCABULARY) };
 enum { VOCABULARIES = sizeof vocabularies / sizeof *vocabularies };
 
+#if defined __wasm__
+
+/* The engine reports a trap. */
+static void watch_faults(void) {}
+
+#else
+
 static void on_fault(int number)
 {
     static const char text[] = "Bail out! a verb touched a guard page or is no instruction of this CPU: ";
     const char *const words[] = { text, now.isa, " ", now.vector, " ", now.verb, "\n" };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (write(1, words[i], strlen(words[i])) < 0) break;
+        if (write(1, words[i], (unsigned)strlen(words[i])) < 0) break; /* unsigned is what Windows takes */
     _exit(99 + (number == 0));
 }
+
+static void watch_faults(void)
+{
+    signal(SIGSEGV, on_fault);
+    signal(SIGILL, on_fault);
+#if defined SIGBUS /* not on Windows */
+    signal(SIGBUS, on_fault);
+#endif
+}
+
+#endif
 
 static void check_isa(const vocabulary *v)
 {
@@ -692,9 +712,7 @@ static void check_isa(const vocabulary *v)
 int main(void)
 {
     int points = 0;
-    signal(SIGSEGV, on_fault);
-    signal(SIGBUS, on_fault);
-    signal(SIGILL, on_fault);
+    watch_faults();
     for (int i = 0; i < SLOTS; i++) slot[i] = guard_buffer_open(ROOM, GUARD_LOW);
     for (int i = 0; i < VOCABULARIES; i++) {
         const int usable = roperot_isa_usable(vocabularies[i]->isa);

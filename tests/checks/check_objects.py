@@ -28,7 +28,7 @@ FORBIDDEN = set("printf vprintf fprintf vfprintf puts putchar putc fputs fputc f
                 "setlocale srand rand fesetround "
                 # libm decides no bit: these have last bits of their own in every libm.
                 "sin cos tan sincos sinf cosf sincosf pow powf exp expf exp2 log logf log2 log10 cbrt fma fmaf".split())
-ONLY_IN = {"getenv": "dispatch", "secure_getenv": "dispatch"}
+ONLY_IN = {"getenv": "dispatch"}
 
 
 def members(tool, flag, archive):

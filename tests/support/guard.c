@@ -7,30 +7,25 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "support/pages.h"
+
+#if defined __linux__
 #include <sys/mman.h>
 #include <unistd.h>
-
-static size_t page_bytes(void)
-{
-    static size_t page;
-    if (!page) page = (size_t)sysconf(_SC_PAGESIZE);
-    return page;
-}
+#endif
 
 static size_t round_to_pages(size_t bytes)
 {
-    const size_t page = page_bytes();
+    const size_t page = pages_bytes();
     return bytes ? (bytes + page - 1) / page * page : page;
 }
 
 /* A test that got no memory has tested nothing: stop everything. */
-static void *must(void *map, const char *what)
+_Noreturn static void no_memory(const char *what)
 {
-    if (map == MAP_FAILED) {
-        perror(what);
-        exit(97);
-    }
-    return map;
+    perror(what);
+    exit(97);
 }
 
 unsigned char guard_canary(size_t index)
@@ -42,16 +37,16 @@ unsigned char guard_canary(size_t index)
 
 guard_buffer guard_buffer_open(size_t bytes, int end)
 {
-    const size_t page = page_bytes(), inner = round_to_pages(bytes), total = inner + 2 * page;
-    unsigned char *const map = must(mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), "mmap");
-    if (mprotect(map + page, inner, PROT_READ | PROT_WRITE)) must(MAP_FAILED, "mprotect");
+    const size_t page = pages_bytes(), inner = round_to_pages(bytes), total = inner + 2 * page;
+    unsigned char *const map = pages_reserve(total);
+    if (!map || pages_open(map + page, inner)) no_memory("a guarded buffer");
     for (size_t i = 0; i < inner; i++) map[page + i] = guard_canary(i);
     return (guard_buffer){ map + page + (end == GUARD_HIGH ? inner - bytes : 0), bytes, map, total };
 }
 
 int guard_buffer_intact(const guard_buffer *buffer)
 {
-    const size_t page = page_bytes(), inner = buffer->map_bytes - 2 * page;
+    const size_t page = pages_bytes(), inner = buffer->map_bytes - 2 * page;
     const unsigned char *const first = (const unsigned char *)buffer->map + page;
     const size_t from = (size_t)(buffer->data - first);
     for (size_t i = 0; i < inner; i++)
@@ -61,15 +56,23 @@ int guard_buffer_intact(const guard_buffer *buffer)
 
 void guard_buffer_close(guard_buffer *buffer)
 {
-    if (buffer->map) munmap(buffer->map, buffer->map_bytes);
+    if (buffer->map) pages_release(buffer->map, buffer->map_bytes);
     *buffer = (guard_buffer){ NULL, 0, NULL, 0 };
 }
 
-/* ---- many isolated runs ------------------------------------------------------------------------------------------ */
+/* ---- many isolated runs: on Linux, where everything that uses them runs ------------------------------------------- */
+
+#if defined __linux__
+
+static void *must(void *map, const char *what)
+{
+    if (map == MAP_FAILED) no_memory(what);
+    return map;
+}
 
 static unsigned char *map_slots(const guard_arena *arena, int file, int protection)
 {
-    const size_t page = page_bytes(), total = arena->slots * arena->pitch + page;
+    const size_t page = pages_bytes(), total = arena->slots * arena->pitch + page;
     unsigned char *const map = must(mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), "mmap");
     for (size_t i = 0; i < arena->slots; i++)
         must(mmap(map + page + i * arena->pitch, arena->slot_bytes, protection, MAP_SHARED | MAP_FIXED, file,
@@ -81,7 +84,7 @@ static unsigned char *map_slots(const guard_arena *arena, int file, int protecti
 guard_arena guard_arena_open(size_t slots, size_t slot_bytes)
 {
     const size_t inner = round_to_pages(slot_bytes);
-    guard_arena arena = { NULL, NULL, slots, inner, inner + page_bytes() };
+    guard_arena arena = { NULL, NULL, slots, inner, inner + pages_bytes() };
     const int file = memfd_create("roperot-tests", 0);
     if (file < 0 || ftruncate(file, (off_t)(slots * inner))) must(MAP_FAILED, "memfd_create");
     arena.open = map_slots(&arena, file, PROT_READ | PROT_WRITE);
@@ -92,7 +95,7 @@ guard_arena guard_arena_open(size_t slots, size_t slot_bytes)
 
 void guard_arena_close(guard_arena *arena)
 {
-    const size_t page = page_bytes(), total = arena->slots * arena->pitch + page;
+    const size_t page = pages_bytes(), total = arena->slots * arena->pitch + page;
     munmap(arena->open - page, total);
     munmap(arena->fixed - page, total);
     *arena = (guard_arena){ NULL, NULL, 0, 0, 0 };
@@ -125,3 +128,5 @@ int guard_arena_intact(const guard_arena *arena, size_t slot, size_t bytes, int 
         if (first[i] != guard_canary(i)) return 0;
     return 1;
 }
+
+#endif
