@@ -2,7 +2,7 @@
  * roperot_axis_map: section schemes as one array of axes; it must not know frequencies, positions or plans. */
 #include <stddef.h>
 
-#include "limits.h"
+#include "bounds.h"
 #include "status.h"
 
 /* Where pair j gets its position and its frequency from. */

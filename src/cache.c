@@ -2,10 +2,10 @@
  * Which cache a plan gets; it must not know how one is made. */
 #include "cache.h"
 
+#include "bounds.h"
 #include "cache_borrowed.h"
 #include "cache_factors.h"
 #include "cache_full.h"
-#include "limits.h"
 #include "memory.h"
 
 enum { AUTO_FULL_BYTES = 64 << 20 };

@@ -4,7 +4,7 @@
 #ifndef ROPEROT_CACHE_FACTORS_H
 #define ROPEROT_CACHE_FACTORS_H
 
-#include "limits.h"
+#include "bounds.h"
 #include "plan.h"
 
 /* A position is 10 + 10 + 11 bits, each of which is an index: 2^11 + 2^10 + 2^10 entries serve all 2^31 positions. */

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stddef.h>
 
-#include "limits.h"
+#include "bounds.h"
 #include "status.h"
 #include "table.h"
 

@@ -2,9 +2,9 @@
  * Configs as keys: a hash, and whether a plan was made of one; it must not know what a plan does. */
 #include <stddef.h>
 
+#include "bounds.h"
 #include "check_config.h"
 #include "config_key.h"
-#include "limits.h"
 #include "status.h"
 
 #if UINTPTR_MAX == UINT64_MAX

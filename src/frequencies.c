@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "fpenv.h"
-#include "limits.h"
 #include "status.h"
 
 /* roperot_scaling as it was first published. */

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bounds.h"
 #include "cache.h"
 #include "check_config.h"
 #include "config_key.h"
 #include "dispatch.h"
 #include "fpenv.h"
-#include "limits.h"
 #include "lists.h"
 #include "machine.h"
 #include "memory.h"

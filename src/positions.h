@@ -3,7 +3,7 @@
 #ifndef ROPEROT_POSITIONS_H
 #define ROPEROT_POSITIONS_H
 
-#include "limits.h"
+#include "bounds.h"
 #include "numbers.h"
 #include "plan.h"
 

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "limits.h"
+#include "bounds.h"
 #include "numbers.h"
 #include "positions.h"
 #include "status.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The limits that the public header states, each once; it must not know who checks them. */
-#ifndef ROPEROT_LIMITS_H
-#define ROPEROT_LIMITS_H
+#ifndef ROPEROT_BOUNDS_H
+#define ROPEROT_BOUNDS_H
 
 #include <stdint.h>
 
