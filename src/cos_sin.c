@@ -84,31 +84,34 @@ static ROPEROT_NOINLINE void write_rows(const roperot_row_source *source, int64_
             }
 }
 
+static int32_t null_error(const char *argument, const char *type)
+{
+    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s is NULL; it must point to a roperot_%s", argument, type);
+}
+
+static int32_t overlap_error(const roperot_table *dst)
+{
+    return roperot_fail(
+        ROPEROT_ERROR_ALIAS,
+        "dst overlaps itself: row_stride %lld, element_stride %lld, sin %lld bytes after cos; rows, cos "
+        "and sin must be apart",
+        (long long)dst->row_stride, (long long)dst->element_stride, (long long)roperot_distance(dst->cos, dst->sin));
+}
+
 int32_t roperot_cos_sin(const roperot_plan *plan, const roperot_positions *positions, int64_t batch, int64_t tokens,
                         const roperot_table *dst)
 {
-    if (!plan || !positions || !dst)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s is NULL; it must point to a roperot_%s",
-                            !plan        ? "plan"
-                            : !positions ? "positions"
-                                         : "dst",
-                            !plan        ? "plan"
-                            : !positions ? "positions"
-                                         : "table");
+    if (!plan) return null_error("plan", "plan");
+    if (!positions) return null_error("positions", "positions");
+    if (!dst) return null_error("dst", "table");
     if (batch < 0 || tokens < 0)
         return roperot_fail(ROPEROT_ERROR_SHAPE, "batch is %lld and tokens is %lld; they must be at least 0",
                             (long long)batch, (long long)tokens);
     int32_t status = roperot_check_size(positions, sizeof *positions, sizeof *positions, "positions");
-    const int64_t lines = roperot_saturating_mul(batch, tokens);
-    if (!status) status = roperot_table_check(dst, plan->pairs, lines, "dst");
-    if (status || lines == 0) return status;
-    if (overlaps(dst, plan->pairs, lines))
-        return roperot_fail(
-            ROPEROT_ERROR_ALIAS,
-            "dst overlaps itself: row_stride %lld, element_stride %lld, sin %lld bytes after cos; rows, cos "
-            "and sin must be apart",
-            (long long)dst->row_stride, (long long)dst->element_stride,
-            (long long)((intptr_t)dst->sin - (intptr_t)dst->cos));
+    const int64_t rows = roperot_saturating_mul(batch, tokens);
+    if (!status) status = roperot_table_check(dst, plan->pairs, rows, "dst");
+    if (status || rows == 0) return status;
+    if (overlaps(dst, plan->pairs, rows)) return overlap_error(dst);
     status = check_positions(plan, positions, batch, tokens, dst);
     if (status) return status;
     roperot_row_source source;

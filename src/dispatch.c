@@ -49,17 +49,26 @@ enum { NAMES = sizeof names / sizeof names[0] };
 static const roperot_kernels none = { .isa = 0, .name = "none" };
 static _Atomic(const roperot_kernels *) best;
 
-/* What ROPEROT_ISA says where it names nothing usable, for the error's sentence: written by one thread, read when
- * `told`. */
-static char refused[192];
-static atomic_flag telling = ATOMIC_FLAG_INIT;
-static atomic_int told;
+/* Why the ISA that ROPEROT_ISA names cannot be used. One thread writes the message, others read it once it is
+ * published. */
+static struct {
+    char message[192];
+    atomic_flag claimed;
+    atomic_int published;
+} variable_error = { .claimed = ATOMIC_FLAG_INIT };
 
-static void refuse(const char *wanted, const char *why)
+static void set_variable_error(const char *wanted, const char *why)
 {
-    if (atomic_flag_test_and_set(&telling)) return;
-    snprintf(refused, sizeof refused, "ROPEROT_ISA is %.30s: %s", wanted, why);
-    atomic_store_explicit(&told, 1, memory_order_release);
+    if (atomic_flag_test_and_set(&variable_error.claimed)) return;
+    snprintf(variable_error.message, sizeof variable_error.message, "ROPEROT_ISA is %.30s: %s", wanted, why);
+    atomic_store_explicit(&variable_error.published, 1, memory_order_release);
+}
+
+static const char *get_variable_error(void)
+{
+    return atomic_load_explicit(&variable_error.published, memory_order_acquire)
+               ? variable_error.message
+               : "ROPEROT_ISA names an unknown or unusable ISA";
 }
 
 const char *roperot_isa_name(int32_t isa)
@@ -94,7 +103,7 @@ static const roperot_kernels *choose(void)
     if (wanted && *wanted && strcmp(wanted, names[ROPEROT_ISA_AUTO]) != 0) {
         const int32_t isa = isa_named(wanted);
         const char *const why = obstacle(isa);
-        if (why) refuse(wanted, why);
+        if (why) set_variable_error(wanted, why);
         return why ? NULL : built_table(isa);
     }
     for (int i = 0; i < TABLES; i++)
@@ -137,8 +146,5 @@ int32_t roperot_isa_usable(int32_t isa)
 const char *roperot_isa_reason(int32_t isa)
 {
     if (roperot_isa_usable(isa)) return "usable";
-    if (isa == ROPEROT_ISA_AUTO)
-        return atomic_load_explicit(&told, memory_order_acquire) ? refused
-                                                                 : "ROPEROT_ISA names an unknown or unusable ISA";
-    return obstacle(isa);
+    return isa == ROPEROT_ISA_AUTO ? get_variable_error() : obstacle(isa);
 }
