@@ -61,6 +61,9 @@ want_all() {
     # For bench/report.py, which the gate of .ci/run calls.
     want python3-matplotlib python_with "numpy, matplotlib, markdown"
     want python3-markdown python_with "numpy, matplotlib, markdown"
+    # For scripts/test-consumers.sh.
+    want cmake have cmake
+    want make have make
     is_x86 || return 0
     if ! have aarch64-linux-gnu-gcc || ! has_arm64_modules sleef cmocka mpfr jansson; then
         if ! dpkg --print-foreign-architectures | grep -qx arm64; then
@@ -133,6 +136,7 @@ python_package() {
 native
 if [ "$all" = yes ]; then
     other_builds
+    sh scripts/test-consumers.sh || die "a way in of docs/install.md does not work"
     python_package
 fi
 say "all passed in $(($(date +%s) - started)) s"
