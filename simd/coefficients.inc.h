@@ -56,7 +56,7 @@ INLINE void CAT(combine_some_, ISA)(float *cos, float *sin, const double *const 
     }
 }
 
-static void CAT(combine_f64_, ISA)(float *cos, float *sin, const double *const f[3], ptrdiff_t stride, ptrdiff_t pairs,
+static ROPEROT_FAST_CODE void CAT(combine_f64_, ISA)(float *cos, float *sin, const double *const f[3], ptrdiff_t stride, ptrdiff_t pairs,
                                    double scale)
 {
     CAT(combine_some_, ISA)(cos, sin, f, stride, pairs, scale, 0);

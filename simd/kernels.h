@@ -43,12 +43,32 @@ enum { ROPEROT_ISA_LIST(ROPEROT_INDEX_1) ROPEROT_ISAS };
 #undef ROPEROT_INDEX_1
 #undef ROPEROT_INDEX_2
 
+/* ---- code of a decode step ------------------------------------------------------------------------------------- */
+
+/* In a decode step weights have passed through the caches since the last call: its own code comes from memory, line by
+ * line. What such a call executes lies together, in functions that start a line: the fast path of src/, and of each ISA
+ * the rotations by columns and the product of factors. */
+#ifdef __ELF__
+#define ROPEROT_FAST_CODE __attribute__((noinline, aligned(64), section(".text.hot.roperot")))
+#else
+#define ROPEROT_FAST_CODE __attribute__((noinline))
+#endif
+
 /* ---- rotation ---------------------------------------------------------------------------------------------------- */
 
-/* The coefficients of one token: `pairs` cos and `pairs` sin, natural alignment. */
+/* The coefficients of one token: cos and sin of its pairs, natural alignment. */
 typedef struct roperot_row {
     const float *cos, *sin;
 } roperot_row;
+
+/* One token of a tile: its coefficients, and channel 0 of its head 0 where it is read and where it is written, aligned to
+ * their element only. Strides, pages and ragged batches end here: tokens may lie anywhere. A token that is not rotated
+ * is not in the list. */
+typedef struct roperot_token {
+    const float *cos, *sin; /* of the tile's pairs */
+    const void *src;
+    void *dst;
+} roperot_token;
 
 /* How a tile is walked. The bits do not depend on it. */
 enum {
@@ -57,16 +77,15 @@ enum {
     ROPEROT_LOOP_STREAM   /* linear, and stores that bypass the cache where they are aligned; dst is not src */
 };
 
-/* tokens x heads rows of `pairs` pairs each. src and dst point at x0 of pair 0 of token 0 and head 0, aligned to their
- * element only. In place means src == dst with equal strides; otherwise no row of dst overlaps any row of src.
- * A kernel reads and writes exactly the 2 * pairs channels of every row, each once, and nothing between them. */
+/* Tokens x heads of `pairs` pairs each. In place means that src == dst in every token, with equal strides; otherwise no
+ * byte that is written is one that is read. A kernel reads and writes exactly the 2 * pairs channels of every head, each
+ * once, and nothing beside them. */
 typedef struct roperot_tile {
-    const void *src;
-    void *dst;
-    ptrdiff_t src_token, src_head, dst_token, dst_head; /* strides in bytes, any sign */
-    ptrdiff_t src_half, dst_half;   /* half-split sides: elements from x0 to x1 of one pair (rotary_dim / 2) */
+    const roperot_token *token;
     ptrdiff_t tokens, heads, pairs; /* >= 1 */
-    const roperot_row *rows;        /* one per token */
+    ptrdiff_t src_head, dst_head;   /* bytes from head to head, any sign */
+    ptrdiff_t src_first, dst_first; /* elements from channel 0 of a head to x0 of the tile's first pair */
+    ptrdiff_t src_half, dst_half;   /* half-split sides: elements from x0 to x1 of one pair (rotary_dim / 2) */
     int loop;                       /* ROPEROT_LOOP_... */
     int heads_outer;                /* linear and stream: walk all tokens of a head before the next head */
 } roperot_tile;

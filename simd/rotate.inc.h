@@ -35,7 +35,9 @@
 #include "strip.inc.h"
 #undef VEC
 
-#define RUN(slot) j = CAT6(KERNEL, _, CAT(NTH, slot)(VECS), _, strips, )(STRIP_VECS, at, src, dst, j, prefetch, stream)
+#define RUN(slot)                                                                                                      \
+    j = CAT6(KERNEL, _, CAT(NTH, slot)(VECS), _, strips, )(STRIP_VECS, at, src, dst, j, prefetch, stream);             \
+    if (j == at.pairs) return
 
 /* All pairs of some heads of one token, each vector of the list as often as it fits. */
 INLINE void CAT(KERNEL, _heads)(const head_range at, const void *src_bytes, void *dst_bytes, int prefetch, int stream)
@@ -58,6 +60,10 @@ INLINE void CAT(KERNEL, _heads)(const head_range at, const void *src_bytes, void
     CAT(KERNEL, _f32x1_strips)(1, at, src, dst, j, prefetch, stream);
 }
 
+/* Where the tile's first pair of a token's head 0 is. */
+#define TILE_SRC(tile, t) ((const char *)(tile)->token[t].src + (tile)->src_first * (ptrdiff_t)sizeof(CAT(SRC, _t)))
+#define TILE_DST(tile, t) ((char *)(tile)->token[t].dst + (tile)->dst_first * (ptrdiff_t)sizeof(CAT(DST, _t)))
+
 /* Every byte once, in address order but for a few heads at a time, which share the coefficients that are in
  * registers. */
 INLINE void CAT(KERNEL, _linear)(const roperot_tile *tile, int prefetch, int stream)
@@ -68,45 +74,30 @@ INLINE void CAT(KERNEL, _linear)(const roperot_tile *tile, int prefetch, int str
     for (ptrdiff_t i = 0, o = 0, rest = groups * tokens; rest > 0; rest--) {
         const ptrdiff_t head = (tile->heads_outer ? o : i) * GROUP_HEADS, t = tile->heads_outer ? i : o;
         at.heads = heads - head < GROUP_HEADS ? heads - head : GROUP_HEADS;
-        at.cos = tile->rows[t].cos;
-        at.sin = tile->rows[t].sin;
-        CAT(KERNEL, _heads)(at, (const char *)tile->src + t * tile->src_token + head * tile->src_head,
-                           (char *)tile->dst + t * tile->dst_token + head * tile->dst_head, prefetch, stream);
+        at.cos = tile->token[t].cos;
+        at.sin = tile->token[t].sin;
+        CAT(KERNEL, _heads)(at, TILE_SRC(tile, t) + head * tile->src_head, TILE_DST(tile, t) + head * tile->dst_head,
+                            prefetch, stream);
         if (++i == inner) i = 0, o++;
     }
 }
 
 #if WITH_COLUMNS
 
-/* Token by token, strips of columns over all heads: the tile is in cache, so only registers count. */
-INLINE void CAT(KERNEL, _columns)(const roperot_tile *tile)
+/* Streaming stores need every address that a vector stores to at a multiple of its size. */
+INLINE int CAT(KERNEL, _can_stream)(const roperot_tile *tile)
 {
-    head_range at = { tile->src_half, tile->dst_half, tile->src_head, tile->dst_head,
-                      tile->heads,    tile->pairs,    NULL,           NULL };
-    for (ptrdiff_t t = 0; t < tile->tokens; t++) {
-        at.cos = tile->rows[t].cos;
-        at.sin = tile->rows[t].sin;
-        CAT(KERNEL, _heads)(at, (const char *)tile->src + t * tile->src_token,
-                           (char *)tile->dst + t * tile->dst_token, 0, 0);
-    }
+    uintptr_t where = (uintptr_t)tile->dst_head | (uintptr_t)tile->dst_half * sizeof(CAT(DST, _t));
+    for (ptrdiff_t t = 0; t < tile->tokens; t++) where |= (uintptr_t)TILE_DST(tile, t);
+    return !(where & (STREAM_ALIGN - 1));
 }
 
 #endif
 
-/* Streaming stores need every address that a vector stores to at a multiple of its size. */
-INLINE int CAT(KERNEL, _can_stream)(const roperot_tile *tile)
-{
-    return !(((uintptr_t)tile->dst | (uintptr_t)tile->dst_token | (uintptr_t)tile->dst_head |
-              (uintptr_t)tile->dst_half * sizeof(CAT(DST, _t))) & (STREAM_ALIGN - 1));
-}
-
-static void KERNEL(const roperot_tile *tile)
+/* A function of its own: what a decode step executes must not share lines, frame and prologue with it. */
+static __attribute__((noinline)) void CAT(KERNEL, _beyond_cache)(const roperot_tile *tile)
 {
 #if WITH_COLUMNS
-    if (tile->loop == ROPEROT_LOOP_COLUMNS) {
-        CAT(KERNEL, _columns)(tile);
-        return;
-    }
     if (tile->loop == ROPEROT_LOOP_STREAM && CAT(KERNEL, _can_stream)(tile)) {
         CAT(KERNEL, _linear)(tile, PREFETCH_ELEMENTS * (int)sizeof(CAT(SRC, _t)), 1);
         stream_end();
@@ -116,6 +107,35 @@ static void KERNEL(const roperot_tile *tile)
     CAT(KERNEL, _linear)(tile, PREFETCH_ELEMENTS * (int)sizeof(CAT(SRC, _t)), 0);
 }
 
+#if WITH_COLUMNS
+
+/* By columns: token by token, strips over all heads. The tile is in cache, so only registers count. */
+static ROPEROT_FAST_CODE void KERNEL(const roperot_tile *tile)
+{
+    if (__builtin_expect(tile->loop != ROPEROT_LOOP_COLUMNS, 0)) {
+        CAT(KERNEL, _beyond_cache)(tile);
+        return;
+    }
+    head_range at = { tile->src_half, tile->dst_half, tile->src_head, tile->dst_head,
+                      tile->heads,    tile->pairs,    NULL,           NULL };
+    for (ptrdiff_t t = 0; t < tile->tokens; t++) {
+        at.cos = tile->token[t].cos;
+        at.sin = tile->token[t].sin;
+        CAT(KERNEL, _heads)(at, TILE_SRC(tile, t), TILE_DST(tile, t), 0, 0);
+    }
+}
+
+#else
+
+static void KERNEL(const roperot_tile *tile)
+{
+    CAT(KERNEL, _beyond_cache)(tile);
+}
+
+#endif
+
+#undef TILE_SRC
+#undef TILE_DST
 #undef RUN
 #undef STRIP_VECS
 #undef NAME

@@ -143,6 +143,7 @@ INLINE ptrdiff_t NAME(strips)(const int most, const head_range at, const SRC_T *
 {
     const ptrdiff_t n = V(pairs)();
     for (; most == 4 && at.pairs - j >= 4 * n; j += 4 * n) NAME(strip)(4, at, src, dst, j, prefetch, stream);
+    if (most == 4 && j == at.pairs) return j; /* nearly always: none of the code below is fetched */
     if (most == 4 && !prefetch && at.pairs - j >= 3 * n) NAME(strip)(3, at, src, dst, j, prefetch, stream), j += 3 * n;
     if (most == 4 && at.pairs - j >= 2 * n) NAME(strip)(2, at, src, dst, j, prefetch, stream), j += 2 * n;
     for (; at.pairs - j >= n; j += n) NAME(strip)(1, at, src, dst, j, prefetch, stream);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * A plan's cos and sin as a table in the caller's layout; it must not know tensors or kernels. */
+#include "coefficient_rows.h"
 #include "convert.h"
 #include "fpenv.h"
 #include "lists.h"
 #include "numbers.h"
 #include "positions.h"
-#include "rows.h"
 #include "status.h"
 #include "table.h"
 
@@ -72,8 +72,10 @@ static ROPEROT_NOINLINE void write_rows(const roperot_row_source *source, int64_
         for (int64_t t = 0; t < tokens; t++)
             for (int32_t first = 0; first < pairs; first += source->block_pairs) {
                 const int32_t left = pairs - first, n = left < source->block_pairs ? left : source->block_pairs;
+                const roperot_token_range token = { b, t, 0, 1 };
+                const roperot_pair_block block = { first, n };
                 roperot_row row;
-                roperot_rows_make(source, b, t, 0, 1, first, n, &scratch, &row);
+                roperot_rows_make(source, &token, block, &scratch, &row);
                 for (int32_t j = 0; !row.cos && j < n; j++) { /* IDENTITY */
                     put(dst, dst->cos, b * tokens + t, pairs, first + j, 1, &one);
                     put(dst, dst->sin, b * tokens + t, pairs, first + j, 1, &zero);

@@ -133,19 +133,18 @@ static float *turn(roperot_hub *hub, const roperot_task *j, const piece *p, cons
         return to;
     }
     const ptrdiff_t head = p->pitch * (ptrdiff_t)sizeof(float);
+    const roperot_token token = { row->cos, row->sin, hub->half[0], to };
     const roperot_tile tile = {
-        .src = hub->half[0] + p->offset,
-        .dst = to + p->offset,
-        .src_token = 0,
-        .src_head = head,
-        .dst_token = 0,
-        .dst_head = head,
-        .src_half = p->pairs,
-        .dst_half = p->pairs,
+        .token = &token,
         .tokens = 1,
         .heads = p->heads,
         .pairs = p->pairs,
-        .rows = row,
+        .src_head = head,
+        .dst_head = head,
+        .src_first = p->offset,
+        .dst_first = p->offset,
+        .src_half = p->pairs,
+        .dst_half = p->pairs,
         .loop = ROPEROT_LOOP_COLUMNS,
         .heads_outer = 0,
     };

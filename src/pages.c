@@ -9,6 +9,7 @@
 #include "heads.h"
 #include "lists.h"
 #include "numbers.h"
+#include "overlap.h"
 #include "status.h"
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------- */
@@ -77,7 +78,7 @@ static void reach(const layout *l, int64_t *below, int64_t *above)
 }
 
 static int32_t find_hull(const layout *l, const void *data, int32_t index, const char *name, const char *what,
-                         roperot_hull *hull)
+                         roperot_extent *hull)
 {
     int64_t below, above;
     reach(l, &below, &above);
@@ -327,7 +328,7 @@ int roperot_pages_apart(const roperot_pages *a, int64_t heads_a, int64_t dim_a, 
     block_of(&lb, rows, &low_b, &high_b);
     const int64_t stride[2] = { pages, rows ? bytes_of_stride(&la, 2) : 0 };
     const int64_t most[2] = { la.axis[0].count - 1, rows ? la.axis[2].count - 1 : 0 };
-    return roperot_blocks_apart(roperot_distance(a->data, b->data), stride, most, low_a - high_b, high_a - low_b);
+    return roperot_blocks_disjoint(roperot_distance(a->data, b->data), stride, most, low_a - high_b, high_a - low_b);
 }
 
 /* ---- addresses --------------------------------------------------------------------------------------------------- */

@@ -24,7 +24,7 @@ typedef struct roperot_page_view {
 
 /* The hulls of what a call touches in pages; empty ones are equal at both ends. */
 typedef struct roperot_page_hulls {
-    roperot_hull data, scale, slots;
+    roperot_extent data, scale, slots;
 } roperot_page_hulls;
 
 /* Pages by themselves, for heads of `dim` channels and batch x tokens slots; `name` and `index` are for the sentence

@@ -8,6 +8,7 @@
 #include "bounds.h"
 #include "cache.h"
 #include "check_config.h"
+#include "coefficient_rows.h"
 #include "config_key.h"
 #include "dispatch.h"
 #include "fpenv.h"
@@ -15,7 +16,6 @@
 #include "machine.h"
 #include "memory.h"
 #include "plan.h"
-#include "rows.h"
 #include "status.h"
 
 /* ---- building ---------------------------------------------------------------------------------------------------- */
@@ -122,10 +122,10 @@ static ROPEROT_NOINLINE int32_t fill(roperot_plan *plan, const roperot_config *c
     if (!status) status = roperot_cache_build(plan, config);
     remember(plan, config);
     const int32_t block = ROPEROT_SCRATCH_FLOATS / 2, computed = plan->cache == ROPEROT_CACHE_FACTORED;
-    plan->tile_tokens =
-        computed && block / plan->pairs < ROPEROT_TILE_TOKENS ? block / plan->pairs : ROPEROT_TILE_TOKENS;
-    plan->plain = plan->bounds == ROPEROT_BOUNDS_ERROR && plan->pairing_out == plan->pairing &&
-                  (!computed || plan->pairs <= block);
+    const int32_t fit = computed ? block / plan->pairs : ROPEROT_TILE_TOKENS;
+    plan->tile_tokens = (uint16_t)(fit < ROPEROT_TILE_TOKENS ? fit : ROPEROT_TILE_TOKENS);
+    plan->fast = plan->pairing_out == plan->pairing && fit > 0;
+    plan->combine = plan->kernels ? plan->kernels->combine : NULL;
     return status;
 }
 
@@ -136,8 +136,9 @@ int32_t roperot_plan_create(const roperot_config *config, roperot_plan **plan)
     if (!config) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config is NULL; it must point to a roperot_config");
     int32_t status = roperot_check_config(config);
     if (status) return status;
-    roperot_plan *const made = calloc(1, sizeof *made);
+    roperot_plan *const made = roperot_memory_allocate(sizeof *made); /* on whole lines */
     if (!made) return roperot_fail(ROPEROT_ERROR_MEMORY, "no memory for a plan");
+    memset(made, 0, sizeof *made);
     roperot_fpenv saved;
     roperot_fpenv_enter(&saved);
     status = fill(made, config);
@@ -156,7 +157,7 @@ void roperot_plan_destroy(roperot_plan *plan)
     free(plan->inv_freq);
     free(plan->axis);
     roperot_memory_free(plan->masks);
-    free(plan);
+    roperot_memory_free(plan);
 }
 
 /* ---- describing -------------------------------------------------------------------------------------------------- */

@@ -31,26 +31,31 @@ typedef struct roperot_row_table {
  *
  * PURE_ROTATION reads `pure`; without one it computes from the factors, as FACTORED always does. */
 struct roperot_plan {
-    const roperot_kernels *kernels;
-    roperot_rotate_fn *rotate[ROPEROT_DTYPES][ROPEROT_DTYPES];      /* pairing to pairing_out; NULL: not offered */
-    roperot_rotate_fn *rotate_back[ROPEROT_DTYPES][ROPEROT_DTYPES]; /* pairing_out to pairing, for INVERSE */
-    int32_t head_dim, rotary_dim, rotary_offset, pairing, pairing_out, pairs, axes, angles, cache, bounds;
-    int64_t max_positions, cache_bytes;
-    int64_t near_bytes;  /* calls up to this size are walked by columns */
-    int64_t far_bytes;   /* calls out of place beyond it are streamed */
-    int32_t plain;       /* positions outside are errors, one pairing, rows fit the scratch in one block */
-    int32_t tile_tokens; /* with no options */
-    int32_t cpus;        /* tasks of a parallel call whose options do not say how many */
-    double attention_factor;
-    double *inv_freq;              /* NULL: BORROWED */
-    uint8_t *axis;                 /* NULL: one axis */
-    uint32_t *masks;               /* [axes][2][pairs]: mask and inverse, for roperot_blend_fn */
-    double *level[ROPEROT_LEVELS]; /* factor tables; NULL: every position has index 0 there, or no factors are kept */
+    /* What a decode step reads: two cache lines, and a third one with factors. */
+    roperot_rotate_fn *rotate[ROPEROT_DTYPES][ROPEROT_DTYPES]; /* pairing to pairing_out; NULL: not offered */
+    int64_t max_positions;
+    int64_t near_bytes; /* calls up to this size are walked by columns */
+    int32_t head_dim, rotary_offset, pairs;
+    uint16_t fast;                 /* the fast path may take it: one pairing, rows fit the scratch in one block */
+    uint16_t tile_tokens;          /* of a call on the fast path */
     roperot_row_table rows;        /* with the attention factor; cos NULL: FACTORED */
-    roperot_row_table pure;        /* without it; cos NULL: take the factors */
+    double *level[ROPEROT_LEVELS]; /* factor tables; NULL: every position has index 0 there, or no factors are kept */
+    double attention_factor;
+    roperot_combine_fn *combine; /* the kernels' */
+
+    const roperot_kernels *kernels;
+    roperot_rotate_fn *rotate_back[ROPEROT_DTYPES][ROPEROT_DTYPES]; /* pairing_out to pairing, for INVERSE */
+    int32_t rotary_dim, pairing, pairing_out, axes, angles, cache, bounds;
+    int32_t cpus;      /* tasks of a parallel call whose options do not say how many */
+    int64_t far_bytes; /* calls out of place beyond it are streamed */
+    int64_t cache_bytes;
+    double *inv_freq;       /* NULL: BORROWED */
+    uint8_t *axis;          /* NULL: one axis */
+    uint32_t *masks;        /* [axes][2][pairs]: mask and inverse, for roperot_blend_fn */
+    roperot_row_table pure; /* rows without the attention factor; cos NULL: take the factors */
+    void *owned[2];         /* what is to be freed of rows and pure */
     char kernel_name[ROPEROT_DTYPES][ROPEROT_DTYPES][48]; /* "": not offered */
-    void *owned[2];                /* what is to be freed of rows and pure */
-    roperot_config asked;          /* by roperot_config_key; its lists are the plan's own */
+    roperot_config asked;                                 /* by roperot_config_key; its lists are the plan's own */
     roperot_table asked_table;
 };
 

@@ -2,6 +2,7 @@
  * The verb of jobs: checks every job, then walks the tokens once for all of them; it must not know ISAs or formats. */
 #include <string.h>
 
+#include "coefficient_rows.h"
 #include "compiler.h"
 #include "convert.h"
 #include "hub.h"
@@ -10,9 +11,8 @@
 #include "numbers.h"
 #include "pages.h"
 #include "positions.h"
-#include "rows.h"
 #include "status.h"
-#include "tensor.h"
+#include "overlap.h"
 
 static const roperot_options default_options = ROPEROT_OPTIONS_INIT;
 enum {
@@ -29,7 +29,7 @@ enum { KEPT = 4 };
 enum { DST, TO, TO_SCALE, SRC, FROM, FROM_SCALE, TO_SLOTS, FROM_SLOTS, PLACES };
 
 typedef struct places {
-    roperot_hull hull[PLACES];
+    roperot_extent hull[PLACES];
 } places;
 
 typedef struct call {
@@ -227,11 +227,6 @@ static places places_of(const call *c, int32_t i)
     return p;
 }
 
-static int meet(const roperot_hull *a, const roperot_hull *b)
-{
-    return a->begin < b->end && b->begin < a->end;
-}
-
 /* Places whose hulls meet, and that may. */
 static int may_meet(const call *c, int32_t i, int at, int32_t k, int other)
 {
@@ -245,7 +240,7 @@ static int may_meet(const call *c, int32_t i, int at, int32_t k, int other)
     if (i == k && at == DST && other == SRC && stays(a)) return 1;
     if (i == k && at == TO && other == FROM && pages_stay(a)) return 1;
     if (i == k && at == TO_SCALE && other == FROM_SCALE && pages_stay(a)) return 1;
-    if (view[0] && view[1]) return roperot_tensor_apart(view[0], view[1]);
+    if (view[0] && view[1]) return roperot_tensors_disjoint(view[0], view[1]);
     if (!pages[0] || !pages[1]) return 0;
     int64_t shape_a[4], shape_b[4];
     shape_of(a, shape_a);
@@ -271,7 +266,7 @@ static int32_t check_pair(const call *c, int32_t i, const places *own, int32_t k
         if (own->hull[at].begin == own->hull[at].end) continue;
         for (int other = 0; other < PLACES; other++) {
             if (other <= TO_SCALE && (i < k || (i == k && other >= at))) continue;
-            if (meet(&own->hull[at], &others->hull[other]) && !may_meet(c, i, at, k, other))
+            if (roperot_extents_overlap(&own->hull[at], &others->hull[other]) && !may_meet(c, i, at, k, other))
                 return overlap(i, at, k, other);
         }
     }
@@ -410,21 +405,20 @@ static void leave_alone(const roperot_task *t, const char *src, char *dst, int64
 
 /* Pairs [first, first + n) of the heads of one line by a fused kernel. */
 static void rotate_line(const roperot_task *t, roperot_rotate_fn *fn, const char *src, char *dst, int64_t dst_head,
-                        int64_t dst_size, const roperot_row *row, int32_t first, int32_t n)
+                        const roperot_row *row, int32_t first, int32_t n)
 {
+    const roperot_token token = { row->cos, row->sin, src, dst };
     const roperot_tile tile = {
-        .src = src + (t->offset + first * (t->in == ROPEROT_PAIR_HALF ? 1 : 2)) * t->src.size,
-        .dst = dst + (t->offset + first * (t->out == ROPEROT_PAIR_HALF ? 1 : 2)) * dst_size,
-        .src_token = 0,
-        .src_head = t->src.head,
-        .dst_token = 0,
-        .dst_head = dst_head,
-        .src_half = t->pairs,
-        .dst_half = t->pairs,
+        .token = &token,
         .tokens = 1,
         .heads = t->heads,
         .pairs = n,
-        .rows = row,
+        .src_head = t->src.head,
+        .dst_head = dst_head,
+        .src_first = t->offset + first * (t->in == ROPEROT_PAIR_HALF ? 1 : 2),
+        .dst_first = t->offset + first * (t->out == ROPEROT_PAIR_HALF ? 1 : 2),
+        .src_half = t->pairs,
+        .dst_half = t->pairs,
         .loop = ROPEROT_LOOP_COLUMNS,
         .heads_outer = 0,
     };
@@ -443,8 +437,10 @@ typedef struct walk {
 static roperot_row row_in_pieces(void *arg, int64_t b, int64_t t, int32_t first, int32_t n)
 {
     walk *const w = arg;
+    const roperot_token_range token = { b, t, 0, 1 };
+    const roperot_pair_block block = { first, n };
     roperot_row row;
-    roperot_rows_make(&w->call->rows, b, t, 0, 1, first, n, &w->scratch, &row);
+    roperot_rows_make(&w->call->rows, &token, block, &w->scratch, &row);
     return row;
 }
 
@@ -453,13 +449,13 @@ static void run_fused(walk *w, const roperot_task *t, roperot_rotate_fn *fn, con
                       int64_t dst_head, int32_t dtype, int moves)
 {
     const char *const src = roperot_dense_at(&t->src, line->b, line->t, 0);
-    const int64_t size = roperot_dtype_size(dtype), after = t->offset + 2 * (int64_t)t->pairs;
+    const int64_t after = t->offset + 2 * (int64_t)t->pairs;
     const int32_t block = w->call->rows.block_pairs;
     for (int32_t first = 0; first < t->pairs; first += block) {
         const int32_t n = t->pairs - first < block ? t->pairs - first : block;
         const roperot_row row = !line->row_of ? line->row : row_in_pieces(w, line->b, line->t, first, n);
         if (row.cos)
-            rotate_line(t, fn, src, dst, dst_head, size, &row, first, n);
+            rotate_line(t, fn, src, dst, dst_head, &row, first, n);
         else if (moves && first == 0)
             leave_alone(t, src, dst, dst_head, dtype);
     }
@@ -530,7 +526,9 @@ static void run_tile(walk *w, int64_t b, int64_t t, int across, int n)
 {
     const call *const c = w->call;
     const int whole = c->rotates && c->rows.block_pairs == c->plan->pairs;
-    if (whole) roperot_rows_make(&c->rows, b, t, across, n, 0, c->plan->pairs, &w->scratch, w->row);
+    const roperot_token_range range = { b, t, across, n };
+    const roperot_pair_block block = { 0, c->plan->pairs };
+    if (whole) roperot_rows_make(&c->rows, &range, block, &w->scratch, w->row);
     for (int32_t i = 0; i < c->kept; i++) {
         const roperot_task *const task = &c->task[i];
         for (int k = 0; k < n; k++) {

@@ -2,7 +2,7 @@
  * roperot_shard_positions: the tokens and positions of one rank; it must not know plans, tensors or communication. */
 #include <stddef.h>
 
-#include "limits.h"
+#include "bounds.h"
 #include "numbers.h"
 #include "positions.h"
 #include "status.h"

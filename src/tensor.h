@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Checking tensor views: shapes, strides, reach and overlap; it must not know positions, caches or kernels. */
+ * Checking tensor views: shapes, strides and reach; it must not know positions, caches or kernels. */
 #ifndef ROPEROT_TENSOR_H
 #define ROPEROT_TENSOR_H
 
@@ -11,19 +11,19 @@
 #include "numbers.h"
 
 /* The bytes that a view touches lie in [begin, end); empty if they are equal. */
-typedef struct roperot_hull {
+typedef struct roperot_extent {
     uintptr_t begin, end;
-} roperot_hull;
+} roperot_extent;
 
 /* One view by itself, and, if it is written, that it does not overlap itself. `name` and `index` are for the sentence
  * ("src[1]"). */
 int32_t roperot_tensor_check_any(const roperot_tensor *tensor, int32_t head_dim, int written, const char *name,
-                                 int32_t index, roperot_hull *hull);
+                                 int32_t index, roperot_extent *extent);
 
 /* The same for what nearly every call brings, in a few nanoseconds: sizes below 2^28, non-negative strides, heads
  * inside tokens inside rows. 0 if the view is something else, right or wrong. One OR over all sizes replaces a check
  * per product: none of them, nor their sum times 4, can leave 63 bits. */
-static inline int roperot_tensor_is_plain(const roperot_tensor *t, int32_t head_dim, roperot_hull *hull)
+static inline int roperot_tensor_is_plain(const roperot_tensor *t, int32_t head_dim, roperot_extent *extent)
 {
     enum { SMALL = 1 << 28 };
     const int64_t batch = t->shape[0], tokens = t->shape[1], heads = t->shape[2], dim = t->shape[3];
@@ -36,29 +36,29 @@ static inline int roperot_tensor_is_plain(const roperot_tensor *t, int32_t head_
     if (batch == 0 || tokens == 0 || heads == 0 || data == 0) return 0;
     const int64_t block = (heads - 1) * head + dim, rows = (tokens - 1) * token + block, all = (batch - 1) * row + rows;
     if ((head < dim && heads != 1) || (token < block && tokens != 1) || (row < rows && batch != 1)) return 0;
-    hull->begin = data;
-    hull->end = data + (uintptr_t)all * size;
-    return (uint64_t)all * size <= PTRDIFF_MAX && hull->end > data; /* 32-bit pointers wrap long before the product */
+    extent->begin = data;
+    extent->end = data + (uintptr_t)all * size;
+    return (uint64_t)all * size <= PTRDIFF_MAX && extent->end > data; /* 32-bit pointers wrap long before the product */
 }
 
 /* The same for a view that has the layout of a plain one: what is checked once for `like` need not be checked again. */
 static inline int roperot_tensor_is_like(const roperot_tensor *t, const roperot_tensor *like,
-                                         const roperot_hull *like_hull, roperot_hull *hull)
+                                         const roperot_extent *like_extent, roperot_extent *extent)
 {
     uint64_t odd = (uint32_t)(t->dtype ^ like->dtype) | (uint32_t)t->flags | (uintptr_t)t->reserved;
     for (int i = 0; i < 4; i++)
         odd |= (uint64_t)(t->shape[i] ^ like->shape[i]) | (uint64_t)(t->stride[i] ^ like->stride[i]);
     const uintptr_t data = (uintptr_t)t->data, size = (uintptr_t)roperot_dtype_size(t->dtype);
-    hull->begin = data;
-    hull->end = data + (like_hull->end - like_hull->begin);
-    return (odd | (data & (size - 1))) == 0 && data != 0 && hull->end > data;
+    extent->begin = data;
+    extent->end = data + (like_extent->end - like_extent->begin);
+    return (odd | (data & (size - 1))) == 0 && data != 0 && extent->end > data;
 }
 
 static inline int32_t roperot_tensor_check(const roperot_tensor *t, int32_t head_dim, int written, const char *name,
-                                           int32_t index, roperot_hull *hull)
+                                           int32_t index, roperot_extent *extent)
 {
-    if (roperot_tensor_is_plain(t, head_dim, hull)) return ROPEROT_OK;
-    return roperot_tensor_check_any(t, head_dim, written, name, index, hull);
+    if (roperot_tensor_is_plain(t, head_dim, extent)) return ROPEROT_OK;
+    return roperot_tensor_check_any(t, head_dim, written, name, index, extent);
 }
 
 /* Same data, dtype and strides (of axes longer than 1): in place. */
@@ -69,13 +69,5 @@ static inline int roperot_tensor_same(const roperot_tensor *a, const roperot_ten
         if (a->shape[i] != b->shape[i] || (a->shape[i] != 1 && a->stride[i] != b->stride[i])) return 0;
     return 1;
 }
-
-/* 1 if two views, one of them written, may be in one call although their hulls meet: equal batch and token strides, and
- * no row block (one token's heads x dim) of one meets any row block of the other. */
-int roperot_tensor_apart(const roperot_tensor *a, const roperot_tensor *b);
-
-/* 1 if two families of blocks do not meet: b's origin is `at` bytes behind a's, both step stride[k] >= 0 bytes, at most
- * most[k] times, and blocks meet where the difference of their origins is above `low` and below `high`. */
-int roperot_blocks_apart(int64_t at, const int64_t stride[2], const int64_t most[2], int64_t low, int64_t high);
 
 #endif

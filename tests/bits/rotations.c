@@ -268,28 +268,29 @@ static void call_kernel(const subject *s, const roperot_tensor *src, const roper
     const kernel *const k = s->kernel;
     const int64_t src_size = (int64_t)format_bytes(k->src), dst_size = (int64_t)format_bytes(k->dst),
                   pairs = s->rotary_dim / 2;
-    roperot_row rows[MOST_LINES];
-    roperot_tile tile = { NULL,
-                          NULL,
-                          src->stride[1] * src_size,
-                          src->stride[2] * src_size,
-                          dst->stride[1] * dst_size,
-                          dst->stride[2] * dst_size,
-                          pairs,
-                          pairs,
-                          s->shape->tokens,
-                          s->shape->heads,
-                          pairs,
-                          rows,
-                          ROPEROT_LOOP_LINEAR,
-                          how == HEADS_OUTER };
-    if (how == BY_COLUMNS) tile.loop = ROPEROT_LOOP_COLUMNS;
-    if (how == STREAMING) tile.loop = ROPEROT_LOOP_STREAM;
+    roperot_token tokens[MOST_LINES];
+    const roperot_tile tile = { .token = tokens,
+                                .tokens = s->shape->tokens,
+                                .heads = s->shape->heads,
+                                .pairs = pairs,
+                                .src_head = src->stride[2] * src_size,
+                                .dst_head = dst->stride[2] * dst_size,
+                                .src_first = s->shape->offset,
+                                .dst_first = s->shape->offset,
+                                .src_half = pairs,
+                                .dst_half = pairs,
+                                .loop = how == BY_COLUMNS  ? ROPEROT_LOOP_COLUMNS
+                                        : how == STREAMING ? ROPEROT_LOOP_STREAM
+                                                           : ROPEROT_LOOP_LINEAR,
+                                .heads_outer = how == HEADS_OUTER };
     const roperot_kernels *const table = roperot_kernels_for(s->isa);
     for (int64_t b = 0; b < s->shape->batch; b++) {
-        for (int64_t t = 0; t < s->shape->tokens; t++) rows[t] = tables_literal_row(position_of(s, b, t));
-        tile.src = (const char *)src->data + (b * src->stride[0] + s->shape->offset) * src_size;
-        tile.dst = (char *)dst->data + (b * dst->stride[0] + s->shape->offset) * dst_size;
+        for (int64_t t = 0; t < s->shape->tokens; t++) {
+            const roperot_row row = tables_literal_row(position_of(s, b, t));
+            tokens[t] = (roperot_token){ row.cos, row.sin,
+                                         (const char *)src->data + (b * src->stride[0] + t * src->stride[1]) * src_size,
+                                         (char *)dst->data + (b * dst->stride[0] + t * dst->stride[1]) * dst_size };
+        }
         table->rotate[k->src - 1][k->dst - 1][k->in - 1][k->out - 1](&tile);
     }
 }

@@ -38,7 +38,9 @@ typedef enum flaw {
     LAST_HEAD_LOST,
     HALF_IS_PAIRS,
     STRIDE_IS_ROW,
-    NO_REPAIRING
+    NO_REPACKING,
+    EVEN_TOKENS,
+    CHANNEL_0_FIRST
 } flaw;
 
 typedef struct job {
@@ -46,7 +48,7 @@ typedef struct job {
     int from, to, pairing, pairing_out;
     flaw flaw;
     volatile unsigned char *src, *dst; /* the row; volatile: the compiler must not repair a flaw */
-    const roperot_row *row;
+    roperot_token row;
 } job;
 
 static ptrdiff_t element(const job *b, int pairing, ptrdiff_t half, ptrdiff_t j, int which)
@@ -62,7 +64,7 @@ static volatile unsigned char *source(const job *b, ptrdiff_t j, int which)
 
 static volatile unsigned char *target(const job *b, ptrdiff_t j, int which)
 {
-    const int pairing = b->flaw == NO_REPAIRING ? b->pairing : b->pairing_out;
+    const int pairing = b->flaw == NO_REPACKING ? b->pairing : b->pairing_out;
     return b->dst + (ptrdiff_t)format_bytes(b->to) * element(b, pairing, b->tile->dst_half, j, which);
 }
 
@@ -121,8 +123,8 @@ static void rotate_values(const job *b, float x0, float x1, float c, float s, fl
 static void rotate_pair(const job *b, ptrdiff_t j)
 {
     float y[2];
-    rotate_values(b, widen(b, load(source(b, j, 0), b->from)), widen(b, load(source(b, j, 1), b->from)), b->row->cos[j],
-                  b->row->sin[j], y);
+    rotate_values(b, widen(b, load(source(b, j, 0), b->from)), widen(b, load(source(b, j, 1), b->from)), b->row.cos[j],
+                  b->row.sin[j], y);
     store(target(b, j, 0), b->to, narrow(b, y[0]));
     store(target(b, j, 1), b->to, narrow(b, y[1]));
 }
@@ -155,15 +157,28 @@ static void trespass(const job *b)
     case WRITES_ONE_BEFORE: *before = 0; break;
     case READS_ONE_PAST: (void)*(source(b, last, 1) + format_bytes(b->from)); break;
     case READS_ONE_BEFORE: (void)*(source(b, 0, 0) - 1); break;
-    case READS_COS_PAST: (void)*(const volatile float *)(b->row->cos + last + 1); break;
+    case READS_COS_PAST: (void)*(const volatile float *)(b->row.cos + last + 1); break;
     case REWRITES_NEXT: touch(after); break;
     case REWRITES_PREVIOUS: touch(before); break;
     case REWRITES_SOURCE:
-        if (b->tile->src != b->tile->dst) touch(source(b, 0, 0));
+        if (b->row.src != b->row.dst) touch(source(b, 0, 0));
         break;
-    case REWRITES_COS: touch((volatile unsigned char *)(uintptr_t)b->row->cos); break;
+    case REWRITES_COS: touch((volatile unsigned char *)(uintptr_t)b->row.cos); break;
     default: break;
     }
+}
+
+/* Token t; with a flaw, where it would be if all of them lay as far apart as the first two. */
+static roperot_token token_of(const job *b, ptrdiff_t t)
+{
+    const roperot_token *const token = b->tile->token;
+    roperot_token result = token[t];
+    if (b->flaw != EVEN_TOKENS || t < 2) return result;
+    const ptrdiff_t src = (const char *)token[1].src - (const char *)token[0].src;
+    const ptrdiff_t dst = (const char *)token[1].dst - (const char *)token[0].dst;
+    result.src = (const char *)token[0].src + t * src;
+    result.dst = (char *)token[0].dst + t * dst;
+    return result;
 }
 
 static void rotate(const roperot_tile *tile, job b)
@@ -173,10 +188,13 @@ static void rotate(const roperot_tile *tile, job b)
     b.tile = tile;
     for (ptrdiff_t t = 0; t < tile->tokens; t++)
         for (ptrdiff_t h = 0; h < heads; h++) {
-            const ptrdiff_t step = b.flaw == STRIDE_IS_ROW ? row : tile->dst_head;
-            b.src = (volatile unsigned char *)(uintptr_t)tile->src + t * tile->src_token + h * tile->src_head;
-            b.dst = (unsigned char *)tile->dst + t * tile->dst_token + h * step;
-            b.row = &tile->rows[b.flaw == FIRST_TOKEN_ONLY ? 0 : t];
+            const ptrdiff_t stride = b.flaw == STRIDE_IS_ROW ? row : tile->dst_head;
+            const roperot_token token = token_of(&b, t);
+            const ptrdiff_t first = b.flaw == CHANNEL_0_FIRST ? 0 : 1;
+            b.src = (volatile unsigned char *)(uintptr_t)token.src +
+                    first * tile->src_first * (ptrdiff_t)format_bytes(b.from) + h * tile->src_head;
+            b.dst = (unsigned char *)token.dst + first * tile->dst_first * (ptrdiff_t)format_bytes(b.to) + h * stride;
+            b.row = tile->token[b.flaw == FIRST_TOKEN_ONLY ? 0 : t];
             rotate_row(&b);
             trespass(&b);
         }
@@ -188,29 +206,31 @@ static void rotate(const roperot_tile *tile, job b)
 #define EVERYWHERE(X, f)                                                                                               \
     ALL_SAME(X, f, f32)                                                                                                \
     ALL_SAME(X, f, f16)                                                                                                \
-    ALL_SAME(X, f, bf16) X(f, f32, f32, half, interleaved) X(f, bf16, bf16, interleaved, half)                         \
-        X(f, f32, f16, half, half) X(f, bf16, f32, interleaved, interleaved)
+    ALL_SAME(X, f, bf16)                                                                                               \
+    X(f, f32, f32, half, interleaved) X(f, bf16, bf16, interleaved, half) X(f, f32, f16, half, half)                   \
+        X(f, bf16, f32, interleaved, interleaved)
 #define BROKEN_LIST(X)                                                                                                 \
     EVERYWHERE(X, SKIPS_LAST_LANE)                                                                                     \
     EVERYWHERE(X, SKIPS_TAIL)                                                                                          \
-    EVERYWHERE(X, WRITES_ONE_PAST) EVERYWHERE(X, WRITES_ONE_BEFORE) EVERYWHERE(X, READS_ONE_PAST)                      \
-        EVERYWHERE(X, READS_ONE_BEFORE) EVERYWHERE(X, READS_COS_PAST) EVERYWHERE(X, REWRITES_NEXT)                     \
-            EVERYWHERE(X, REWRITES_PREVIOUS) EVERYWHERE(X, REWRITES_SOURCE) EVERYWHERE(X, REWRITES_COS)                \
-                EVERYWHERE(X, WRONG_SIGN) EVERYWHERE(X, SWAPPED_SINE) EVERYWHERE(X, FMA) EVERYWHERE(X, DOUBLE)         \
-                    EVERYWHERE(X, DROPS_DENORMALS) EVERYWHERE(X, NAN_IS_FINITE) EVERYWHERE(X, SATURATES)               \
-                        EVERYWHERE(X, LOSES_ZERO_SIGN) EVERYWHERE(X, FIRST_TOKEN_ONLY) EVERYWHERE(X, LAST_HEAD_LOST)   \
-                            EVERYWHERE(X, STRIDE_IS_ROW) ALL_SAME(X, TAIL_TWICE, f32) ALL_SAME(X, TAIL_TWICE, f16)     \
-                                ALL_SAME(X, TAIL_TWICE, bf16) ALL_SAME(X, DROPS_SMALL_RESULTS, f32)                    \
-                                    ALL_SAME(X, DROPS_SMALL_RESULTS, bf16) X(TIES_AWAY, bf16, bf16, half, half)        \
-                                        X(TIES_AWAY, f32, bf16, half, half)                                            \
+    EVERYWHERE(X, WRITES_ONE_PAST)                                                                                     \
+    EVERYWHERE(X, WRITES_ONE_BEFORE) EVERYWHERE(X, READS_ONE_PAST) EVERYWHERE(X, READS_ONE_BEFORE)                     \
+        EVERYWHERE(X, READS_COS_PAST) EVERYWHERE(X, REWRITES_NEXT) EVERYWHERE(X, REWRITES_PREVIOUS)                    \
+            EVERYWHERE(X, REWRITES_SOURCE) EVERYWHERE(X, REWRITES_COS) EVERYWHERE(X, WRONG_SIGN)                       \
+                EVERYWHERE(X, SWAPPED_SINE) EVERYWHERE(X, FMA) EVERYWHERE(X, DOUBLE) EVERYWHERE(X, DROPS_DENORMALS)    \
+                    EVERYWHERE(X, NAN_IS_FINITE) EVERYWHERE(X, SATURATES) EVERYWHERE(X, LOSES_ZERO_SIGN)               \
+                        EVERYWHERE(X, FIRST_TOKEN_ONLY) EVERYWHERE(X, LAST_HEAD_LOST) EVERYWHERE(X, STRIDE_IS_ROW)     \
+                            EVERYWHERE(X, EVEN_TOKENS) EVERYWHERE(X, CHANNEL_0_FIRST) ALL_SAME(X, TAIL_TWICE, f32)     \
+                                ALL_SAME(X, TAIL_TWICE, f16) ALL_SAME(X, TAIL_TWICE, bf16)                             \
+                                    ALL_SAME(X, DROPS_SMALL_RESULTS, f32) ALL_SAME(X, DROPS_SMALL_RESULTS, bf16)       \
+                                        X(TIES_AWAY, bf16, bf16, half, half) X(TIES_AWAY, f32, bf16, half, half)       \
                                             X(TIES_AWAY, bf16, bf16, half, interleaved)                                \
                                                 X(TRUNCATES, bf16, bf16, half, half)                                   \
                                                     X(TRUNCATES, f32, bf16, interleaved, interleaved)                  \
                                                         X(HALF_IS_PAIRS, f32, f32, half, half)                         \
                                                             X(HALF_IS_PAIRS, f16, f16, half, interleaved)              \
                                                                 X(HALF_IS_PAIRS, bf16, bf16, interleaved, half)        \
-                                                                    X(NO_REPAIRING, f32, f32, half, interleaved)       \
-                                                                        X(NO_REPAIRING, f16, f16, interleaved, half)
+                                                                    X(NO_REPACKING, f32, f32, half, interleaved)       \
+                                                                        X(NO_REPACKING, f16, f16, interleaved, half)
 
 #define FUNCTION(f, s, d, p, q) broken_##f##_##s##_##d##_##p##_##q
 #define DEFINE(f, s, d, p, q)                                                                                          \

@@ -21,6 +21,8 @@ typedef struct view {
     unsigned char *base;
     ptrdiff_t token, head, half;
     int pairing, dtype; /* pairing is a kernel index, dtype the public enum */
+    ptrdiff_t tokens;
+    int shuffled; /* slots of tokens: 1, 0, 3, 2 .. */
 } view;
 
 /* One side (source or destination) of a call: the same rows in plain order, and where the kernel sees them. */
@@ -64,7 +66,7 @@ void rotate_trial_close(void)
 
 const char *rotate_describe(const rotate_shape *s)
 {
-    static const char *const loops[] = { "columns", "rows", "stream" };
+    static const char *const loops[] = { "columns", "linear", "stream" };
     static const char *const layouts[] = { "isolated", "dense", "reversed" };
     static const char *const values[] = { "normal", "special", "tiny", "ties" };
     static char text[200];
@@ -89,16 +91,22 @@ static const char *fail(const trial *t, const char *format, ...)
 
 /* ---- views ------------------------------------------------------------------------------------------------------- */
 
+/* Neighbours change places, so that the tokens of a tile are not evenly spaced. */
+static ptrdiff_t slot_of(const view *v, ptrdiff_t t)
+{
+    return v->shuffled && (t ^ 1) < v->tokens ? t ^ 1 : t;
+}
+
 static unsigned char *at(const view *v, ptrdiff_t t, ptrdiff_t h, ptrdiff_t j, int which)
 {
     const ptrdiff_t element = v->pairing == ROPEROT_INDEX_half ? j + which * v->half : 2 * j + which;
-    return v->base + t * v->token + h * v->head + (ptrdiff_t)format_bytes(v->dtype) * element;
+    return v->base + slot_of(v, t) * v->token + h * v->head + (ptrdiff_t)format_bytes(v->dtype) * element;
 }
 
 static view plain_view(const rotate_shape *s, int dtype, int pairing, int which)
 {
     const ptrdiff_t row = 2 * s->pairs * (ptrdiff_t)format_bytes(dtype);
-    return (view){ plain[which], s->heads * row, row, s->pairs, pairing, dtype };
+    return (view){ plain[which], s->heads * row, row, s->pairs, pairing, dtype, s->tokens, 0 };
 }
 
 /* Copies every element from one view to another of the same dtype; `flip` complements it. */
@@ -150,6 +158,7 @@ static void place_dense(const rotate_shape *s, side *it, ptrdiff_t gap)
 static void place(const rotate_shape *s, side *it, size_t which)
 {
     const int isolate = s->layout == ROTATE_ISOLATED;
+    it->live.shuffled = 1;
     it->arena = isolate ? &isolated[which] : &dense;
     it->slot = isolate ? 0 : which;
     if (isolate)
@@ -174,44 +183,60 @@ static void fill_source(const trial *t)
             }
 }
 
-/* cos and sin of each token in read-only slots, and the array of rows in another. */
-static const roperot_row *fill_coefficients(const rotate_shape *s)
+/* Elements in front of the rotated ones that the kernel is told of: nobody may touch them. */
+enum { SRC_FIRST = 3, DST_FIRST = 6 };
+
+static ptrdiff_t dst_first(const rotate_shape *s)
+{
+    return s->in_place ? SRC_FIRST : DST_FIRST;
+}
+
+/* cos and sin of each token in read-only slots. */
+static void fill_coefficients(const rotate_shape *s, roperot_row rows[ROTATE_MAX_ROWS])
 {
     const guard_arena *const a = &coefficients;
-    const size_t bytes = (size_t)s->pairs * sizeof(float), tokens = (size_t)s->tokens;
-    const size_t last = 2 * ROTATE_MAX_ROWS;
-    const size_t rows = guard_arena_run(a, last, tokens * sizeof(roperot_row), s->end);
-    for (size_t t = 0; t < tokens; t++) {
-        roperot_row row;
+    const size_t bytes = (size_t)s->pairs * sizeof(float);
+    for (size_t t = 0; t < (size_t)s->tokens; t++)
         for (size_t k = 0; k < 2; k++) {
             const size_t run = guard_arena_run(a, 2 * t + k, bytes, s->end);
             for (size_t j = 0; j < (size_t)s->pairs; j++)
                 format_store(ROPEROT_F32, a->open + run + j * sizeof(float), values_coefficient(s->values));
             const float *const values = (const float *)(const void *)(a->fixed + run);
             if (k)
-                row.sin = values;
+                rows[t].sin = values;
             else
-                row.cos = values;
+                rows[t].cos = values;
         }
-        memcpy(a->open + rows + t * sizeof row, &row, sizeof row);
-    }
-    return (const roperot_row *)(const void *)(a->fixed + rows);
 }
 
-static roperot_tile tile_of(const rotate_shape *s, const view *src, const view *dst, const roperot_row *rows)
+/* The list of tokens; for the kernel that is tried in a read-only slot with nothing behind it. `fixed` moves what is read
+ * to its read-only mapping. */
+static const roperot_token *list_tokens(const rotate_shape *s, const view *src, ptrdiff_t fixed, const view *dst,
+                                        const roperot_row *rows)
 {
-    return (roperot_tile){ .src = src->base,
-                           .dst = dst->base,
-                           .src_token = src->token,
-                           .src_head = src->head,
-                           .dst_token = dst->token,
-                           .dst_head = dst->head,
-                           .src_half = src->half,
-                           .dst_half = dst->half,
+    const guard_arena *const a = &coefficients;
+    const size_t run = guard_arena_run(a, 2 * ROTATE_MAX_ROWS, (size_t)s->tokens * sizeof(roperot_token), s->end);
+    for (ptrdiff_t t = 0; t < s->tokens; t++) {
+        const ptrdiff_t before = SRC_FIRST * (ptrdiff_t)format_bytes(src->dtype) - fixed;
+        const roperot_token token = { rows[t].cos, rows[t].sin, at(src, t, 0, 0, 0) - before,
+                                      at(dst, t, 0, 0, 0) - dst_first(s) * (ptrdiff_t)format_bytes(dst->dtype) };
+        memcpy(a->open + run + (size_t)t * sizeof token, &token, sizeof token);
+    }
+    return (const roperot_token *)(const void *)(a->fixed + run);
+}
+
+static roperot_tile tile_of(const rotate_shape *s, const view *src, const view *dst, const roperot_token *tokens)
+{
+    return (roperot_tile){ .token = tokens,
                            .tokens = s->tokens,
                            .heads = s->heads,
                            .pairs = s->pairs,
-                           .rows = rows,
+                           .src_head = src->head,
+                           .dst_head = dst->head,
+                           .src_first = SRC_FIRST,
+                           .dst_first = dst_first(s),
+                           .src_half = src->half,
+                           .dst_half = dst->half,
                            .loop = s->loop,
                            .heads_outer = s->heads_outer };
 }
@@ -228,9 +253,11 @@ static void prepare(trial *t, roperot_rotate_fn *reference)
     const reference_rotation *const r = t->rotation;
     t->src.plain = t->src.live = plain_view(s, r->src + 1, r->pairing, 0);
     t->dst.plain = t->dst.live = plain_view(s, r->dst + 1, r->pairing_out, 1);
-    const roperot_row *const rows = fill_coefficients(s);
+    roperot_row rows[ROTATE_MAX_ROWS];
+    fill_coefficients(s, rows);
     fill_source(t);
-    const roperot_tile plain_tile = tile_of(s, &t->src.plain, &t->dst.plain, rows);
+    const roperot_tile plain_tile =
+        tile_of(s, &t->src.plain, &t->dst.plain, list_tokens(s, &t->src.plain, 0, &t->dst.plain, rows));
     reference(&plain_tile);
     place(s, &t->src, 0);
     copy_view(s, &t->src.live, &t->src.plain, 0);
@@ -239,8 +266,8 @@ static void prepare(trial *t, roperot_rotate_fn *reference)
         place(s, &t->dst, 1);
         copy_view(s, &t->dst.live, &t->dst.plain, ~0u); /* an unwritten lane must show */
     }
-    t->tile = tile_of(s, &t->src.live, &t->written->live, rows);
-    if (!s->in_place) t->tile.src = t->src.arena->fixed + (t->src.live.base - t->src.arena->open);
+    const ptrdiff_t fixed = s->in_place ? 0 : t->src.arena->fixed - t->src.arena->open;
+    t->tile = tile_of(s, &t->src.live, &t->written->live, list_tokens(s, &t->src.live, fixed, &t->written->live, rows));
     if (s->layout != ROTATE_ISOLATED) memcpy(snapshot, buffer_of(t, t->written), t->written->bytes);
 }
 
@@ -290,7 +317,7 @@ static const char *compare_results(const trial *t)
                                 k, h, j, i, (unsigned)g, (unsigned)w,
                                 (unsigned)format_load(from, at(&t->src.plain, k, h, j, 0)),
                                 (unsigned)format_load(from, at(&t->src.plain, k, h, j, 1)),
-                                (double)t->tile.rows[k].cos[j], (double)t->tile.rows[k].sin[j]);
+                                (double)t->tile.token[k].cos[j], (double)t->tile.token[k].sin[j]);
                 }
     return NULL;
 }
@@ -346,22 +373,23 @@ static const char *everywhere(const sweep *w, ptrdiff_t tokens, ptrdiff_t heads,
             for (int in_place = 0; in_place < places; in_place++) {
                 const int turn = (int)pairs + 2 * layout + end;
                 const rotate_shape shape = { .tokens = tokens,
-                                            .heads = heads,
-                                            .pairs = pairs,
-                                            .loop = w->loop,
-                                            .heads_outer = w->loop != ROPEROT_LOOP_COLUMNS &&
-                                                           (layout == ROTATE_REVERSED) != (turn % 3 == 0),
-                                            .in_place = in_place,
-                                            .layout = layout,
-                                            .end = end,
-                                            .values = turn % VALUES_KINDS };
+                                             .heads = heads,
+                                             .pairs = pairs,
+                                             .loop = w->loop,
+                                             .heads_outer = w->loop != ROPEROT_LOOP_COLUMNS &&
+                                                            (layout == ROTATE_REVERSED) != (turn % 3 == 0),
+                                             .in_place = in_place,
+                                             .layout = layout,
+                                             .end = end,
+                                             .values = turn % VALUES_KINDS };
                 const char *const wrong = rotate_trial(r, w->fn, w->reference, &shape);
                 if (wrong) return wrong;
             }
     return NULL;
 }
 
-const char *rotate_trial_sweep(const reference_rotation *rotation, roperot_rotate_fn *fn, roperot_rotate_fn *reference, int loop)
+const char *rotate_trial_sweep(const reference_rotation *rotation, roperot_rotate_fn *fn, roperot_rotate_fn *reference,
+                               int loop)
 {
     static const ptrdiff_t some_pairs[] = { 1, 8, 33, 64 }, many_pairs[] = { 160, 255, 512, ROTATE_MAX_PAIRS };
     const sweep w = { rotation, fn, reference, loop };

@@ -71,9 +71,9 @@ static void near_textbook(const void *arg)
         unsigned char src[8], dst[8];
         const double angle = random_between(-4, 4);
         const float cs[2] = { (float)cos(angle), (float)sin(angle) };
-        const roperot_row row = { &cs[0], &cs[1] };
+        const roperot_token token = { &cs[0], &cs[1], src, dst };
         const roperot_tile tile = {
-            .src = src, .dst = dst, .src_half = 1, .dst_half = 1, .tokens = 1, .heads = 1, .pairs = 1, .rows = &row
+            .token = &token, .src_half = 1, .dst_half = 1, .tokens = 1, .heads = 1, .pairs = 1
         };
         for (size_t j = 0; j < 2; j++) {
             x[j] = values_number(i % 3 == 0 ? VALUES_TINY : VALUES_NORMAL, r->src + 1);
@@ -117,7 +117,7 @@ static void add_cases(const roperot_kernels *kernels, const roperot_kernels *sca
     enum { ROOM = 1024 };
     static kernel_case cases[ROOM];
     static size_t count;
-    static const char *const loops[] = { "columns", "rows", "stream" };
+    static const char *const loops[] = { "columns", "linear", "stream" };
     harness_add(table_is_complete, kernels, "table/%s", kernels->name);
     for (size_t i = 0; i < reference_rotation_count; i++)
         for (int loop = 0; loop < 3 && count < ROOM; loop++) {

@@ -17,7 +17,7 @@ static unsigned seen[2];
 
 static void record(const roperot_tile *tile)
 {
-    seen[tile->src != tile->dst] |= 1u << tile->loop;
+    seen[tile->token->src != tile->token->dst] |= 1u << tile->loop;
 }
 
 typedef struct loop_case {
@@ -27,12 +27,12 @@ typedef struct loop_case {
     unsigned in, out;
 } loop_case;
 
-enum { ROWS = 1 << ROPEROT_LOOP_LINEAR, STREAM = 1 << ROPEROT_LOOP_STREAM };
+enum { LINEAR = 1 << ROPEROT_LOOP_LINEAR, STREAM = 1 << ROPEROT_LOOP_STREAM };
 static const loop_case cases[] = {
-    { "in-place", { 0, 0 }, 0, ROWS, 0 },
-    { "in-place-by-dst", { 0, 0 }, 1, ROWS, 0 },
+    { "in-place", { 0, 0 }, 0, LINEAR, 0 },
+    { "in-place-by-dst", { 0, 0 }, 1, LINEAR, 0 },
     { "out-of-place", { 1, 1 }, 1, 0, STREAM },
-    { "one-of-each", { 0, 1 }, 1, ROWS, STREAM },
+    { "one-of-each", { 0, 1 }, 1, LINEAR, STREAM },
 };
 
 static void asks_for(const void *arg)

@@ -34,17 +34,18 @@ static void literal_pair(const reference_rotation *r, const sides *at, float c, 
 static void literal(const roperot_tile *tile, const reference_rotation *r)
 {
     const ptrdiff_t in = (ptrdiff_t)format_bytes(r->src + 1), out = (ptrdiff_t)format_bytes(r->dst + 1);
-    const unsigned char *const base = tile->src;
     for (ptrdiff_t t = 0; t < tile->tokens; t++)
         for (ptrdiff_t h = 0; h < tile->heads; h++) {
-            const unsigned char *const src = base + t * tile->src_token + h * tile->src_head;
-            unsigned char *const dst = (unsigned char *)tile->dst + t * tile->dst_token + h * tile->dst_head;
+            const roperot_token *const token = &tile->token[t];
+            const unsigned char *const src =
+                (const unsigned char *)token->src + in * tile->src_first + h * tile->src_head;
+            unsigned char *const dst = (unsigned char *)token->dst + out * tile->dst_first + h * tile->dst_head;
             for (ptrdiff_t j = 0; j < tile->pairs; j++) {
                 const sides at = { { src + in * element_of(r->pairing, tile->src_half, j, 0),
                                      src + in * element_of(r->pairing, tile->src_half, j, 1) },
                                    { dst + out * element_of(r->pairing_out, tile->dst_half, j, 0),
                                      dst + out * element_of(r->pairing_out, tile->dst_half, j, 1) } };
-                literal_pair(r, &at, tile->rows[t].cos[j], tile->rows[t].sin[j]);
+                literal_pair(r, &at, token->cos[j], token->sin[j]);
             }
         }
 }

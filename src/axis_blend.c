@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ * Coefficient rows of positions that differ between axes; it must not know how one axis's row is made.
+ *
+ * Neighbours in an image share most coordinates: along its rows one axis moves, and what a token then takes is one row of
+ * that axis and one pass over the row made last. scratch->last is that row. What keeps it right
+ * (tests/kernels/test_axis_blend.c names each):
+ *
+ *   1 exact     `last` holds exactly the coefficients of scratch->at, for the pairs from last_first on.
+ *   2 own       It lies in the space of the token made last, or in a table. A row that is made in that space without
+ *               blending makes it void (roperot_axis_blend_forget).
+ *   3 moved     A token whose position is that of `last` starts from axis 0 all the same: its row would be `last` itself,
+ *               which a later token of the tile may overwrite.
+ *   4 fewest    It starts from `last` only if no more axes have moved since than differ from axis 0.
+ *   5 apart     The row being blended in is made behind all spaces of the tile (roperot_row_source_init leaves room).
+ *   6 bits      Real coordinates are compared by their bits: -0 is not 0, which costs a row and changes nothing. */
+#include "axis_blend.h"
+
+static int starts_from_last(const roperot_row_source *source, const roperot_place *at, int32_t first,
+                            const roperot_scratch *scratch)
+{
+    int moved = 0, differ = 0;
+    if (!scratch->last.cos || scratch->last_first != first) return 0;
+    for (int32_t a = 0; a < source->axes; a++) {
+        moved += at->p[a] != scratch->at.p[a];
+        differ += at->p[a] != at->p[0];
+    }
+    return moved > 0 && moved <= differ;
+}
+
+static void start_from_axis_0(const roperot_row_source *source, const roperot_place *at, roperot_pair_block block,
+                              roperot_scratch *scratch, float *space)
+{
+    roperot_row_of_axis(source, at, 0, block, space, &scratch->last);
+    scratch->last_first = block.first;
+    for (int32_t a = 0; a < source->axes; a++) scratch->at.p[a] = at->p[0];
+}
+
+void roperot_axis_blend(const roperot_row_source *source, const roperot_place *at, roperot_pair_block block,
+                        roperot_scratch *scratch, float *space, roperot_row *row)
+{
+    const roperot_plan *const plan = source->plan;
+    float *const workspace = scratch->values + ROPEROT_SCRATCH_FLOATS - 2 * block.count;
+    if (!starts_from_last(source, at, block.first, scratch)) start_from_axis_0(source, at, block, scratch, space);
+    row->cos = space;
+    row->sin = space + block.count;
+    for (int32_t a = 0; a < source->axes; a++) {
+        if (at->p[a] == scratch->at.p[a]) continue;
+        roperot_row one;
+        roperot_row_of_axis(source, at, a, block, workspace, &one);
+        const uint32_t *const mask = plan->masks + 2 * a * plan->pairs + block.first;
+        plan->kernels->blend(space, space + block.count, &one, &scratch->last, mask, mask + plan->pairs, block.count);
+        scratch->last = *row;
+        scratch->at.p[a] = at->p[a];
+    }
+}

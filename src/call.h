@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ * One call of roperot_apply, checked whole and made ready for tiles; it must not know how tokens are walked. */
+#ifndef ROPEROT_CALL_H
+#define ROPEROT_CALL_H
+
+#include "overlap.h"
+#include "tiles.h"
+
+typedef struct roperot_call {
+    roperot_views views;
+    int32_t moved;      /* views that are not rotated in place */
+    int64_t bytes;      /* read plus written: of a token, then of the call; 0: nothing to do */
+    int64_t begin, end; /* tokens */
+    int loop;
+    const roperot_options *options;
+    roperot_walk walk;
+} roperot_call;
+
+/* Everything that can be wrong with the call, before anything is written. On success with begin < end, there is
+ * something to do. options are not NULL. */
+int32_t roperot_call_check(roperot_call *call, const roperot_plan *plan, const roperot_positions *positions,
+                           const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
+                           const roperot_options *options);
+
+/* Operands for the views from i on, as many as there is room for: the next i. */
+int32_t roperot_call_operands(roperot_call *call, int32_t i);
+
+#endif

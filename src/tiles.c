@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT
+ * Walking the tokens of a checked call tile by tile: the only place that fills a tile; it must not know views, threads or
+ * how a tile is computed. */
+#include "tiles.h"
+
+#include "compiler.h"
+#include "convert.h"
+#include "lists.h"
+#include "numbers.h"
+
+/* Tokens and pairs of one tile. */
+typedef struct part {
+    const roperot_walk *walk;
+    roperot_token_range range;
+    roperot_pair_block block;
+    roperot_row rows[ROPEROT_TILE_TOKENS];
+} part;
+
+static const char *src_of(const roperot_operand *o, const roperot_token_range *range, int32_t k)
+{
+    return o->src + (range->b + (range->across ? k : 0)) * o->src_batch +
+           (range->t + (range->across ? 0 : k)) * o->src_token;
+}
+
+static char *dst_of(const roperot_operand *o, const roperot_token_range *range, int32_t k)
+{
+    return o->dst + (range->b + (range->across ? k : 0)) * o->dst_batch +
+           (range->t + (range->across ? 0 : k)) * o->dst_token;
+}
+
+/* ---- what is not rotated ----------------------------------------------------------------------------------------- */
+
+/* n channels of all heads of a token, `step` channels apart. */
+static void copy_channels(const roperot_operand *o, const char *src, int64_t src_first, int64_t src_step, char *dst,
+                          int64_t dst_first, int64_t dst_step, int64_t n)
+{
+    src += src_first * roperot_dtype_size(o->src_dtype);
+    dst += dst_first * roperot_dtype_size(o->dst_dtype);
+    for (int64_t head = 0; head < o->heads && n > 0; head++, src += o->src_head, dst += o->dst_head)
+        roperot_convert(src, o->src_dtype, src_step, dst, o->dst_dtype, dst_step, n);
+}
+
+/* The rotated channels of a token that IDENTITY leaves alone: repacked or converted only. */
+static void copy_unrotated(const roperot_walk *w, const roperot_operand *o, const char *src, char *dst)
+{
+    const int in_half = w->in == ROPEROT_PAIR_HALF, out_half = w->out == ROPEROT_PAIR_HALF;
+    const int32_t first = w->plan->rotary_offset, pairs = w->plan->pairs;
+    for (int second = 0; second < 2; second++)
+        copy_channels(o, src, first + second * (in_half ? pairs : 1), in_half ? 1 : 2, dst,
+                      first + second * (out_half ? pairs : 1), out_half ? 1 : 2, pairs);
+}
+
+/* Out of place, the channels on both sides of the rotated ones. */
+static void copy_pass_through(const roperot_walk *w, const roperot_operand *o, const char *src, char *dst)
+{
+    const int64_t before = w->plan->rotary_offset, behind = before + w->plan->rotary_dim;
+    copy_channels(o, src, 0, 1, dst, 0, 1, before);
+    copy_channels(o, src, behind, 1, dst, behind, 1, w->plan->head_dim - behind);
+}
+
+static void copy_others(const part *p, const roperot_operand *o)
+{
+    for (int32_t k = 0; k < p->range.count; k++) {
+        const char *const src = src_of(o, &p->range, k);
+        char *const dst = dst_of(o, &p->range, k);
+        if (!p->rows[k].cos) copy_unrotated(p->walk, o, src, dst);
+        if (p->walk->plan->rotary_dim != p->walk->plan->head_dim) copy_pass_through(p->walk, o, src, dst);
+    }
+}
+
+/* ---- tiles ------------------------------------------------------------------------------------------------------- */
+
+/* The tokens that are rotated. */
+static int64_t list_tokens(const part *p, const roperot_operand *o, roperot_token *token)
+{
+    const roperot_token_range *const range = &p->range;
+    const int64_t src_stride = range->across ? o->src_batch : o->src_token;
+    const int64_t dst_stride = range->across ? o->dst_batch : o->dst_token;
+    const char *const src = src_of(o, range, 0);
+    char *const dst = dst_of(o, range, 0);
+    int64_t n = 0;
+    for (int32_t k = 0; k < range->count; k++)
+        if (p->rows[k].cos)
+            token[n++] = (roperot_token){ p->rows[k].cos, p->rows[k].sin, src + k * src_stride, dst + k * dst_stride };
+    return n;
+}
+
+static inline void run_operand(const part *p, const roperot_operand *o)
+{
+    const roperot_plan *const plan = p->walk->plan;
+    roperot_token token[ROPEROT_TILE_TOKENS];
+    const int64_t dst_stride = p->range.across ? o->dst_batch : o->dst_token;
+    roperot_tile tile;
+    tile.token = token;
+    tile.tokens = list_tokens(p, o, token);
+    tile.heads = o->heads;
+    tile.pairs = p->block.count;
+    tile.src_head = o->src_head;
+    tile.dst_head = o->dst_head;
+    tile.src_first = plan->rotary_offset + p->block.first * (p->walk->in == ROPEROT_PAIR_INTERLEAVED ? 2 : 1);
+    tile.dst_first = plan->rotary_offset + p->block.first * (p->walk->out == ROPEROT_PAIR_INTERLEAVED ? 2 : 1);
+    tile.src_half = tile.dst_half = plan->pairs;
+    tile.loop = o->loop;
+    tile.heads_outer = p->range.count > 1 && roperot_magnitude(dst_stride) < roperot_magnitude(o->dst_head);
+    if (tile.tokens == 0) return;
+    if (o->run)
+        o->run(o, &tile);
+    else
+        o->rotate(&tile);
+}
+
+static inline void run_range(part *p, roperot_scratch *scratch)
+{
+    const roperot_walk *const w = p->walk;
+    const int32_t pairs = w->plan->pairs;
+    for (p->block.first = 0; p->block.first < pairs; p->block.first += w->rows.block_pairs) {
+        const int32_t left = pairs - p->block.first;
+        p->block.count = left < w->rows.block_pairs ? left : w->rows.block_pairs;
+        roperot_rows_make(&w->rows, &p->range, p->block, scratch, p->rows);
+        for (int32_t i = 0; i < w->operands; i++) run_operand(p, &w->operand[i]);
+    }
+    for (int32_t i = 0; i < w->operands; i++)
+        if (!w->operand[i].in_place) copy_others(p, &w->operand[i]);
+}
+
+/* Not inlined: its scratch is nearly all of the stack that a call may take. */
+ROPEROT_NOINLINE void roperot_walk_tokens(const roperot_walk *walk, int64_t begin, int64_t end)
+{
+    roperot_scratch scratch;
+    const int64_t tokens = walk->tokens, most = walk->rows.tile_tokens;
+    part p;
+    roperot_scratch_init(&scratch);
+    p.walk = walk;
+    p.range = (roperot_token_range){ .b = begin, .t = 0, .across = tokens == 1, .count = 0 };
+    if (begin < tokens)
+        p.range.b = 0, p.range.t = begin;
+    else if (tokens > 1)
+        p.range.b = begin / tokens, p.range.t = begin % tokens;
+    while (begin < end) {
+        int64_t n = end - begin < most ? end - begin : most;
+        if (tokens > 1 && n > tokens - p.range.t) n = tokens - p.range.t;
+        p.range.count = (int32_t)n;
+        run_range(&p, &scratch);
+        begin += n;
+        if (tokens == 1)
+            p.range.b += n;
+        else if ((p.range.t += n) == tokens)
+            p.range.t = 0, p.range.b++;
+    }
+}

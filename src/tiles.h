@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ * Walking the tokens of a checked call tile by tile: the only place that fills a tile; it must not know views, threads or
+ * how a tile is computed. */
+#ifndef ROPEROT_TILES_H
+#define ROPEROT_TILES_H
+
+#include "coefficient_rows.h"
+
+typedef struct roperot_operand roperot_operand;
+
+/* What is done with a tile of an operand: its tokens are those that are rotated, in order. */
+typedef void roperot_tile_fn(const roperot_operand *operand, const roperot_tile *tile);
+
+/* One pair of views as tiles want it: channel 0 of element [0, 0, 0], strides in bytes. */
+struct roperot_operand {
+    const char *src;
+    char *dst;
+    int64_t src_batch, src_token, src_head, dst_batch, dst_token, dst_head, heads;
+    int32_t src_dtype, dst_dtype;
+    int32_t in_place;          /* dst is src: channels and tokens that are not rotated need no copy */
+    int32_t loop;              /* ROPEROT_LOOP_... */
+    roperot_rotate_fn *rotate; /* what is done with a tile if `run` is NULL */
+    roperot_tile_fn *run;      /* a program of several kernels (norm, rotate, store) instead */
+    const void *program;       /* the program's own */
+};
+
+enum { ROPEROT_OPERANDS = 4 };
+
+typedef struct roperot_walk {
+    const roperot_plan *plan;
+    roperot_row_source rows;
+    int64_t tokens;  /* of a sequence */
+    int32_t in, out; /* pairings: the plan's, or for the transpose the other way round */
+    int32_t operands;
+    roperot_operand operand[ROPEROT_OPERANDS];
+} roperot_walk;
+
+/* Tokens [begin, end), index b * tokens + t. */
+void roperot_walk_tokens(const roperot_walk *walk, int64_t begin, int64_t end);
+
+#endif
