@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT
+ * ggml's ROPE and ROPE_BACK on roperot: parameters to plans, tensors to views, rows to calls; it must not know how ggml
+ * schedules nodes, nor how roperot computes. */
+#include "roperot-ggml.h"
+
+#include <ggml.h>
+#include <roperot/roperot.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <climits>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace {
+
+constexpr int most_plans = 1024;
+/* Plans are kept as long as the process. Models have one to four sets of parameters; who has hundreds is a test. */
+#ifndef ROPEROT_GGML_MEMORY
+#define ROPEROT_GGML_MEMORY (256 << 20)
+#endif
+
+/* ---- a node's parameters, as ggml_rope_impl and ggml_rope_set_offset pack them ----------------------------------- */
+
+struct Parameters {
+    int32_t head_dim, n_dims, mode, n_ctx_orig;
+    float freq_base, freq_scale, ext_factor, attn_factor, beta_fast, beta_slow;
+    int32_t sections[4], n_offs;
+
+    explicit Parameters(const ggml_tensor &node)
+    {
+        const int32_t *const p = node.op_params;
+        head_dim = static_cast<int32_t>(node.ne[0]);
+        n_dims = p[1];
+        mode = p[2];
+        n_ctx_orig = p[4];
+        std::memcpy(&freq_base, p + 5, 6 * sizeof(float));
+        std::memcpy(sections, p + 11, sizeof sections);
+        n_offs = p[15];
+    }
+
+    bool has_rows() const { return (mode & GGML_ROPE_TYPE_MROPE) != 0; }
+    int32_t rotary_dim() const { return mode == GGML_ROPE_TYPE_VISION ? head_dim : n_dims; }
+};
+static_assert(sizeof(Parameters) == 15 * sizeof(int32_t), "compared as bytes");
+
+/* ---- from parameters to a plan ------------------------------------------------------------------------------------ */
+
+/* What ggml would assert on, before anything is read by it. */
+bool is_sane(const Parameters &p)
+{
+    switch (p.mode) {
+    case GGML_ROPE_TYPE_NORMAL:
+    case GGML_ROPE_TYPE_NEOX:
+    case GGML_ROPE_TYPE_MROPE:
+    case GGML_ROPE_TYPE_IMROPE: break;
+    case GGML_ROPE_TYPE_VISION:
+        if (p.n_dims != p.head_dim / 2 || p.head_dim % 2 || p.n_offs) return false;
+        break;
+    default: return false;
+    }
+    return p.n_dims >= 2 && p.n_dims % 2 == 0 && p.n_offs >= 0 && p.n_offs % 2 == 0 && p.head_dim % 2 == 0 &&
+           int64_t{p.n_offs} + p.rotary_dim() <= p.head_dim;
+}
+
+int32_t sections_kind(const Parameters &p)
+{
+    return p.mode == GGML_ROPE_TYPE_MROPE    ? ROPEROT_SECTIONS_GGML_MROPE
+           : p.mode == GGML_ROPE_TYPE_IMROPE ? ROPEROT_SECTIONS_GGML_IMROPE
+                                             : ROPEROT_SECTIONS_GGML_VISION;
+}
+
+bool map_axes(const Parameters &p, std::vector<uint8_t> &axis, std::vector<int32_t> &index)
+{
+    roperot_sections sections = ROPEROT_SECTIONS_INIT;
+    sections.kind = sections_kind(p);
+    sections.count = 4;
+    std::copy(p.sections, p.sections + 4, sections.section);
+    return roperot_axis_map(&sections, static_cast<int32_t>(axis.size()), axis.data(), index.data()) == ROPEROT_OK;
+}
+
+/* NULL if roperot does not take these parameters. */
+roperot_plan *make_plan(const Parameters &p, const float *factors)
+{
+    if (!is_sane(p)) return nullptr;
+    const int32_t pairs = p.rotary_dim() / 2;
+    std::vector<double> by(factors, factors ? factors + pairs : factors), w(pairs);
+    std::vector<uint8_t> axis(pairs);
+    std::vector<int32_t> index(pairs);
+    if (p.has_rows() && !map_axes(p, axis, index)) return nullptr;
+
+    roperot_scaling scaling = ROPEROT_SCALING_INIT;
+    scaling.kind = ROPEROT_SCALING_YARN_GGML;
+    scaling.original_length = p.n_ctx_orig;
+    scaling.freq_scale = p.freq_scale;
+    scaling.ext_factor = p.ext_factor;
+    scaling.attn_factor = p.attn_factor;
+    if (p.ext_factor != 0.0f) scaling.beta_fast = p.beta_fast, scaling.beta_slow = p.beta_slow;
+    if (factors) scaling.factors = by.data(), scaling.factor_count = pairs;
+    if (p.has_rows()) scaling.frequency_index = index.data(), scaling.frequency_count = pairs;
+    scaling.exponent_dim = p.n_dims;
+
+    roperot_config config = ROPEROT_CONFIG_INIT;
+    if (roperot_frequencies(&scaling, 2 * pairs, p.freq_base, w.data(), pairs, &config.attention_factor) != ROPEROT_OK)
+        return nullptr;
+    config.head_dim = p.head_dim;
+    config.rotary_dim = 2 * pairs;
+    config.rotary_offset = p.n_offs;
+    config.pairing = p.mode == GGML_ROPE_TYPE_NORMAL ? ROPEROT_PAIR_INTERLEAVED : ROPEROT_PAIR_HALF;
+    config.inv_freq = w.data();
+    config.pairs = pairs;
+    if (p.has_rows()) config.axis = axis.data(), config.axes = 4;
+    roperot_plan *plan;
+    return roperot_plan_create(&config, &plan) == ROPEROT_OK ? plan : nullptr;
+}
+
+/* ---- plans found by parameters: immutable entries, published once, read without a lock ---------------------------- */
+
+struct Entry {
+    Parameters parameters;
+    std::vector<float> factors;
+    roperot_plan *plan; /* NULL: ggml's own */
+
+    bool is(const Parameters &p, const float *f, int32_t count) const
+    {
+        return std::memcmp(&parameters, &p, sizeof p) == 0 && factors.size() == static_cast<size_t>(f ? count : 0) &&
+               (!f || std::memcmp(factors.data(), f, count * sizeof *f) == 0);
+    }
+};
+
+class Plans {
+  public:
+    const Entry *find(const Parameters &p, const float *factors)
+    {
+        const int32_t count = p.rotary_dim() / 2;
+        const int known = published.load(std::memory_order_acquire);
+        for (int i = 0; i < known; i++)
+            if (entries[i]->is(p, factors, count)) return entries[i].get();
+        return add(p, factors, count, known);
+    }
+
+  private:
+    const Entry *add(const Parameters &p, const float *factors, int32_t count, int known)
+    {
+        const std::lock_guard<std::mutex> guard(making);
+        const int last = published.load(std::memory_order_relaxed);
+        for (int i = known; i < last; i++)
+            if (entries[i]->is(p, factors, count)) return entries[i].get();
+        if (last == most_plans || bytes >= ROPEROT_GGML_MEMORY) return nullptr;
+        entries[last] = std::make_unique<Entry>(
+            Entry{p, std::vector<float>(factors, factors ? factors + count : factors), make_plan(p, factors)});
+        roperot_plan_info info = ROPEROT_PLAN_INFO_INIT;
+        if (entries[last]->plan && roperot_plan_describe(entries[last]->plan, &info) == ROPEROT_OK)
+            bytes += info.cache_bytes;
+        published.store(last + 1, std::memory_order_release);
+        return entries[last].get();
+    }
+
+    std::array<std::unique_ptr<Entry>, most_plans> entries;
+    std::atomic<int> published{0};
+    std::mutex making;
+    int64_t bytes = 0;
+};
+
+/* Never destroyed: threads of a pool may outlive main's statics. */
+Plans &plans()
+{
+    static Plans *const all = new Plans;
+    return *all;
+}
+
+/* ---- from tensors to views ---------------------------------------------------------------------------------------- */
+
+bool view_of(const ggml_tensor &t, roperot_tensor &view)
+{
+    const size_t size = ggml_type_size(t.type);
+    if (t.nb[0] != size || t.nb[1] % size || t.nb[2] % size || t.nb[3] % size) return false;
+    view = roperot_tensor{};
+    view.data = t.data;
+    view.dtype = t.type == GGML_TYPE_F32 ? ROPEROT_F32 : ROPEROT_F16;
+    for (int i = 0; i < 4; i++) {
+        view.shape[i] = t.ne[3 - i];
+        view.stride[i] = static_cast<int64_t>(t.nb[3 - i] / size);
+    }
+    return true;
+}
+
+/* One past a tensor's last byte. */
+const char *end_of(const ggml_tensor &t)
+{
+    const char *end = static_cast<const char *>(t.data) + t.nb[0];
+    for (int i = 0; i < 4; i++) end += (t.ne[i] - 1) * static_cast<int64_t>(t.nb[i]);
+    return end;
+}
+
+/* In place, or apart. What lies in between is ggml's affair, and must be told before the first of several calls. */
+bool is_same_or_apart(const ggml_tensor &a, const ggml_tensor &b)
+{
+    if (a.data == b.data) return std::memcmp(a.nb, b.nb, sizeof a.nb) == 0;
+    return end_of(a) <= static_cast<const char *>(b.data) || end_of(b) <= static_cast<const char *>(a.data);
+}
+
+/* Whether no row of a tensor lies in another: dimensions ordered by stride, each beyond what the ones before reach. */
+bool is_free_of_itself(const ggml_tensor &t)
+{
+    std::array<int, 4> order{0, 1, 2, 3};
+    std::sort(order.begin(), order.end(), [&](int a, int b) { return t.nb[a] < t.nb[b]; });
+    size_t reach = t.nb[0];
+    for (const int i : order) {
+        if (t.ne[i] == 1) continue;
+        if (i != 0 && t.nb[i] < reach) return false;
+        reach = i == 0 ? t.ne[0] * t.nb[0] : std::max(reach, t.nb[i] * static_cast<size_t>(t.ne[i]));
+    }
+    return true;
+}
+
+/* ---- rows of a thread --------------------------------------------------------------------------------------------- */
+
+struct Call {
+    const roperot_plan *plan;
+    roperot_positions positions;
+    roperot_tensor src, dst;
+    uint32_t flags;
+
+    /* Heads [first, first + count) of tokens [begin, end) (counted over the batch). */
+    bool rotate(int64_t first, int64_t count, int64_t begin, int64_t end) const
+    {
+        if (count <= 0 || end <= begin) return true;
+        roperot_tensor from = src, to = dst;
+        const int64_t size = src.dtype == ROPEROT_F32 ? 4 : 2;
+        from.data = static_cast<char *>(src.data) + first * src.stride[2] * size;
+        to.data = static_cast<char *>(dst.data) + first * dst.stride[2] * size;
+        from.shape[2] = to.shape[2] = count;
+        roperot_options options = ROPEROT_OPTIONS_INIT;
+        options.flags = flags;
+        options.token_begin = begin;
+        options.token_end = end;
+        return roperot_apply(plan, &positions, &from, &to, 1, &options) == ROPEROT_OK;
+    }
+
+    /* Rows (batch, token, head), head fastest: a partial token, whole ones, a partial one. */
+    bool rotate_rows(int64_t begin, int64_t end) const
+    {
+        const int64_t heads = src.shape[2];
+        const int64_t first = begin / heads, last = end / heads, from = begin % heads, to = end % heads;
+        if (first == last) return rotate(from, to - from, first, first + 1);
+        const int64_t whole = from ? first + 1 : first;
+        return rotate(0, heads, whole, last) && (!from || rotate(from, heads - from, first, first + 1)) &&
+               rotate(0, to, last, last + 1);
+    }
+};
+
+/* ggml takes any int32; roperot, with SIGNED_POSITIONS, all but the lowest. */
+bool has_lowest(const int32_t *ids, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (ids[i] == INT32_MIN) return true;
+    return false;
+}
+
+bool is_off()
+{
+    static const bool off = [] {
+        const char *const value = std::getenv("ROPEROT_GGML");
+        return value && std::strcmp(value, "off") == 0;
+    }();
+    return off;
+}
+
+/* What a plan cannot know: types, shapes and what overlaps. */
+bool is_simple(const ggml_tensor &node)
+{
+    const ggml_tensor *const x = node.src[0], *const at = node.src[1], *const by = node.src[2];
+    const Parameters p(node);
+    if (x->type != node.type || (x->type != GGML_TYPE_F32 && x->type != GGML_TYPE_F16)) return false;
+    if (at->type != GGML_TYPE_I32 || at->ne[0] < node.ne[2] * (p.has_rows() ? 4 : 1)) return false;
+    if (by && (by->type != GGML_TYPE_F32 || by->nb[0] != sizeof(float) || by->ne[0] < p.rotary_dim() / 2)) return false;
+    return ggml_are_same_shape(x, &node) && is_same_or_apart(*x, node) && is_free_of_itself(node) &&
+           !has_lowest(static_cast<const int32_t *>(at->data), at->ne[0]);
+}
+
+} // namespace
+
+extern "C" int roperot_ggml_rope(int ith, int nth, ggml_tensor *node)
+{
+    if (is_off() || !is_simple(*node)) return 0;
+    const ggml_tensor *const by = node->src[2];
+    const Parameters p(*node);
+    const Entry *const entry = plans().find(p, by ? static_cast<const float *>(by->data) : nullptr);
+    if (!entry || !entry->plan) return 0;
+
+    Call call{};
+    if (!view_of(*node->src[0], call.src) || !view_of(*node, call.dst)) return 0;
+    call.plan = entry->plan;
+    call.flags = ROPEROT_SIGNED_POSITIONS | (node->op == GGML_OP_ROPE_BACK ? ROPEROT_INVERSE : 0);
+    call.positions = roperot_positions_i32(static_cast<const int32_t *>(node->src[1]->data), 0);
+    call.positions.axes = p.has_rows() ? 4 : 1;
+    call.positions.axis_stride = node->ne[2];
+    const int64_t rows = ggml_nrows(node), share = (rows + nth - 1) / nth;
+    const int64_t begin = std::min(share * ith, rows), end = std::min(begin + share, rows);
+    return begin == end || call.rotate_rows(begin, end);
+}
+
+#ifdef ROPEROT_GGML_MEASURE
+#include "roperot-ggml-measure.h"
+#endif
