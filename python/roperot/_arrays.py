@@ -161,6 +161,33 @@ def is_tensor(x: Any) -> bool:
     return tensor is not None and isinstance(x, tensor)
 
 
+def recording() -> bool:
+    """Whether a dispatch mode or tracer of PyTorch follows this thread: what it does not see, its graph lacks."""
+    torch = sys.modules["torch"]
+    if torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state() is not None:
+        return True
+    return bool(torch._ops._len_torch_dispatch_stack_pre_dispatch())
+
+
+def refuse_recording(*given: Any) -> None:
+    """Refuse tensors while a graph is recorded: it would hold the memory of the example in place of the rotation."""
+    if any(is_tensor(x) for x in given) and recording():
+        raise TypeError(
+            "the methods of Rope work on memory, which a tracer (torch.jit.trace, make_fx, torch.export ...) does not "
+            "see: call roperot.torch.rotary there"
+        )
+
+
+def written(*given: Any) -> None:
+    """Tell autograd which tensors were written: it refuses a backward pass that needs what they held before."""
+    tensor = torch_type()
+    if tensor is None:
+        return
+    tensors = [x for x in given if isinstance(x, tensor) and not x.is_inference()]
+    if tensors:
+        sys.modules["torch"]._C._increment_version(tensors)
+
+
 _TORCH_CODES = {"torch.float32": c.F32, "torch.float16": c.F16, "torch.bfloat16": c.BF16}
 
 
@@ -179,6 +206,8 @@ def _raw_torch(x: Any, name: str) -> Raw:
         )
     if hasattr(x, "fake_mode"):
         raise TypeError(f"{name} is a fake tensor without memory: inside torch.compile use roperot.torch.rotary")
+    if type(x).__torch_dispatch__ is not torch_type().__torch_dispatch__:
+        raise TypeError(f"{name} is a {type(x).__name__}, which has no memory of its own; pass a plain tensor")
     try:
         pointer = x.data_ptr()
     except RuntimeError as error:  # torch.vmap and other transforms

@@ -1,36 +1,57 @@
-"""The rotation as a differentiable operator of PyTorch; this module must not know transformers."""
+"""The rotation as differentiable operators of PyTorch; this module must not know transformers."""
 
 from __future__ import annotations
 
 import itertools
+import json
+import secrets
 import weakref
+from dataclasses import asdict
 from typing import Any
 
 import torch
 import torch.autograd.forward_ad as forward_ad
 from torch import Tensor
 
+from roperot import _arrays as arrays
 from roperot._rope import Rope
+from roperot._scaling import Scaling, Sections
 
-# Operators carry numbers, not objects: a Rope travels as its handle, and this is where it is found again. Handles are
-# counted, never reused, so that a compiled graph cannot meet another Rope under an old number.
-_ropes: weakref.WeakValueDictionary[int, Rope] = weakref.WeakValueDictionary()
-_handles = itertools.count(1)
+# Operators carry text, not objects: a Rope travels as the recipe that builds it, so that a saved program rotates by the
+# same Rope in every process. Borrowed tables have no recipe. They travel as a name that no other process can have, and
+# that is never given twice, so that no graph can meet another Rope under it.
+_ropes: weakref.WeakValueDictionary[str, Rope] = weakref.WeakValueDictionary()
+_rebuilt: dict[str, Rope] = {}  # those of loaded programs, which nobody else holds
+_process = secrets.token_hex(8)
+_numbers = itertools.count(1)
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
-def _handle(rope: Rope) -> int:
-    handle = rope.__dict__.get("_torch_handle")
-    if handle is None:
-        handle = rope.__dict__["_torch_handle"] = next(_handles)
-        _ropes[handle] = rope
-    return int(handle)
+def _key(rope: Rope) -> str:
+    key = rope.__dict__.get("_torch_key")
+    if key is None:
+        borrowed = "cos" in rope._recipe
+        key = f"tables {_process} {next(_numbers)}" if borrowed else json.dumps(rope._recipe, default=asdict)
+        rope.__dict__["_torch_key"] = key
+    _ropes.setdefault(key, rope)
+    return str(key)
 
 
-def _rope_of(handle: int) -> Rope:
-    rope = _ropes.get(handle)
+def _rope_of(key: str) -> Rope:
+    rope = _ropes.get(key) or _rebuilt.get(key)
     if rope is None:
-        raise RuntimeError("the Rope of this graph no longer exists; keep it as long as the compiled function")
+        if key.startswith("tables "):
+            raise RuntimeError(
+                "the Rope of this graph borrowed tables and no longer exists, or exists in another process only: keep "
+                "it as long as the graph, or build it from a base or inv_freq, which programs can carry"
+            )
+        recipe = json.loads(key)
+        kinds: dict[str, Any] = {"scaling": Scaling, "sections": Sections}
+        for name, kind in kinds.items():
+            if recipe[name] is not None:
+                members = {field: tuple(v) if isinstance(v, list) else v for field, v in recipe[name].items()}
+                recipe[name] = kind(**members)
+        rope = _rebuilt[key] = Rope(**recipe)
     return rope
 
 
@@ -47,26 +68,28 @@ def _refuse_tangents(*tensors: Tensor | None) -> None:
 
 
 @torch.library.custom_op("roperot::rotate", mutates_args=(), device_types="cpu")
-def _rotate(x: Tensor, handle: int, first: int, positions: Tensor | None, inverse: bool, layout: str) -> Tensor:
+def _rotate(x: Tensor, rope: str, first: int, positions: Tensor | None, inverse: bool, layout: str) -> Tensor:
     _refuse_tangents(x)
-    return _call(_rope_of(handle), x, first, positions, inverse, layout)
+    return _call(_rope_of(rope), x, first, positions, inverse, layout)
 
 
 @_rotate.register_fake
-def _(x: Tensor, handle: int, first: int, positions: Tensor | None, inverse: bool, layout: str) -> Tensor:
+def _(x: Tensor, rope: str, first: int, positions: Tensor | None, inverse: bool, layout: str) -> Tensor:
     return torch.empty_like(x)
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    _, handle, first, positions, inverse, layout = inputs
-    ctx.rope = _ropes.get(handle)  # keeps it alive until the backward pass
-    ctx.rest = (handle, first, positions, inverse, layout)
+    _, rope, first, positions, inverse, layout = inputs
+    ctx.rope = _ropes.get(rope)  # keeps it alive until the backward pass
+    ctx.save_for_backward(positions)  # saved, not held: writing to them before the backward pass is an error then
+    ctx.rest = (rope, first, inverse, layout)
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
-    handle, first, positions, inverse, layout = ctx.rest
+    (positions,) = ctx.saved_tensors
+    rope, first, inverse, layout = ctx.rest
     # The last axis of a gradient may be strided or broadcast; the library rotates contiguous heads only.
-    return _rotate(grad.contiguous(), handle, first, positions, not inverse, layout), None, None, None, None, None
+    return _rotate(grad.contiguous(), rope, first, positions, not inverse, layout), None, None, None, None, None
 
 
 _rotate.register_autograd(_backward, setup_context=_setup_context)
@@ -74,7 +97,8 @@ _rotate.register_autograd(_backward, setup_context=_setup_context)
 
 def _call(rope: Rope, x: Tensor, first: int, positions: Tensor | None, inverse: bool, layout: Any) -> Tensor:
     out = torch.empty_like(x)
-    rope.apply(x.detach(), first if positions is None else positions, inverse=inverse, out=out, layout=layout)
+    at = first if positions is None else positions
+    rope._apply_into((x.detach(),), (out,), ("x",), at, inverse, layout)
     return out
 
 
@@ -94,19 +118,31 @@ def _same_tokens(q: Tensor, k: Tensor, layout: str) -> bool:
     return q.shape[:-2] == k.shape[:-2]
 
 
-def _needs_graph(q: Tensor, k: Tensor | None) -> bool:
+def needs_graph(q: Tensor, k: Tensor | None) -> bool:
     """Whether somebody records this call; if not, the dispatcher would only cost time."""
     if torch.compiler.is_compiling() or type(q) is not Tensor or (k is not None and type(k) is not Tensor):
         return True
-    return torch.is_grad_enabled() and (q.requires_grad or (k is not None and k.requires_grad))
+    return arrays.recording() or (torch.is_grad_enabled() and (q.requires_grad or (k is not None and k.requires_grad)))
 
 
-def _check(q: Any, k: Any, rope: Any, positions: Any) -> None:
+def transformed(*given: Any) -> bool:
+    """Whether a transform of torch.func (vmap, grad, jvp ...) is at work on one of these tensors."""
+    if torch.compiler.is_compiling() or torch._C._functorch.peek_interpreter_stack() is None:
+        return False
+    tensors = [t for t in given if isinstance(t, Tensor)]
+    # Within grad even new tensors are wrapped, within vmap only what is mapped.
+    wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+    return any(wrapped(t) for t in (*tensors, *(torch.empty_like(t) for t in tensors[:1])))
+
+
+def _check(q: Any, k: Any, rope: Any, positions: Any, inverse: Any) -> None:
     _check_tensor(q, "q")
     if k is not None:
         _check_tensor(k, "k")
     if not isinstance(rope, Rope):
         raise TypeError(f"rope must be a roperot.Rope, not {type(rope).__name__}")
+    if not isinstance(inverse, bool):
+        raise TypeError(f"inverse must be True or False, not {inverse!r}")
     if positions is None or type(positions) is int:
         return
     if isinstance(positions, bool) or not isinstance(positions, (int, Tensor)):
@@ -121,11 +157,7 @@ def _check_tensor(x: Any, name: str) -> None:
 def _refuse_transforms(q: Tensor, k: Tensor | None, positions: Any) -> None:
     """Refuse what has no rule here, with a sentence instead of an error from inside PyTorch."""
     _refuse_tangents(q, k)
-    if torch._C._functorch.peek_interpreter_stack() is None:
-        return
-    given = [t for t in (q, k, positions) if isinstance(t, Tensor)]
-    # Within grad even new tensors are wrapped, within vmap only what is mapped.
-    if any(torch._C._functorch.is_functorch_wrapped_tensor(t) for t in (*given, torch.empty_like(q))):
+    if transformed(q, k, positions):
         raise NotImplementedError(
             "roperot.torch.rotary works under none of the transforms of torch.func (vmap, grad, jvp ...): "
             "pass a whole batch instead of vmap, and use torch.autograd for derivatives"
@@ -149,7 +181,8 @@ def rotary(
         CPU tensors ``[batch, seq, heads, head_dim]`` or ``[seq, heads, head_dim]`` (see ``layout``); float32, float16
         or bfloat16; last axis contiguous. k may be None.
     rope : Rope
-        What to rotate by. It must outlive a compiled graph.
+        What to rotate by. Graphs and saved programs carry the recipe that builds it. One that borrows tables has none:
+        it must outlive the graph and cannot go to another process.
     positions : int or torch.Tensor of int, optional
         The first position (None is 0), or ``[seq]``, ``[batch, seq]`` or ``[axes, batch, seq]``.
     inverse : bool
@@ -160,25 +193,147 @@ def rotary(
     Returns
     -------
     torch.Tensor or tuple of two
-        q alone if k is None, else q and k; torch.compile keeps the call as one node of its graph.
+        q alone if k is None, else q and k; torch.compile, torch.export, torch.jit.trace and make_fx keep each as one
+        node of their graph, and torch.onnx.export writes a RotaryEmbedding node.
 
     Raises
     ------
     TypeError, ValueError
         As ``Rope.apply`` does.
     NotImplementedError
-        Under forward-mode differentiation and the transforms of ``torch.func``.
+        Under forward-mode differentiation and the transforms of ``torch.func``; in an ONNX export also for what its
+        RotaryEmbedding cannot say.
     """
-    _check(q, k, rope, positions)
+    _check(q, k, rope, positions, inverse)
     if not torch.compiler.is_compiling():
         _refuse_transforms(q, k, positions)
     first = positions if isinstance(positions, int) else 0
     ids = positions if isinstance(positions, Tensor) else None
-    if not _needs_graph(q, k):
+    if not needs_graph(q, k):
         if k is not None and _same_tokens(q, k, layout):
             return _call_pair(rope, q, k, first, ids, inverse, layout)
         rotated = _call(rope, q, first, ids, inverse, layout)
         return rotated if k is None else (rotated, _call(rope, k, first, ids, inverse, layout))
-    handle = _handle(rope)
-    rotated = _rotate(q, handle, first, ids, inverse, layout)
-    return rotated if k is None else (rotated, _rotate(k, handle, first, ids, inverse, layout))
+    key = _key(rope)
+    rotated = _rotate(q, key, first, ids, inverse, layout)
+    return rotated if k is None else (rotated, _rotate(k, key, first, ids, inverse, layout))
+
+
+# ---- rotation by the rows of cos and sin that a model makes itself
+
+# How a function rotates: pairing, pairing_out, how many columns of the tables a pair has and how they repeat ("half",
+# "halves", "repeat"), and whether the rotated channels are the last ones ("end") or the first ("start").
+Form = tuple[str, str, str, str]
+
+
+def borrow(form: Form, head_dim: int, cos: Tensor, sin: Tensor) -> Rope:
+    """The Rope that rotates heads of head_dim by tables [rows, width] in the way of ``form``."""
+    pairing, pairing_out, columns, place = form
+    rotary_dim = cos.shape[-1] * (2 if columns == "half" else 1)
+    return Rope._from_tables(
+        head_dim=head_dim,
+        cos=cos,
+        sin=sin,
+        rotary_dim=rotary_dim,
+        rotary_offset=head_dim - rotary_dim if place == "end" else 0,
+        pairing=pairing,
+        pairing_out=pairing_out,
+        sections=None,
+        attention_factor=1.0,
+        full=None if columns == "half" else columns,
+        max_positions=0,
+        bounds="error",
+        isa=None,
+    )
+
+
+class Rows:
+    """The cos and sin rows [batch, seq, width] of one forward pass, and the Ropes that borrow them."""
+
+    def __init__(self, cos: Tensor, sin: Tensor) -> None:
+        self.batch, self.tokens, self.width = (1, *cos.shape)[-3:]
+        self.cos, self.sin = cos, sin
+        self._ropes: dict[tuple[Form, int], Rope] = {}
+        self._positions: Tensor | None = None
+
+    def rotate(self, q: Tensor, k: Tensor | None, form: Form, layout: str) -> Any:
+        """As ``rotary``, by row t of the batch's own rows, or of the only ones."""
+        if needs_graph(q, k):
+            text = " ".join(form)
+            rotated = _rotate_rows(q, self.cos, self.sin, text, False, layout)
+            return rotated if k is None else (rotated, _rotate_rows(k, self.cos, self.sin, text, False, layout))
+        key = (form, q.shape[-1])
+        if key not in self._ropes:
+            self._ropes[key] = borrow(form, q.shape[-1], *(t.reshape(-1, self.width) for t in (self.cos, self.sin)))
+        if self.batch > 1 and self._positions is None:
+            self._positions = row_numbers(self.batch, self.tokens)
+        if k is not None and k.shape[-1] == q.shape[-1]:
+            return _call_pair(self._ropes[key], q, k, 0, self._positions, False, layout)
+        rotated = _call(self._ropes[key], q, 0, self._positions, False, layout)
+        return rotated if k is None else (rotated, self.rotate(k, None, form, layout))
+
+
+def row_numbers(batch: int, tokens: int) -> Tensor:
+    """[batch, tokens]: which row of flattened tables each token has."""
+    return torch.arange(batch * tokens, device="cpu").reshape(batch, tokens)
+
+
+@torch.library.custom_op("roperot::rotate_rows", mutates_args=(), device_types="cpu")
+def _rotate_rows(x: Tensor, cos: Tensor, sin: Tensor, form: str, inverse: bool, layout: str) -> Tensor:
+    _refuse_tangents(x)
+    batch, tokens, width = (1, *cos.shape)[-3:]
+    pairing, pairing_out, columns, place = form.split()
+    rope = borrow((pairing, pairing_out, columns, place), x.shape[-1], cos.reshape(-1, width), sin.reshape(-1, width))
+    return _call(rope, x, 0, row_numbers(batch, tokens) if batch > 1 else None, inverse, layout)
+
+
+@_rotate_rows.register_fake
+def _(x: Tensor, cos: Tensor, sin: Tensor, form: str, inverse: bool, layout: str) -> Tensor:
+    return torch.empty_like(x)
+
+
+def _setup_rows(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    _, cos, sin, form, inverse, layout = inputs
+    ctx.save_for_backward(cos, sin)
+    ctx.rest = (form, inverse, layout)
+
+
+def _backward_rows(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
+    form, inverse, layout = ctx.rest
+    return _rotate_rows(grad.contiguous(), *ctx.saved_tensors, form, not inverse, layout), None, None, None, None, None
+
+
+_rotate_rows.register_autograd(_backward_rows, setup_context=_setup_rows)
+
+
+# ---- cos and sin of positions
+
+
+def cos_sin(positions: Tensor, rope: Rope, layout: str) -> tuple[Tensor, Tensor]:
+    """float32 cos and sin of positions [batch, seq] or [axes, batch, seq], in a layout of ``Rope.cos_sin``.
+
+    Takes whatever models do: left padding is often at -1, and some callers pass real positions.
+    """
+    if needs_graph(positions, None):
+        cos, sin = _cos_sin(positions, _key(rope), layout)
+        return cos, sin
+    return _tables(positions, rope, layout)
+
+
+def _tables(positions: Tensor, rope: Rope, layout: Any) -> tuple[Tensor, Tensor]:
+    real = positions.is_floating_point() or bool((positions < 0).any())
+    given = {"positions": None, "coordinates": positions} if real else {"positions": positions}
+    cos, sin = rope._tables_of(**given, layout=layout)
+    return torch.from_numpy(cos), torch.from_numpy(sin)
+
+
+@torch.library.custom_op("roperot::cos_sin", mutates_args=(), device_types="cpu")
+def _cos_sin(positions: Tensor, rope: str, layout: str) -> tuple[Tensor, Tensor]:
+    return _tables(positions, _rope_of(rope), layout)
+
+
+@_cos_sin.register_fake
+def _(positions: Tensor, rope: str, layout: str) -> tuple[Tensor, Tensor]:
+    width = _rope_of(rope).rotary_dim // (2 if layout in ("separate", "onnx") else 1)
+    shape = (*positions.shape[-2:], width)
+    return tuple(torch.empty(shape, dtype=torch.float32, device=positions.device) for _ in range(2))  # type: ignore[return-value]

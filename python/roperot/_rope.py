@@ -103,6 +103,10 @@ class Rope:
         bounds: Literal["error", "identity", "clamp"] = "error",
         isa: str | None = None,
     ) -> None:
+        # Copies, or values that cannot change: what becomes of the caller's arrays and dictionaries is not our affair.
+        scaling = None if scaling is None else Scaling.of(scaling)
+        sections = None if sections is None else Sections.of(sections)
+        inv_freq = None if inv_freq is None else arrays.reals(inv_freq, "inv_freq").astype(np.float64).tolist()
         self._recipe = _without(locals(), "self", "__class__")
         config = geometry(head_dim, rotary_dim, rotary_offset, pairing, pairing_out, max_positions, bounds, isa)
         config.base = number(base, "base")
@@ -150,13 +154,23 @@ class Rope:
         ValueError, TypeError
             If the tables do not fit each other or the geometry.
         """
+        arrays.refuse_recording(cos, sin)
+        return cls._from_tables(**_without(locals(), "cls"))
+
+    @classmethod
+    def _from_tables(cls, **given: Any) -> Rope:
+        """``from_tables`` with all of its arguments, for operators, which graphs do record."""
+        if given["sections"] is not None:
+            given["sections"] = Sections.of(given["sections"])
         self = cls.__new__(cls)
-        self._recipe = _without(locals(), "cls", "self", "__class__")
-        config = geometry(head_dim, rotary_dim, rotary_offset, pairing, pairing_out, max_positions, bounds, isa)
-        config.base, config.attention_factor = 1.0, number(attention_factor, "attention_factor")
+        self._recipe = dict(given)
+        names = ("head_dim", "rotary_dim", "rotary_offset", "pairing", "pairing_out", "max_positions", "bounds", "isa")
+        config = geometry(*(given[name] for name in names))
+        config.base, config.attention_factor = 1.0, number(given["attention_factor"], "attention_factor")
         config.cache = c.CACHES["borrowed"]
-        set_frequencies(config, None, sections, None, attention_factor)
-        table, keep = tables.borrow(cos, sin, config.rotary_dim or config.head_dim, pairing, full)
+        set_frequencies(config, None, given["sections"], None, given["attention_factor"])
+        rotary_dim = config.rotary_dim or config.head_dim
+        table, keep = tables.borrow(given["cos"], given["sin"], rotary_dim, given["pairing"], given["full"])
         config.table = ctypes.pointer(table)
         self._create(config, [table, keep])
         return self
@@ -258,6 +272,8 @@ class Rope:
         TypeError, ValueError
             Nothing has been written then.
         """
+        if type(q) is not np.ndarray or (k is not None and type(k) is not np.ndarray):
+            arrays.refuse_recording(q, k)
         frame = self._take_frame(q)
         try:
             first, second = frame.src_slots
@@ -279,6 +295,8 @@ class Rope:
             del keep
             if status:
                 raise failure_of(status, (q, k), ("q", "k"))
+            if type(q) is not np.ndarray or (k is not None and type(k) is not np.ndarray):
+                arrays.written(q, k)
         finally:
             frame.release()
             self._frames.append(frame)
@@ -313,6 +331,7 @@ class Rope:
         TypeError, ValueError
             Nothing has been written then.
         """
+        arrays.refuse_recording(x, out, positions, coordinates, cu_seqlens)
         if out is None:
             out = arrays.empty_like(x, "x")
         self._apply_into((x,), (out,), ("x",), positions, inverse, layout, coordinates, cu_seqlens)
@@ -345,6 +364,7 @@ class Rope:
             del keep
             if status:
                 raise failure_of(status, (*sources, *targets), (*names, *(["out"] * len(targets))))
+            arrays.written(*targets)
         finally:
             frame.release()
             self._frames.append(frame)
@@ -367,6 +387,7 @@ class Rope:
         TypeError, ValueError
             Nothing has been written then.
         """
+        arrays.refuse_recording(k, delta)
         slot = arrays.Slot(c.TensorStruct())
         slot.bind(k, layout, "k", True)
         batch, tokens = slot.struct.shape[0], slot.struct.shape[1]
@@ -380,6 +401,7 @@ class Rope:
         status = _apply(self._plan, byref(positions), byref(slot.struct), None, 1, byref(options))
         if status:
             raise failure_of(status, (k,), ("k",))
+        arrays.written(k)
 
     # ---- looking
 
@@ -407,6 +429,13 @@ class Rope:
         tuple of numpy.ndarray, or numpy.ndarray
             Two arrays, or the one that the layout describes.
         """
+        arrays.refuse_recording(positions, coordinates)
+        return self._tables_of(positions, coordinates=coordinates, layout=layout, dtype=dtype)
+
+    def _tables_of(
+        self, positions: Any, *, coordinates: Any = None, layout: TableLayout = "separate", dtype: Any = "float32"
+    ) -> Any:
+        """``cos_sin`` for operators, which graphs do record."""
         if coordinates is not None:
             if positions is not None:
                 raise ValueError("coordinates replace positions: pass None for positions")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from roperot._operator import rotary
+from roperot import _arrays as arrays
+from roperot._operator import Form, Rows, borrow, cos_sin, transformed
 from roperot._rope import Rope
 
 
@@ -54,7 +56,7 @@ class Patch:
 
 
 class _Forward:
-    """A patched forward. Deep copies of its module are not patched: they get the original, bound to the copy."""
+    """A patched forward. Copies of its module, deep or pickled, are not patched: they get the original."""
 
     def __init__(self, call: Callable[..., Any], original: Callable[..., Any]) -> None:
         functools.update_wrapper(self, original)
@@ -66,124 +68,336 @@ class _Forward:
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         return copy.deepcopy(self._original, memo)
 
-
-class _Rows:
-    """The cos and sin rows of one forward pass, and the Ropes that borrow them; travels as an attribute of cos."""
-
-    def __init__(self, patch: Patch, cos: Tensor, sin: Tensor, probe: tuple[Tensor, Tensor]) -> None:
-        self.patch, self.probe = patch, probe
-        self.batch, self.width = (cos.shape[0] if cos.ndim == 3 else 1), cos.shape[-1]
-        self.cos, self.sin = (t.reshape(-1, self.width) for t in (cos, sin))
-        self.positions: Tensor | int = 0
-        if self.batch > 1:
-            self.positions = torch.arange(self.cos.shape[0]).reshape(self.batch, -1)
-        self._ropes: dict[Any, Rope] = {}
-
-    def rope(self, form: _Form, head_dim: int) -> Rope:
-        key = (form, head_dim)
-        if key not in self._ropes:
-            self._ropes[key] = _borrow(form, head_dim, self.cos, self.sin)
-        return self._ropes[key]
+    def __reduce__(self) -> tuple[Any, ...]:
+        module = getattr(self._original, "__self__", None)
+        if module is None:
+            raise TypeError("undo() the patch before you pickle this model: its forward is no method of its class")
+        return getattr, (module, self._original.__name__)
 
 
-# How a function rotates: pairing, pairing_out, whether the tables have full width, how that repeats, at the end or not.
-_Form = tuple[str, str, bool, str, bool]
-_FORMS: tuple[_Form, ...] = tuple(
-    (pairing, pairing_out, full, repeat, at_end)
-    for at_end in (False, True)
+class _ExactTable(Tensor):
+    """A buffer of exact cos and sin that stands for a model's own; copies of the model, deep or pickled, get that."""
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment, unused-ignore]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return copy.deepcopy(self._original, memo)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self._original.__reduce_ex__(protocol)  # type: ignore[no-untyped-call, unused-ignore]
+
+    _original: Tensor
+
+
+def _aside(function: Callable[[], Any]) -> Any:
+    """The result of a function that runs in a thread of its own, free of this one's modes, traces and transforms."""
+    result: list[Any] = []
+
+    def run() -> None:
+        try:
+            with torch.no_grad():
+                result.extend((True, function()))
+        except Exception as error:  # raised again in the thread that asked
+            result.extend((False, error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    done, value = result
+    if not done:
+        raise value
+    return value
+
+
+# ---- functions that rotate by cos and sin
+
+_FORMS: tuple[Form, ...] = tuple(
+    (pairing, pairing_out, columns, place)
+    for place in ("start", "end")
     for pairing, pairing_out in (("half", "half"), ("interleaved", "interleaved"), ("interleaved", "half"))
-    for full, repeat in ((True, "halves"), (True, "repeat"), (False, "halves"))
+    for columns in ("halves", "repeat", "half")
 )
 
 
-def _borrow(form: _Form, head_dim: int, cos: Tensor, sin: Tensor) -> Rope:
-    pairing, pairing_out, full, repeat, at_end = form
-    rotary_dim = cos.shape[-1] * (1 if full else 2)
-    return Rope.from_tables(
-        head_dim,
-        cos,
-        sin,
-        rotary_dim=rotary_dim,
-        rotary_offset=head_dim - rotary_dim if at_end else 0,
-        pairing=pairing,  # type: ignore[arg-type]
-        pairing_out=pairing_out,  # type: ignore[arg-type]
-        full=repeat if full else None,  # type: ignore[arg-type]
-    )
+class _Way(NamedTuple):
+    """How a function rotates heads of one size and dtype."""
+
+    form: Form
+    layout: str  # of functions that have no unsqueeze_dim
+    dtype: torch.dtype  # of the result
 
 
-def _classify(rotate: Callable[[Tensor, Tensor, Tensor], Tensor], probe: tuple[Tensor, Tensor], head_dim: int) -> _Form:
-    """Find the form whose result equals the model's own function on made-up heads, bit for bit.
+class _Call(NamedTuple):
+    """What a call of a rotation function is given, by name."""
+
+    q: Tensor
+    k: Tensor | None
+    cos: Tensor
+    sin: Tensor
+    unsqueeze_dim: int | None
+
+
+class _Rotation:
+    """A model file's ``apply_rotary_pos_emb``, asked how it rotates instead of known by name.
+
+    It takes heads, cos and sin under the names (q, k), x or tensor. What else it takes is understood or left to it.
+    """
+
+    def __init__(self, original: Callable[..., Any]) -> None:
+        self.original = original
+        self.signature = inspect.signature(original)
+        names = self.signature.parameters
+        self.heads = next((n for n in (("q", "k"), ("x",), ("tensor",)) if set(n) <= set(names)), None)
+        self.known = self.heads is not None and {"cos", "sin"} <= set(names)
+        self._ways: dict[Any, _Way] = {}
+
+    def understand(self, args: Any, kwargs: Any) -> _Call | None:
+        """The call's arguments, or None if one says something that only the original knows."""
+        if not self.known or self.heads is None:
+            return None
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError:
+            return None
+        given = bound.arguments
+        unsqueeze_dim = given.get(
+            "unsqueeze_dim", getattr(self.signature.parameters.get("unsqueeze_dim"), "default", None)
+        )
+        for name, value in given.items():
+            plain = value is None or value is self.signature.parameters[name].default
+            if name not in (*self.heads, "cos", "sin", "unsqueeze_dim") and not plain:
+                return None
+        if unsqueeze_dim not in (None, 1, 2) or isinstance(unsqueeze_dim, bool):
+            return None
+        heads = [given[name] for name in self.heads]
+        if not all(isinstance(t, Tensor) and t.device.type == "cpu" for t in (*heads, given["cos"], given["sin"])):
+            return None
+        return _Call(heads[0], heads[1] if len(heads) > 1 else None, given["cos"], given["sin"], unsqueeze_dim)
+
+    def way(self, x: Tensor, cos: Tensor) -> _Way:
+        """How heads like x are rotated by rows like cos.
+
+        Raises
+        ------
+        NotImplementedError
+            If no form gives the bits of the function itself.
+        """
+        key = (int(x.shape[-1]), int(cos.shape[-1]), x.dtype, cos.dtype)
+        way = self._ways.get(key)
+        return _learn_way(self, *key) if way is None else way
+
+    def remember(self, key: Any, form: Form, layout: str, dtype: torch.dtype) -> None:
+        """Keep what was found out."""
+        self._ways[key] = _Way(form, layout, dtype)
+
+    def rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> list[Tensor]:
+        """The function itself, on one tensor of heads for all that it takes."""
+        heads = dict.fromkeys(self.heads or (), x)
+        found = self.original(**heads, cos=cos, sin=sin)
+        return [found] if isinstance(found, Tensor) else list(found)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
+def _learn_way(rotation: _Rotation, head_dim: int, width: int, dtype: torch.dtype, cos_dtype: torch.dtype) -> _Way:
+    """Find the form whose result equals the function's own on made-up heads and rows, bit for bit.
 
     Asking the function is safer than a list of model names: it holds for every model and version of transformers.
     """
-    cos, sin = (t.float() for t in probe)
-    x = torch.randn(1, 2, cos.shape[1], head_dim, generator=torch.Generator().manual_seed(1))
-    expected = rotate(x, cos, sin)
-    for form in _FORMS:
-        if cos.shape[-1] * (1 if form[2] else 2) > head_dim:
-            continue
-        try:
-            rope = _borrow(form, head_dim, cos.reshape(-1, cos.shape[-1]), sin.reshape(-1, sin.shape[-1]))
-        except ValueError:
-            continue
-        if torch.equal(rope.apply(x, layout="bhsd"), expected):
-            return form
-    raise NotImplementedError("this model rotates in a way that roperot does not know; patch.undo() restores the model")
+    found = _aside(lambda: _classify(rotation, head_dim, width))
+    if found is None:
+        raise NotImplementedError(
+            "this model rotates in a way that roperot does not know; patch.undo() restores the model"
+        )
+    form, layout = found
+    x, row = (
+        torch.zeros(1, 1, 1, head_dim, dtype=dtype, device="cpu"),
+        torch.zeros(1, 1, width, dtype=cos_dtype, device="cpu"),
+    )
+    result = _aside(lambda: rotation.rotate(x, row, row)[0].dtype)
+    rotation.remember((head_dim, width, dtype, cos_dtype), form, layout, result)
+    return _Way(form, layout, result)
+
+
+def _made_up(shape: tuple[int, ...], seed: int) -> Tensor:
+    generator = torch.Generator(device="cpu").manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
+
+
+def _classify(rotation: _Rotation, head_dim: int, width: int) -> tuple[Form, str] | None:
+    """The form, and the layout that a function without unsqueeze_dim takes; None if there is none or more than one."""
+    heads, tokens = 2, 5
+    rows = _made_up((2, 1, tokens, width), 2)
+    tables = {"half": rows}
+    if width % 2 == 0:
+        tables |= {
+            "halves": rows[..., : width // 2].repeat(1, 1, 1, 2),
+            "repeat": rows[..., : width // 2].repeat_interleave(2, -1),
+        }
+    for layout in ("bhsd", "bshd"):
+        shape = (1, heads, tokens, head_dim) if layout == "bhsd" else (1, tokens, heads, head_dim)
+        x, found = _made_up(shape, 1), set()
+        for columns, (cos, sin) in tables.items():
+            try:
+                expected = rotation.rotate(x, cos, sin)
+            except Exception:  # rows of this width, or heads in this order, are not what it takes
+                continue
+            found |= {form for form in _FORMS if form[2] == columns and _equals(form, x, cos, sin, expected, layout)}
+        if found:
+            return min(found, key=_FORMS.index), layout
+    return None
+
+
+def _equals(form: Form, x: Tensor, cos: Tensor, sin: Tensor, expected: list[Tensor], layout: Any) -> bool:
+    try:
+        rope = borrow(form, x.shape[-1], *(t.reshape(-1, t.shape[-1]) for t in (cos, sin)))
+    except ValueError:  # the heads are too small for rows of this width
+        return False
+    rotated = rope.apply(x, layout=layout)
+    return all(torch.equal(rotated, other) for other in expected)
+
+
+class _Marked(NamedTuple):
+    """Travels as an attribute of the cos that a patched module has made, and says what belongs to it."""
+
+    patch: Patch
+    rows: Rows
+    sin: Tensor
+    versions: tuple[int, int]
+
+
+def _version(x: Tensor) -> int:
+    return 0 if torch.compiler.is_compiling() or x.is_inference() else x._version
+
+
+def _mark(patch: Patch, cos: Tensor, sin: Tensor, rows: tuple[Tensor, Tensor]) -> None:
+    cos._roperot = _Marked(patch, Rows(*rows), sin, (_version(cos), _version(sin)))  # type: ignore[attr-defined]
+
+
+def _marked(call: _Call) -> _Marked | None:
+    """What our module said of this cos, if it still holds and the sin is the one that goes with it."""
+    marked: _Marked | None = getattr(call.cos, "_roperot", None)
+    if marked is None or marked.sin is not call.sin:
+        return None
+    return marked if marked.versions == (_version(call.cos), _version(call.sin)) else None
 
 
 def _patched_apply(original: Callable[..., Any]) -> Callable[..., Any]:
-    """apply_rotary_pos_emb(q, k, cos, sin, ...), and the one-tensor version apply_rotary_pos_emb(x, cos, sin, ...)."""
-    forms: dict[tuple[int, int], _Form] = {}
+    """apply_rotary_pos_emb for patched models: by our rows where they are what it is given, else the original."""
+    rotation = _Rotation(original)
 
+    @functools.wraps(original)
     def apply(*args: Any, **kwargs: Any) -> Any:
-        bound = _arguments(args, kwargs)
-        rows = getattr(bound.get("cos"), "_roperot", None)
-        if rows is None:
+        call = rotation.understand(args, kwargs)
+        marked = None if call is None else _marked(call)
+        if call is None or marked is None or transformed(call.q, call.k):
             return original(*args, **kwargs)
-        tensors = [bound[name] for name in ("q", "k", "x") if bound.get(name) is not None]
-        key = (tensors[0].shape[-1], rows.width)
-        if key not in forms:
-            single = "x" in bound
-
-            def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Any:
-                return original(x, cos, sin) if single else original(x, x, cos, sin)[0]
-
-            forms[key] = _classify(rotate, rows.probe, key[0])
-        layout = "bhsd" if bound.get("unsqueeze_dim", 1) == 1 else "bshd"
-        rope = rows.rope(forms[key], key[0])
-        rows.patch.calls += 1
-        q, *k = (_dense(t) for t in tensors)
-        return rotary(q, k[0] if k else None, rope, rows.positions, layout=layout)
+        rotated = _rotated(rotation, call, marked.rows)
+        if rotated is None:
+            return original(*args, **kwargs)
+        marked.patch.calls += 1
+        return rotated
 
     return apply
+
+
+def _rotated(rotation: _Rotation, call: _Call, rows: Rows) -> Any:
+    """The rotation by roperot; None where tensors and rows fit in a way that the original may understand."""
+    way = rotation.way(call.q, call.cos)
+    layout = {None: way.layout, 1: "bhsd", 2: "bshd"}[call.unsqueeze_dim]
+    heads = [call.q] if call.k is None else [call.q, call.k]
+    for x in heads:
+        if x.ndim != 4 or x.shape[2 if layout == "bhsd" else 1] != rows.tokens or rows.batch not in (1, x.shape[0]):
+            return None
+    if call.k is not None and (call.k.shape[-1] != call.q.shape[-1] or call.k.dtype != call.q.dtype):
+        return None
+    q, *k = (_dense(x.to(way.dtype)) for x in heads)
+    return rows.rotate(q, k[0] if k else None, way.form, layout)
 
 
 def _dense(x: Tensor) -> Tensor:
     return x if x.stride(-1) == 1 else x.contiguous()
 
 
-def _arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Name the positional arguments: with two tensors before cos, or with one."""
-    tensors = sum(isinstance(value, Tensor) for value in args)
-    names = (
-        ("x", "cos", "sin")
-        if tensors + sum(n in kwargs for n in ("q", "k", "cos", "sin")) == 3
-        else ("q", "k", "cos", "sin")
-    )
-    bound = dict(zip(names, args)) | kwargs
-    rest = args[len(names) :]
-    if rest:
-        bound.setdefault("unsqueeze_dim", rest[-1])
-    return bound
-
-
 # ---- modules that make cos and sin from positions
 
 
-def _frequencies(module: Any, layer_type: str | None) -> tuple[Any, float]:
+class _Spectrum(NamedTuple):
+    """What a module makes of positions: which frequency and which axis drive each pair, and how rows are laid out."""
+
+    axes: int
+    axis: tuple[int, ...]
+    frequency: tuple[int, ...]  # into the module's own frequencies; -1: a pair that is not turned
+    layout: str
+
+
+def _frequencies(module: Any, layer_type: str | None) -> tuple[list[float], float]:
     prefix = "" if layer_type is None else f"{layer_type}_"
     frequencies = getattr(module, f"{prefix}inv_freq")
     return frequencies.double().tolist(), float(getattr(module, f"{prefix}attention_scaling", 1.0))
+
+
+def _layer_types(module: Any) -> list[str | None]:
+    names = [name for name, _ in module.named_buffers(recurse=False) if name.endswith("inv_freq")]
+    types = [
+        name.removesuffix("inv_freq").removesuffix("_") for name in names if not name.endswith("original_inv_freq")
+    ]
+    return [name or None for name in types]
+
+
+def _ask(module: Any, positions: Tensor, layer_type: str | None) -> tuple[Tensor, Tensor] | None:
+    """cos and sin [tokens, width] that a module makes of positions [axes, 1, tokens] (or [1, tokens] for one axis)."""
+    arguments = {} if layer_type is None else {"layer_type": layer_type}
+    try:
+        cos, sin = module(torch.zeros(1, dtype=torch.float32, device="cpu"), positions, **arguments)
+    except Exception:  # it takes fewer axes, or other arguments altogether
+        return None
+    right = cos.shape == sin.shape and cos.ndim == 3 and cos.shape[:2] == (1, positions.shape[-1])
+    return (cos[0].double(), sin[0].double()) if right else None
+
+
+def _spectrum(module: Any, layer_type: str | None) -> _Spectrum | None:
+    """Ask a copy of a module: token a is at position 1 of axis a alone, the last one of all axes."""
+    module = copy.deepcopy(module).to("cpu")
+    for axes in (4, 3, 2, 1):
+        unit = torch.eye(axes + 1, axes, dtype=torch.int64, device="cpu").T.contiguous()
+        unit[:, axes] = 1
+        answer = _ask(module, unit[:, None] if axes > 1 else unit, layer_type)
+        if answer is not None:
+            break
+    else:
+        return None
+    frequencies, scale = _frequencies(module, layer_type)  # after the question, which may have changed them
+    cos, sin = (t / scale for t in answer)
+    pairs, layout = cos.shape[-1], "separate"
+    if pairs % 2 == 0 and pairs != len(frequencies):
+        half = pairs // 2
+        if torch.equal(cos[:, :half], cos[:, half:]) and torch.equal(sin[:, :half], sin[:, half:]):
+            cos, sin, layout = cos[:, :half], sin[:, :half], "full"
+        elif torch.equal(cos[:, ::2], cos[:, 1::2]) and torch.equal(sin[:, ::2], sin[:, 1::2]):
+            cos, sin, layout = cos[:, ::2], sin[:, ::2], "repeat"
+    angles = torch.atan2(sin, cos)
+    if float((torch.hypot(cos, sin) - 1).abs().max()) > 1e-5:
+        return None
+    return _match(angles, torch.tensor(frequencies, dtype=torch.float64, device="cpu"), axes, layout)
+
+
+def _match(angles: Tensor, frequencies: Tensor, axes: int, layout: str) -> _Spectrum | None:
+    """The frequency and the axis behind each angle; None if one is of no single frequency, or of several axes."""
+    axis, index = [], []
+    for pair in range(angles.shape[1]):
+        driving = [a for a in range(axes) if float(angles[a, pair]) != 0.0]
+        if len(driving) > 1:
+            return None
+        axis.append(driving[0] if driving else 0)
+        if not driving:
+            index.append(-1)
+            continue
+        turn = angles[driving[0], pair]
+        error = ((frequencies - turn) / turn).abs()
+        index.append(int(error.argmin()))
+        if float(error.min()) > 1e-5:
+            return None
+    return _Spectrum(axes, tuple(axis), tuple(index), layout)
 
 
 class _Exact:
@@ -191,62 +405,80 @@ class _Exact:
 
     def __init__(self, module: Any) -> None:
         self.module = module
+        self.spectra = {name: _aside(functools.partial(_spectrum, module, name)) for name in _layer_types(module)}
         self._made: dict[Any, tuple[Any, Rope]] = {}
+        for layer_type, spectrum in self.spectra.items():
+            if spectrum is not None:
+                self._rope(layer_type, spectrum, _frequencies(module, layer_type))
 
-    def __call__(self, like: Tensor, positions: Tensor, layer_type: str | None) -> tuple[Tensor, Tensor]:
-        """cos and sin in float32, in the width and repetition that ``like``, the module's own cos, has."""
-        frequencies = _frequencies(self.module, layer_type)
+    def known(self) -> bool:
+        """Whether there is a layer type whose angles are understood."""
+        return any(spectrum is not None for spectrum in self.spectra.values())
+
+    def __call__(self, positions: Tensor, layer_type: str | None) -> tuple[Tensor, Tensor] | None:
+        """cos and sin in float32, laid out as the module's own; None if its angles are not understood."""
+        spectrum = self.spectra.get(layer_type)
+        if spectrum is None or positions.ndim not in (2, 3):
+            return None
+        rope = self._current(layer_type, spectrum)
+        axes = rope._info.axes
+        if positions.ndim == 3:
+            if positions.shape[0] not in (1, spectrum.axes):
+                return None
+            positions = positions[0] if positions.shape[0] == 1 else positions[:axes]
+            if axes == 1 and positions.ndim == 3:
+                positions = positions[0]
+        return cos_sin(positions, rope, spectrum.layout)
+
+    def _current(self, layer_type: str | None, spectrum: _Spectrum) -> Rope:
+        if not (torch.compiler.is_compiling() or arrays.recording() or self._is_fake(layer_type)):
+            return self._rope(layer_type, spectrum, _frequencies(self.module, layer_type))
+        kind = getattr(self.module, "rope_type", "default")
+        kind = kind.get(layer_type) if isinstance(kind, dict) else kind
+        if kind in ("dynamic", "longrope"):
+            raise NotImplementedError(
+                f"the frequencies of rope_type {kind!r} follow the length of the input, which a graph would fix: "
+                "patch.undo() before it is recorded"
+            )
+        return self._made[layer_type][1]
+
+    def _is_fake(self, layer_type: str | None) -> bool:
+        prefix = "" if layer_type is None else f"{layer_type}_"
+        return type(getattr(self.module, f"{prefix}inv_freq")) not in (Tensor, torch.nn.Buffer, torch.nn.Parameter)
+
+    def _rope(self, layer_type: str | None, spectrum: _Spectrum, frequencies: tuple[list[float], float]) -> Rope:
         before, rope = self._made.get(layer_type, (None, None))
         if rope is None or before != frequencies:
-            values, factor = frequencies
-            rope = Rope(2 * len(values), inv_freq=values, attention_factor=factor)
+            values = [0.0 if i < 0 else frequencies[0][i] for i in spectrum.frequency]
+            sections = {"axis": spectrum.axis} if any(spectrum.axis) else None
+            rope = Rope(2 * len(values), inv_freq=values, attention_factor=frequencies[1], sections=sections)
             self._made[layer_type] = (frequencies, rope)
-        pairs = rope.rotary_dim // 2
-        if hasattr(self.module, "mrope_section"):
-            # The axes' rows are mixed by the module itself, which knows its own scheme of sections.
-            axes = positions.expand(3, -1, -1) if positions.ndim == 3 else positions[None].expand(3, -1, -1)
-            flat = _cos_sin(rope, axes.reshape(3 * axes.shape[1], -1), "separate")
-            shape = (3, axes.shape[1], axes.shape[2], pairs)
-            mix = self.module.recomposition_frequencies
-            cos, sin = (mix(torch.from_numpy(t).reshape(shape)) for t in flat)
-            return cos, sin
-        full = like.shape[-1] == 2 * pairs
-        repeated = full and not torch.equal(like[..., :pairs], like[..., pairs:])
-        tables = _cos_sin(rope, positions, "repeat" if repeated else "full" if full else "separate")
-        cos, sin = (torch.from_numpy(t) for t in tables)
-        return cos, sin
+        return rope
 
 
-def _cos_sin(rope: Rope, positions: Tensor, layout: Any) -> Any:
-    """The tables of whatever a module takes: left padding is often at -1, and some callers pass real positions."""
-    if positions.is_floating_point() or bool((positions < 0).any()):
-        return rope.cos_sin(None, coordinates=positions, layout=layout)
-    return rope.cos_sin(positions, layout=layout)
-
-
-def _patch_rotary(patch: Patch, module: Any) -> None:
+def _patch_rotary(patch: Patch, module: Any, exact: _Exact | None) -> None:
     original = module.forward
-    exact = _Exact(module) if patch.angles == "exact" else None
-    probes: dict[Any, tuple[Tensor, Tensor]] = {}
-
-    def probe(x: Tensor, positions: Tensor, args: Any, kwargs: Any, layer_type: Any) -> tuple[Tensor, Tensor]:
-        if layer_type not in probes:
-            few = torch.arange(1, 6).expand(*positions.shape[:-2], 1, -1)
-            # A copy answers: "dynamic" and "longrope" modules remember the longest sequence that they have seen.
-            probes[layer_type] = copy.deepcopy(original)(x.float(), few, *args, **kwargs)
-        return probes[layer_type]
+    signature = inspect.signature(original)
 
     @torch.no_grad()
-    def forward(x: Tensor, position_ids: Tensor, *args: Any, **kwargs: Any) -> Any:
-        layer_type = kwargs.get("layer_type", args[0] if args else None)
-        sample = probe(x, position_ids, args, kwargs, layer_type)
-        cos, sin = original(x, position_ids, *args, **kwargs)
-        rows = (cos, sin)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        made = original(*args, **kwargs)
+        if not (isinstance(made, tuple) and len(made) == 2 and all(isinstance(t, Tensor) for t in made)):
+            return made
+        cos, sin = made
+        given = signature.bind(*args, **kwargs).arguments
+        positions = given.get("position_ids")
+        if cos.device.type != "cpu" or cos.ndim not in (2, 3) or not isinstance(positions, Tensor):
+            return made
+        if transformed(cos, sin, positions):  # the original functions do what torch.func asks for
+            return made
+        rows = made
         if exact is not None:
-            rows = exact(cos, position_ids, layer_type)
-            cos, sin = (t.to(x.dtype) for t in rows)
-        if x.device.type == "cpu":
-            cos._roperot = _Rows(patch, *rows, sample)
+            tables = exact(positions, given.get("layer_type"))
+            if tables is None:
+                return made
+            rows, cos, sin = tables, *(t.to(cos.dtype) for t in tables)
+        _mark(patch, cos, sin, rows)
         return cos, sin
 
     patch.replace(module, "forward", _Forward(forward, original))
@@ -261,8 +493,9 @@ def _patch_gathering(patch: Patch, module: Any) -> None:
     table = module.embed_positions
     if patch.angles == "exact":
         rope = Rope(table.shape[1])
-        exact = rope.cos_sin(range(table.shape[0]), layout="ipex")
-        patch.replace(module, "embed_positions", torch.nn.Buffer(torch.from_numpy(exact), persistent=False))
+        exact = torch.from_numpy(rope.cos_sin(range(table.shape[0]), layout="ipex")).as_subclass(_ExactTable)
+        exact._original = table
+        patch.replace(module, "embed_positions", torch.nn.Buffer(exact, persistent=False))
     original = module.forward
 
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -276,18 +509,22 @@ def _patch_gathering(patch: Patch, module: Any) -> None:
 
 
 def _patched_gathered_apply(original: Callable[..., Any]) -> Callable[..., Any]:
-    """apply_rotary_pos_emb(tensor, sin, cos) on [batch, seq, heads, dim] with half-width rows."""
+    """apply_rotary_pos_emb(tensor, sin, cos) of models whose tables are plain tensors: by whatever rows it is given."""
+    rotation = _Rotation(original)
 
-    def apply(tensor: Tensor, sin: Tensor, cos: Tensor) -> Any:
+    @functools.wraps(original)
+    def apply(*args: Any, **kwargs: Any) -> Any:
         patch = getattr(_active, "patch", None)
-        if patch is None:
-            return original(tensor, sin, cos)
-        rows = getattr(cos, "_roperot", None)
-        if rows is None:
-            rows = cos._roperot = _Rows(patch, cos, sin, (cos, sin))  # type: ignore[attr-defined]
+        call = None if patch is None else rotation.understand(args, kwargs)
+        if call is None or patch is None or transformed(call.q, call.cos) or call.cos.ndim != 3:
+            return original(*args, **kwargs)
+        if _marked(call) is None:
+            _mark(patch, call.cos, call.sin, (call.cos, call.sin))
+        rotated = _rotated(rotation, call, call.cos._roperot.rows)  # type: ignore[attr-defined]
+        if rotated is None:
+            return original(*args, **kwargs)
         patch.calls += 1
-        form = ("interleaved", "interleaved", False, "halves", False)
-        return rotary(_dense(tensor), None, rows.rope(form, tensor.shape[-1]), rows.positions)
+        return rotated
 
     return apply
 
@@ -341,8 +578,9 @@ def _is_rotary(module: Any) -> bool:
 def patch_transformers(model: Any, *, angles: str = "exact") -> Patch:
     """Make a transformers model rotate its queries and keys with roperot.
 
-    Deep copies of a patched model are not patched; they may be patched by themselves. (Those of GPT-J and CodeGen keep
-    the table of exact angles.)
+    Copies of a patched model, deep or pickled, are not patched; they may be patched by themselves. A rotation that is
+    given anything but the cos and sin of its patched module (DeepSeek-V4 turns back by -sin), and everything under the
+    transforms of ``torch.func``, is left to the model's own function.
 
     Parameters
     ----------
@@ -365,7 +603,8 @@ def patch_transformers(model: Any, *, angles: str = "exact") -> Patch:
     ValueError
         If the model has no rotary embedding of a kind that is known here, or is patched already.
     NotImplementedError
-        From the first forward pass, if its attention rotates in a way that roperot does not know.
+        If no rotary module's angles are understood ("exact"); from the first forward pass, if its attention rotates in
+        a way that roperot does not know; when a graph is recorded of a model whose frequencies follow the length.
     """
     if angles not in ("exact", "model"):
         raise ValueError(f"angles must be 'exact' or 'model', not {angles!r}")
@@ -379,8 +618,15 @@ def patch_transformers(model: Any, *, angles: str = "exact") -> Patch:
         raise ValueError(f"{type(model).__name__} has no rotary embedding that patch_transformers knows")
     if any(getattr(vars(m).get("forward"), "_roperot", False) for m in (*rotaries, *gathering)):
         raise ValueError(f"this {type(model).__name__} is patched already: undo() that patch first")
+    if any(t.is_meta for m in (*rotaries, *gathering) for t in m.buffers(recurse=False)):
+        raise ValueError(f"this {type(model).__name__} is on the meta device: load its weights before you patch it")
+    exact = {m: _Exact(m) for m in rotaries} if angles == "exact" else {}
+    if rotaries and exact and not any(e.known() for e in exact.values()):
+        raise NotImplementedError(
+            f"roperot does not understand the angles of {type(rotaries[0]).__name__}: use angles='model'"
+        )
     for module in rotaries:
-        _patch_rotary(patch, module)
+        _patch_rotary(patch, module, exact.get(module))
     for module in gathering:
         _patch_gathering(patch, module)
     for owner, name in functions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import subprocess
 import sys
 
@@ -160,7 +161,7 @@ def test_gradient_by_finite_differences():
 def test_the_operator_is_registered_properly():
     x = tensor(2, 5, 4, 16, grad=True)
     outcome = torch.library.opcheck(
-        torch.ops.roperot.rotate.default, (x, op._handle(ROPE), 0, torch.arange(5), False, "bshd")
+        torch.ops.roperot.rotate.default, (x, op._key(ROPE), 0, torch.arange(5), False, "bshd")
     )
     assert set(outcome.values()) == {"SUCCESS"}
 
@@ -180,14 +181,19 @@ def test_compile_does_not_break_the_graph():
     assert torch.equal(by_graph, q.grad)
 
 
-def test_a_compiled_graph_never_meets_another_rope():
-    """Handles are not reused: a graph whose Rope is gone says so instead of rotating by a new one."""
-    assert op._handle(ROPE) == op._handle(ROPE)
-    handle = op._handle(roperot.Rope(16))
-    fresh = roperot.Rope(16, base=500.0)
-    assert op._handle(fresh) != handle
+def test_a_graph_never_meets_another_rope():
+    """It carries the recipe of its Rope; borrowed tables have none, and their names are not given twice."""
+    x = tensor(5, 4, 16)
+    key = op._key(roperot.Rope(16, base=300.0, scaling={"rope_type": "linear", "factor": 2.0}, sections=[3, 5]))
+    expected = roperot.Rope(16, base=300.0, scaling={"rope_type": "linear", "factor": 2.0}, sections=[3, 5]).apply(x, 2)
+    assert torch.equal(torch.ops.roperot.rotate(x, key, 2, None, False, "bshd"), expected)
+    tables = ROPE.cos_sin(np.arange(9))
+    borrowed, other = (roperot.Rope.from_tables(16, *tables) for _ in range(2))
+    key = op._key(borrowed)
+    assert op._key(borrowed) == key != op._key(other)
+    del borrowed
     with pytest.raises(RuntimeError, match="no longer exists"):
-        torch.ops.roperot.rotate(tensor(5, 4, 16), handle, 0, None, False, "bshd")
+        torch.ops.roperot.rotate(x, key, 0, None, False, "bshd")
 
 
 def test_rotary_refuses():
@@ -218,7 +224,7 @@ def test_forward_mode_is_refused(name, grad):
         with pytest.raises(NotImplementedError, match="forward-mode"):
             rt.rotary(**heads, rope=ROPE)
         with pytest.raises(NotImplementedError, match=r"forward-mode|forward mode"):
-            torch.ops.roperot.rotate(heads[name], op._handle(ROPE), 0, None, False, "bshd")
+            torch.ops.roperot.rotate(heads[name], op._key(ROPE), 0, None, False, "bshd")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -493,3 +499,287 @@ def test_patch_refuses_a_model_without_rotary_embedding():
 def test_numpy_users_need_no_torch():
     code = "import sys, roperot; roperot.Rope(8); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# ---- what is written, saved, traced, copied
+
+
+@pytest.mark.parametrize("write", ["apply_", "apply_ k", "shift_", "out"])
+def test_a_write_in_place_is_seen_by_autograd(write):
+    """As PyTorch's own in-place operators: a gradient that needs the old values is an error, not a wrong number."""
+    x = torch.ones(4, 1, 16, requires_grad=True)
+    q = x * 1
+    loss = (q * q).sum()
+    other = torch.ones(4, 1, 16)
+    calls = {"apply_": lambda: ROPE.apply_(q), "apply_ k": lambda: ROPE.apply_(other, q),
+             "shift_": lambda: ROPE.shift_(q, 3), "out": lambda: ROPE.apply(other, out=q)}  # fmt: skip
+    with torch.no_grad():
+        calls[write]()
+    assert q._version == 1
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_tensors_of_inference_mode_have_no_version():
+    with torch.inference_mode():
+        x = tensor(5, 4, 16)
+        expected = ROPE.apply(x)
+        ROPE.apply_(x)
+    assert torch.equal(x, expected)
+
+
+def test_positions_are_saved_for_the_backward_pass():
+    x, at = tensor(5, 4, 16, grad=True), torch.arange(5)
+    y = rt.rotary(x, None, ROPE, at)
+    at += 3
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+@pytest.mark.parametrize("pre_dispatch", [False, True])
+@pytest.mark.parametrize("mode", ["real", "fake", "symbolic", "jit.trace", "export"])
+@pytest.mark.filterwarnings("ignore")
+def test_tracers_record_the_operator(mode, pre_dispatch):
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    rope, q, other = roperot.Rope(16, base=77.0), tensor(5, 4, 16), tensor(5, 4, 16, seed=1)
+
+    class Program(torch.nn.Module):
+        def forward(self, q):
+            return rt.rotary(q, None, rope, 3) * 1.0
+
+    if mode == "jit.trace":
+        traced = torch.jit.trace(Program(), q, check_trace=False)
+    elif mode == "export":
+        traced = torch.export.export(Program(), (q,), strict=pre_dispatch).module()
+    else:
+        traced = make_fx(Program(), tracing_mode=mode, pre_dispatch=pre_dispatch)(q)
+    assert "roperot" in str(traced.graph)
+    assert torch.equal(traced(other), rope.apply(other, 3))
+
+
+@pytest.mark.parametrize("call", ["apply", "apply_", "shift_", "cos_sin", "from_tables"])
+@pytest.mark.filterwarnings("ignore")
+def test_methods_of_rope_refuse_to_be_traced(call):
+    """They work on memory, so that a graph would keep the numbers of the example."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    def program(x):
+        x = x * 1
+        if call == "cos_sin":
+            return torch.from_numpy(ROPE.cos_sin(x[:, 0, 0].long())[0])
+        if call == "from_tables":
+            return torch.ones(roperot.Rope.from_tables(16, x[:, 0, :8], x[:, 1, :8]).head_dim)
+        return x if (found := getattr(ROPE, call)(x, 1)) is None else found
+
+    for trace in (lambda: make_fx(program)(tensor(5, 4, 16)),
+                  lambda: torch.jit.trace(program, tensor(5, 4, 16), check_trace=False)):  # fmt: skip
+        with pytest.raises(TypeError, match=r"tracer.*call roperot\.torch\.rotary"):
+            trace()
+
+
+def test_a_saved_program_rotates_the_same_in_another_process(tmp_path):
+    code = """
+import sys, torch, roperot
+from roperot.torch import rotary
+mine = roperot.Rope(8)
+rotary(torch.ones(1, 1, 8, requires_grad=True), None, mine)
+print(torch.export.load(sys.argv[1]).module()(torch.ones(2, 1, 8))[0, 0].tolist())"""
+    rope = roperot.Rope(8, base=500000.0, scaling={"rope_type": "linear", "factor": 3.0})
+
+    class Program(torch.nn.Module):
+        def forward(self, x):
+            return rt.rotary(x, None, rope, 3)
+
+    path = str(tmp_path / "program.pt2")
+    torch.export.save(torch.export.export(Program(), (torch.ones(2, 1, 8),)), path)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code, path], capture_output=True, text=True)
+    assert done.stdout.strip() == str(Program()(torch.ones(2, 1, 8))[0, 0].tolist()), done.stderr
+
+
+def test_what_becomes_of_the_arguments_is_not_the_ropes_affair():
+    frequencies, scaling = np.ones(4), {"rope_type": "linear", "factor": 2.0}
+    ropes = roperot.Rope(8, inv_freq=frequencies), roperot.Rope(8, scaling=scaling)
+    before = [rope.inv_freq for rope in ropes]
+    frequencies[:] = 7
+    scaling["factor"] = 9.0
+    for rope, expected in zip(ropes, before):
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(rope)).inv_freq, expected)
+
+
+# ---- patched models that are given something else, traced, copied
+
+
+def deepseek_v4(t):
+    config = t.DeepseekV4Config(
+        hidden_size=64, num_hidden_layers=2, num_attention_heads=4, vocab_size=99, head_dim=32,
+        max_position_embeddings=128, moe_intermediate_size=32, n_routed_experts=4, num_experts_per_tok=2,
+        q_lora_rank=16, o_groups=2, o_lora_rank=16, layer_types=["sliding_attention"] * 2, pad_token_id=0)  # fmt: skip
+    return t.DeepseekV4ForCausalLM(config)
+
+
+@pytest.mark.parametrize("angles", ["exact", "model"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_rotation_back_by_minus_sin_is_left_to_the_model(angles):
+    transformers = pytest.importorskip("transformers")
+    if not hasattr(transformers, "DeepseekV4Config"):
+        pytest.skip("this transformers has no DeepSeek-V4")
+    torch.manual_seed(0)
+    model, ids = deepseek_v4(transformers).eval(), torch.arange(3, 15)[None]
+    with torch.no_grad():
+        expected = model(ids).logits
+        with rt.patch_transformers(model, angles=angles) as patch:
+            found = model(ids).logits
+    assert patch.calls == 4
+    assert (found - expected).abs().max() <= (0 if angles == "model" else 1e-5) * expected.abs().max()
+
+
+@pytest.mark.parametrize("change", ["cos", "sin", "scaled", "unsqueeze_dim", "position_ids", "none"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_replaced_function_honours_every_argument(change):
+    transformers = pytest.importorskip("transformers")
+    model = MODELS["llama"](transformers).eval()
+    modeling = sys.modules[type(model).__module__]
+    original = modeling.apply_rotary_pos_emb
+    q, k = tensor(1, 4, 5, 16), tensor(1, 2, 5, 16, seed=1)
+    with torch.no_grad(), rt.patch_transformers(model, angles="model") as patch:
+        cos, sin = model.model.rotary_emb(q, torch.arange(5)[None])
+        rows, more = [cos, sin], {}
+        if change == "cos":
+            rows[0] = -cos
+        elif change == "sin":
+            rows[1] = sin.clone() * 2
+        elif change == "scaled":
+            cos.mul_(2)
+        elif change == "unsqueeze_dim":
+            q, k, more = q.transpose(1, 2).contiguous(), k.transpose(1, 2).contiguous(), {"unsqueeze_dim": 2}
+        elif change == "position_ids":
+            more = {"unsqueeze_dim": 1}
+        expected = original(q, k, *rows, **more)
+        found = modeling.apply_rotary_pos_emb(q, k, *rows, **more)
+        assert patch.calls == (change in ("unsqueeze_dim", "position_ids", "none"))
+    assert all(torch.equal(a, b) for a, b in zip(found, expected))
+
+
+@pytest.mark.parametrize(("model_dtype", "default"), [(torch.bfloat16, torch.bfloat16), (torch.float32, torch.float64)])
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.filterwarnings("ignore")
+def test_default_dtype_and_device_do_not_matter(model_dtype, default, device):
+    torch.manual_seed(0)
+    model = MODELS["llama"](pytest.importorskip("transformers")).to(model_dtype).eval()
+    q, at = tensor(1, 4, 5, 16, dtype=model_dtype), torch.arange(5)[None]
+    modeling = sys.modules[type(model).__module__]
+    with torch.no_grad(), rt.patch_transformers(model) as patch:
+        expected = modeling.apply_rotary_pos_emb(q, q, *model.model.rotary_emb(q, at))[0]
+    torch.set_default_dtype(default)
+    try:
+        with torch.no_grad(), torch.device(device), rt.patch_transformers(model) as patch:
+            found = modeling.apply_rotary_pos_emb(q, q, *model.model.rotary_emb(q, at))[0]
+            assert patch.calls == 1
+            back = rt.rotary(
+                rt.rotary(q, None, ROPE, at[0], layout="bhsd"), None, ROPE, at[0], inverse=True, layout="bhsd"
+            )
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(found, expected)
+    torch.testing.assert_close(back, q, atol=0.05 if model_dtype is torch.bfloat16 else 1e-6, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_positions_of_two_axes_have_exact_angles():
+    transformers = pytest.importorskip("transformers")
+    try:
+        config = transformers.AutoConfig.for_model("neomme")
+    except ValueError:
+        pytest.skip("this transformers has no neomme")
+    keys = {**SIZE, **KV, "pad_token_id": 0}
+    model = transformers.AutoModel.from_config(
+        type(config)(**{k: v for k, v in keys.items() if hasattr(config, k)})
+    ).eval()
+    ids = torch.arange(3, 9)[None]
+    with torch.no_grad():
+        expected = model(input_ids=ids)[0]
+        for angles in ("model", "exact"):
+            with rt.patch_transformers(model, angles=angles) as patch:
+                found = model(input_ids=ids)[0]
+            assert patch.calls == 2
+            assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
+class Logits(torch.nn.Module):
+    """A model as tracers want it: tensors in, one tensor out."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids):
+        return self.model(ids, use_cache=False).logits
+
+
+@pytest.mark.parametrize("tracer", ["jit.trace", "fake", "symbolic", "export", "strict", "compile"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_traced_patched_model_has_the_operators(tracer):
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    torch.manual_seed(0)
+    program = Logits(MODELS["qwen2"](pytest.importorskip("transformers")).eval())
+    ids, other = torch.arange(3, 15)[None], torch.arange(14, 2, -1)[None]
+    with torch.no_grad(), rt.patch_transformers(program.model):
+        expected = program(other)
+        if tracer == "compile":
+            traced, graph = torch.compile(program, backend="aot_eager", fullgraph=True), "roperot"
+        elif tracer == "jit.trace":
+            traced = torch.jit.trace(program, ids, check_trace=False)
+            graph = str(traced.inlined_graph)
+        elif tracer in ("export", "strict"):
+            traced = torch.export.export(program, (ids,), strict=tracer == "strict").module()
+            graph = str(traced.graph)
+        else:
+            traced = make_fx(program, tracing_mode=tracer, _allow_non_fake_inputs=True)(ids)
+            graph = str(traced.graph)
+        assert "roperot" in graph
+        assert torch.equal(traced(other), expected)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_graph_of_a_dynamic_model_is_refused():
+    """Its frequencies follow the length, which the graph would fix."""
+    model = dynamic(pytest.importorskip("transformers")).eval()
+    refused = pytest.raises(NotImplementedError, match="'dynamic' follow the length")
+    with torch.no_grad(), rt.patch_transformers(model), refused:
+        torch.jit.trace(Logits(model), torch.arange(3, 15)[None], check_trace=False)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_transforms_of_a_patched_model_are_left_to_the_model():
+    torch.manual_seed(0)
+    program = Logits(MODELS["qwen2"](pytest.importorskip("transformers")).eval())
+    ids = torch.arange(3, 15).reshape(2, 6)
+    weights = dict(program.named_parameters())
+
+    def loss(weights):
+        return torch.func.functional_call(program, weights, (ids,)).pow(2).sum()
+
+    expected, slope = program(ids), torch.func.grad(loss)(weights)
+    with rt.patch_transformers(program.model):
+        found = torch.vmap(lambda row: program(row[None])[0])(ids)
+        torch.testing.assert_close(found, expected)
+        for name, value in torch.func.grad(loss)(weights).items():
+            torch.testing.assert_close(value, slope[name], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["llama", "gptj"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_pickled_patched_model_is_the_unpatched_one(name, tmp_path):
+    torch.manual_seed(0)
+    model = MODELS[name](pytest.importorskip("transformers")).eval()
+    ids = torch.arange(3, 15)[None]
+    with torch.no_grad():
+        expected = model(ids).logits
+        with rt.patch_transformers(model) as patch:
+            torch.save(model, tmp_path / "model.pt")
+            twins = pickle.loads(pickle.dumps(model)), torch.load(tmp_path / "model.pt", weights_only=False)
+            for twin in (*twins, copy.deepcopy(model)):
+                assert torch.equal(twin(ids).logits, expected)
+            assert patch.calls == 0
