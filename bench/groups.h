@@ -7,6 +7,7 @@ void bench_register_rotate(void);    /* rotate/<dtype>/<pairing>/<isa>/<shape> *
 void bench_register_growth(void);    /* growth/<dtype>/<pairing>/<isa>/<what>-<how many> */
 void bench_register_mrope(void);     /* mrope/<dtype>/<pairing>/<isa>/<cache>-<image|text> */
 void bench_register_cold(void);      /* cold/<dtype>/<pairing>/<isa>/<cache>-<kind>-<swept> */
+void bench_register_run(void);       /* run/<what>/<dtype>/<isa>/<shape> */
 void bench_register_naive(void);     /* naive/f32/<pairing>/native/<shape> */
 void bench_register_caches(void);    /* cache/<kind>/<positions>/<warm|cold> */
 void bench_register_build(void);     /* build/full/<isa>/<positions>, startup/dlopen-plan */

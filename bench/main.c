@@ -47,11 +47,14 @@ int main(int argc, char **argv)
     shim_context("clock", "CPU time of the thread (two threads: CLOCK_MONOTONIC), alternating chunks of 100 us");
     shim_context("counters", "GB/s: tensor bytes read + written; sweep_ratio, copy_ratio: the loop's median time over "
                              "roperot's; full_ratio: FACTORED's over FULL's; plain_ratio: M-RoPE's over plain RoPE's, "
-                             "a cold call's over the ten-line loop's; ns: median per call");
+                             "a cold call's over the ten-line loop's; chain_ratio: a job's time over that of separate "
+                             "calls, rotation_ratio: over roperot_apply's, bf16_ratio: over that with bf16 pages; "
+                             "ns: median per call");
     bench_register_rotate();
     bench_register_growth();
     bench_register_mrope();
     bench_register_cold();
+    bench_register_run();
     bench_register_naive();
     bench_register_caches();
     bench_register_build();

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT
+ * Every refusal of roperot_run: status, sentence, and not one byte written; it must not know how the library checks. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <roperot/roperot.h>
+
+#include "support/assertions.h"
+#include "support/harness.h"
+
+enum { BATCH = 2, TOKENS = 4, HEADS = 3, DIM = 32, PAGES = 5, PAGE_TOKENS = 4, LINES = BATCH * TOKENS };
+
+/* A valid call of two jobs, k into e4m3 pages and v from pages into others, that each case spoils in one place. */
+typedef struct fixture {
+    float q[LINES * HEADS * DIM], k[LINES * HEADS * DIM];
+    unsigned char cache[3][2 * PAGES * PAGE_TOKENS * HEADS * DIM * 4];
+    float scale[PAGES * PAGE_TOKENS * HEADS], weight[HEADS * DIM], factor[LINES];
+    int64_t slots[LINES], source_slots[LINES];
+    roperot_config config;
+    roperot_tensor src, dst;
+    roperot_norm norm;
+    roperot_pages to, from, other;
+    roperot_job job[2];
+    roperot_positions at, *at_arg;
+    roperot_options options;
+    int32_t count;
+} fixture;
+
+static roperot_pages pages_of(void *data, int32_t dtype, const int64_t *slots)
+{
+    roperot_pages p = ROPEROT_PAGES_INIT;
+    p.dtype = dtype;
+    p.data = data;
+    p.pages = PAGES;
+    p.page_tokens = PAGE_TOKENS;
+    p.head_stride = DIM;
+    p.token_stride = HEADS * DIM;
+    p.page_stride = PAGE_TOKENS * HEADS * DIM;
+    p.slots = slots;
+    p.slot_batch_stride = TOKENS;
+    return p;
+}
+
+static void set_up(fixture *f)
+{
+    memset(f, 0, sizeof *f);
+    for (int i = 0; i < LINES; i++) f->slots[i] = 2 * i, f->source_slots[i] = i;
+    f->config = (roperot_config)ROPEROT_CONFIG_INIT;
+    f->config.head_dim = DIM;
+    f->config.max_positions = 100;
+    f->src = roperot_tensor_bshd(f->q, ROPEROT_F32, BATCH, TOKENS, HEADS, DIM);
+    f->dst = roperot_tensor_bshd(f->k, ROPEROT_F32, BATCH, TOKENS, HEADS, DIM);
+    f->norm = (roperot_norm)ROPEROT_NORM_INIT;
+    f->norm.weight = f->weight;
+    f->to = pages_of(f->cache[0], ROPEROT_E4M3, f->slots);
+    f->to.scaling = ROPEROT_SCALE_DYNAMIC;
+    f->to.scale = f->scale;
+    f->to.scale_head_stride = 1;
+    f->to.scale_token_stride = HEADS;
+    f->to.scale_page_stride = PAGE_TOKENS * HEADS;
+    f->from = pages_of(f->cache[1], ROPEROT_BF16, f->source_slots);
+    f->other = pages_of(f->cache[2], ROPEROT_F16, f->slots);
+    for (int i = 0; i < 2; i++) f->job[i] = (roperot_job)ROPEROT_JOB_INIT;
+    f->job[0].src = &f->src;
+    f->job[0].dst = &f->dst;
+    f->job[0].norm = &f->norm;
+    f->job[0].to = &f->to;
+    f->job[1].from = &f->from;
+    f->job[1].to = &f->other;
+    f->job[1].flags = ROPEROT_JOB_UNROTATED;
+    f->job[1].batch = BATCH, f->job[1].tokens = TOKENS, f->job[1].heads = HEADS, f->job[1].dim = DIM;
+    f->at = roperot_positions_offset(3);
+    f->at_arg = &f->at;
+    f->options = (roperot_options)ROPEROT_OPTIONS_INIT;
+    f->count = 2;
+}
+
+/* ---- what is spoiled --------------------------------------------------------------------------------------------- */
+
+static const float bad_scale[HEADS] = { 1.0f, 0.0f, 1.0f };
+
+#define SPOIL(name, statement)                                                                                         \
+    static void name(fixture *f)                                                                                       \
+    {                                                                                                                  \
+        statement                                                                                                      \
+    }
+SPOIL(flags, f->job[0].flags = 8;)
+SPOIL(neither_source, f->job[0].src = NULL;)
+SPOIL(both_sources, f->job[0].from = &f->from;)
+SPOIL(neither_target, f->job[0].dst = NULL; f->job[0].to = NULL;)
+SPOIL(shape_and_src, f->job[0].heads = HEADS;)
+SPOIL(negative_shape, f->job[1].heads = -1;)
+SPOIL(other_tokens, f->job[1].tokens = TOKENS + 1;)
+SPOIL(other_dim, f->job[1].flags = 0; f->job[1].dim = DIM / 2;)
+SPOIL(no_dim, f->job[1].dim = 0;)
+SPOIL(inverse_norm, f->options.flags = ROPEROT_INVERSE;)
+SPOIL(no_positions, f->at_arg = NULL;)
+SPOIL(outside, f->at.offset = 99;)
+SPOIL(unknown_options, f->options.flags = 64;)
+SPOIL(job_size, f->job[1].size = 8;)
+SPOIL(dst_shape, f->dst.shape[2] = HEADS - 1;)
+SPOIL(dst_dtype, f->dst.dtype = ROPEROT_I8;)
+SPOIL(repaired_in_place, f->config.pairing_out = ROPEROT_PAIR_INTERLEAVED; f->job[0].dst = &f->src;)
+SPOIL(kind, f->norm.kind = 3;)
+SPOIL(rounding, f->norm.rounding = 3;)
+SPOIL(norm_flags, f->norm.flags = 8;)
+SPOIL(norm_reserved, f->norm.reserved = 1;)
+SPOIL(negative_epsilon, f->norm.epsilon = -1e-6;)
+SPOIL(infinite_epsilon, f->norm.epsilon = INFINITY;)
+SPOIL(nan_epsilon, f->norm.epsilon = NAN;)
+SPOIL(rms_bias, f->norm.bias = f->weight;)
+SPOIL(offset_of_nothing, f->norm.flags = ROPEROT_NORM_UNIT_OFFSET; f->norm.weight = NULL;)
+SPOIL(weight_dtype, f->norm.weight_dtype = ROPEROT_E4M3;)
+SPOIL(weight_alignment, f->norm.weight = (const char *)f->weight + 1;)
+SPOIL(page_dtype, f->to.dtype = 7;)
+SPOIL(page_tile, f->to.tile = 6;)
+SPOIL(tile_strides, f->to.tile = ROPEROT_PAGES_AMX_K;)
+SPOIL(tile_tokens, f->to.tile = ROPEROT_PAGES_AMX_K; f->to.token_stride = f->to.channel_stride = 0;)
+SPOIL(no_pages, f->to.pages = 0;)
+SPOIL(no_page_tokens, f->to.page_tokens = 0;)
+SPOIL(too_many_pages, f->to.pages = INT64_MAX / 2;)
+SPOIL(page_data, f->to.data = NULL;)
+SPOIL(page_alignment, f->from.data = f->cache[1] + 1;)
+SPOIL(q8_channels, f->job[1].dim = 16; f->other.dtype = ROPEROT_Q8_0; f->other.channel_stride = 0;)
+SPOIL(q8_stride, f->other.dtype = ROPEROT_Q8_0;)
+SPOIL(self_overlap, f->to.head_stride = DIM - 1;)
+SPOIL(broadcast_pages, f->to.page_stride = 0;)
+SPOIL(overflow, f->to.page_stride = INT64_MAX / 2;)
+SPOIL(overlapping_scales, f->to.scale_token_stride = 0;)
+SPOIL(no_scale, f->to.scale = NULL;)
+SPOIL(scaling, f->to.scaling = 2;)
+SPOIL(scale_reserved, f->to.scale_reserved = 1;)
+SPOIL(scale_floor, f->to.scale_floor = -1.0f;)
+SPOIL(scale_of_f16, f->other.scale = f->scale;)
+SPOIL(zero_scale, f->to.scaling = ROPEROT_SCALE_STATIC; f->to.scale = (float *)(uintptr_t)bad_scale;)
+SPOIL(no_slots, f->to.slots = NULL;)
+SPOIL(slot_type, f->to.slot_type = 3;)
+SPOIL(slot_alignment, f->to.slots = (const char *)f->slots + 4;)
+SPOIL(slot_outside, f->slots[LINES - 1] = PAGES * PAGE_TOKENS;)
+SPOIL(source_slot_outside, f->source_slots[0] = PAGES * PAGE_TOKENS + 7;)
+SPOIL(pages_meet_source, f->to.data = f->q;)
+SPOIL(pages_meet_pages, f->other.data = f->cache[0] + 64;)
+SPOIL(pages_meet_slots, f->to.data = f->slots;)
+SPOIL(factor_alignment, f->job[0].factor = (const void *)((const char *)f->factor + 1);)
+SPOIL(factor_overflow, f->job[0].factor = f->factor; f->job[0].factor_token_stride = INT64_MAX / 4;)
+
+typedef struct refusal {
+    const char *name;
+    void (*spoil)(fixture *f);
+    int32_t status;
+    const char *argument, *value;
+} refusal;
+
+#define REFUSE(name, status, argument, value) { #name, name, ROPEROT_ERROR_##status, argument, value },
+static const refusal refusals[] = {
+    REFUSE(flags, ARGUMENT, "jobs[0].flags", "0x8") REFUSE(neither_source, ARGUMENT, "jobs[0]", "neither src nor from")
+        REFUSE(both_sources, ARGUMENT, "jobs[0]", "src and from") REFUSE(
+            neither_target, ARGUMENT, "jobs[0]",
+            "neither dst nor to") REFUSE(shape_and_src, ARGUMENT, "jobs[0]",
+                                         "must be 0") REFUSE(negative_shape, SHAPE, "jobs[1].heads",
+                                                             "-1") REFUSE(other_tokens, SHAPE, "jobs[1]", "5 tokens")
+            REFUSE(other_dim, SHAPE, "jobs[1]", "16 channels") REFUSE(no_dim, SHAPE, "jobs[1]", "0 channels") REFUSE(
+                inverse_norm, ARGUMENT, "jobs[0]",
+                "inverse") REFUSE(no_positions, ARGUMENT, "positions",
+                                  "NULL") REFUSE(outside, POSITION, "position", "100")
+                REFUSE(unknown_options, ARGUMENT, "options.flags", "0x40") REFUSE(job_size, VERSION, "jobs", "8") REFUSE(
+                    dst_shape,
+                    SHAPE,
+                    "jobs[0].dst",
+                    "2") REFUSE(dst_dtype, DTYPE, "dst", "5")
+                    REFUSE(repaired_in_place, ALIAS, "jobs[0]", "pairing_out 2") REFUSE(
+                        kind, ARGUMENT,
+                        "jobs[0].norm.kind", "3") REFUSE(rounding, ARGUMENT, "jobs[0].norm.rounding", "3")
+                        REFUSE(norm_flags, ARGUMENT, "jobs[0].norm.flags", "8") REFUSE(
+                            norm_reserved,
+                            VERSION, "jobs[0].norm.reserved",
+                            "1") REFUSE(negative_epsilon, ARGUMENT, "jobs[0].norm.epsilon", "-1e-06")
+                            REFUSE(infinite_epsilon, ARGUMENT, "jobs[0].norm.epsilon", "inf") REFUSE(
+                                nan_epsilon, ARGUMENT,
+                                "jobs[0].norm.epsilon",
+                                "nan") REFUSE(rms_bias, ARGUMENT, "jobs[0].norm.bias",
+                                              "RMS") REFUSE(offset_of_nothing, ARGUMENT, "jobs[0].norm.weight", "NULL")
+                                REFUSE(weight_dtype, DTYPE, "jobs[0].norm.weight_dtype", "4") REFUSE(
+                                    weight_alignment, ARGUMENT,
+                                    "jobs[0].norm.weight",
+                                    "multiples") REFUSE(page_dtype, DTYPE, "jobs[0].to.dtype", "7")
+                                    REFUSE(page_tile, ARGUMENT, "jobs[0].to.tile", "6") REFUSE(
+                                        tile_strides, ARGUMENT,
+                                        "jobs[0].to.token_stride",
+                                        "96") REFUSE(tile_tokens, SHAPE, "jobs[0].to",
+                                                     "4 tokens") REFUSE(no_pages, ARGUMENT, "jobs[0].to.pages", "0")
+                                        REFUSE(no_page_tokens, ARGUMENT, "jobs[0].to.page_tokens", "0") REFUSE(
+                                            too_many_pages,
+                                            SHAPE,
+                                            "jobs[0].to",
+                                            "4 tokens") REFUSE(page_data, ARGUMENT, "jobs[0].to.data", "NULL")
+                                            REFUSE(page_alignment, ARGUMENT, "jobs[1].from.data", "2 bytes") REFUSE(
+                                                q8_channels, SHAPE,
+                                                "jobs[1].to",
+                                                "16 channels") REFUSE(q8_stride, ARGUMENT, "jobs[1].to.channel_stride",
+                                                                      "1")
+                                                REFUSE(self_overlap, ALIAS, "jobs[0].to", "head_stride is 31") REFUSE(
+                                                    broadcast_pages, ALIAS,
+                                                    "jobs[0].to", "page_stride is 0")
+                                                    REFUSE(overflow, SHAPE, "jobs[0].to.data", "address space") REFUSE(
+                                                        overlapping_scales,
+                                                        ALIAS,
+                                                        "jobs[0].to", "scale_token_stride is 0")
+                                                        REFUSE(no_scale, ARGUMENT, "jobs[0].to.scale",
+                                                               "NULL") REFUSE(scaling, ARGUMENT, "jobs[0].to.scaling",
+                                                                              "2") REFUSE(scale_reserved, VERSION,
+                                                                                          "jobs[0].to.scale_reserved",
+                                                                                          "1")
+                                                            REFUSE(
+                                                                scale_floor, ARGUMENT,
+                                                                "jobs[0].to.scale_floor",
+                                                                "-1") REFUSE(scale_of_f16, ARGUMENT, "jobs[1].to",
+                                                                             "no scales")
+                                                                REFUSE(zero_scale, ARGUMENT, "jobs[0].to.scale",
+                                                                       "0 for head 1")
+                                                                    REFUSE(no_slots, ARGUMENT, "jobs[0].to.slots",
+                                                                           "NULL") REFUSE(slot_type, ARGUMENT,
+                                                                                          "jobs[0].to.slot_type", "3")
+                                                                        REFUSE(slot_alignment, ARGUMENT,
+                                                                               "jobs[0].to.slots",
+                                                                               "alignment")
+                                                                            REFUSE(slot_outside, POSITION, "jobs[0].to",
+                                                                                   "is 20")
+                                                                                REFUSE(source_slot_outside, POSITION,
+                                                                                       "jobs[1].from", "is 27")
+                                                                                    REFUSE(pages_meet_source, ALIAS,
+                                                                                           "jobs[0].to", "jobs[0].src")
+                                                                                        REFUSE(pages_meet_pages, ALIAS,
+                                                                                               "jobs[1].to",
+                                                                                               "jobs[0].to")
+                                                                                            REFUSE(pages_meet_slots,
+                                                                                                   ALIAS, "jobs[0].to",
+                                                                                                   "slots")
+                                                                                                REFUSE(factor_alignment,
+                                                                                                       ARGUMENT,
+                                                                                                       "jobs[0].factor",
+                                                                                                       "multiple of 4")
+                                                                                                    REFUSE(
+                                                                                                        factor_overflow,
+                                                                                                        SHAPE,
+                                                                                                        "jobs[0]."
+                                                                                                        "factor",
+                                                                                                        "address "
+                                                                                                        "space")
+};
+
+static int32_t call(fixture *f, const roperot_plan *plan)
+{
+    return roperot_run(plan, f->at_arg, f->job, f->count, &f->options);
+}
+
+static void is_refused(const void *arg)
+{
+    static fixture f, before;
+    const refusal *const r = arg;
+    set_up(&f);
+    r->spoil(&f);
+    roperot_plan *const plan = expect_plan(&f.config);
+    memcpy(&before, &f, sizeof f);
+    expect_error(call(&f, plan), r->status, r->argument, r->value);
+    CHECK(memcmp(&before, &f, sizeof f) == 0, "something was written");
+    roperot_plan_destroy(plan);
+}
+
+static void fixture_is_valid(const void *arg)
+{
+    (void)arg;
+    static fixture f;
+    set_up(&f);
+    roperot_plan *const plan = expect_plan(&f.config);
+    CHECK(call(&f, plan) == ROPEROT_OK, "%s", roperot_last_error());
+    CHECK(roperot_run(plan, NULL, NULL, 0, NULL) == ROPEROT_OK, "no jobs");
+    expect_error(roperot_run(NULL, &f.at, f.job, 2, NULL), ROPEROT_ERROR_ARGUMENT, "plan", "NULL");
+    expect_error(roperot_run(plan, &f.at, NULL, 2, NULL), ROPEROT_ERROR_ARGUMENT, "jobs", "NULL");
+    expect_error(roperot_run(plan, &f.at, f.job, -1, NULL), ROPEROT_ERROR_ARGUMENT, "count", "-1");
+    f.job[0].src = NULL, f.job[0].from = &f.from, f.job[0].heads = 0, f.job[0].dim = DIM;
+    f.job[0].batch = BATCH, f.job[0].tokens = TOKENS;
+    CHECK(roperot_run(plan, &f.at, f.job, 2, NULL) == ROPEROT_OK, "no heads: %s", roperot_last_error());
+    roperot_plan_destroy(plan);
+}
+
+/* One slot out of range anywhere among 4096: refused, and the pages are as they were. */
+static void any_slot_is_checked(const void *arg)
+{
+    (void)arg;
+    enum { MANY = 4096, HEAD = 16 };
+    static float src[MANY * HEAD], pages[MANY * HEAD], before[MANY * HEAD];
+    static int32_t slots[MANY];
+    fixture *f = &(fixture){ .count = 1 };
+    set_up(f);
+    f->config.head_dim = HEAD;
+    f->config.max_positions = MANY + 3;
+    roperot_plan *const plan = expect_plan(&f->config);
+    const roperot_tensor view = roperot_tensor_shd(src, ROPEROT_F32, MANY, 1, HEAD);
+    roperot_pages p = ROPEROT_PAGES_INIT;
+    p.data = pages;
+    p.pages = MANY / 16, p.page_tokens = 16;
+    p.token_stride = p.head_stride = HEAD, p.page_stride = 16 * HEAD;
+    p.slot_type = 1;
+    p.slots = slots;
+    f->job[0] = (roperot_job)ROPEROT_JOB_INIT;
+    f->job[0].src = &view;
+    f->job[0].to = &p;
+    for (int i = 0; i < MANY; i++) slots[i] = MANY - 1 - i;
+    for (int i = 0; i < MANY * HEAD; i++) src[i] = 1.0f, pages[i] = before[i] = (float)i;
+    for (int i = 0; i < MANY; i = i < 40 || i > MANY - 40 ? i + 1 : i + 1 + (int)random_below(100)) {
+        const int32_t kept = slots[i];
+        char value[32];
+        snprintf(value, sizeof value, "token %d ", i);
+        slots[i] = random_below(2) ? MANY : INT32_MAX;
+        expect_error(roperot_run(plan, &f->at, f->job, 1, NULL), ROPEROT_ERROR_POSITION, "jobs[0].to", value);
+        CHECK(memcmp(pages, before, sizeof pages) == 0, "slot %d: something was written", i);
+        slots[i] = kept;
+    }
+    CHECK(roperot_run(plan, &f->at, f->job, 1, NULL) == ROPEROT_OK, "%s", roperot_last_error());
+    roperot_plan_destroy(plan);
+}
+
+/* Keys and values in turns, [pages][2][tokens][heads][dim], and MLA's two parts of one row. */
+static void neighbours_are_allowed(const void *arg)
+{
+    (void)arg;
+    static fixture f;
+    set_up(&f);
+    roperot_plan *const plan = expect_plan(&f.config);
+    f.job[1].from = NULL, f.job[1].batch = f.job[1].tokens = f.job[1].heads = f.job[1].dim = 0;
+    f.job[1].src = &f.src;
+    f.job[0].dst = NULL;
+    f.to = pages_of(f.cache[0], ROPEROT_F16, f.slots);
+    f.other = pages_of(f.cache[0] + 2 * PAGE_TOKENS * HEADS * DIM, ROPEROT_F16, f.slots);
+    f.to.page_stride = f.other.page_stride = 2 * PAGE_TOKENS * HEADS * DIM;
+    CHECK(call(&f, plan) == ROPEROT_OK, "in turns: %s", roperot_last_error());
+    f.other.data = f.cache[0] + 2 * PAGE_TOKENS * HEADS * DIM - 2;
+    expect_error(call(&f, plan), ROPEROT_ERROR_ALIAS, "jobs[1].to", "jobs[0].to");
+    f.other.data = f.cache[0] + 2 * HEADS * DIM;
+    f.to.token_stride = f.other.token_stride = 2 * HEADS * DIM;
+    CHECK(call(&f, plan) == ROPEROT_OK, "parts of a row: %s", roperot_last_error());
+    roperot_plan_destroy(plan);
+}
+
+int main(int argc, char **argv)
+{
+    harness_add(fixture_is_valid, NULL, "run_errors/valid");
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
+        harness_add(is_refused, &refusals[i], "run_errors/%s", refusals[i].name);
+    harness_add(any_slot_is_checked, NULL, "run_errors/any_slot");
+    harness_add(neighbours_are_allowed, NULL, "run_errors/neighbours");
+    return harness_run(argc, argv, "run_errors");
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT
+ * The judge of the kernels of heads: one table, one verdict; it must not know which ISA it judges. */
+#include "kernels/heads_trial.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <roperot/roperot.h>
+
+#include "reference/job.h"
+#include "reference/oracle.h"
+#include "support/formats.h"
+#include "support/guard.h"
+#include "support/harness.h"
+#include "support/values.h"
+
+enum { MOST_CHANNELS = 512, MOST_HEADS = 4, PITCH = MOST_CHANNELS + 16, GAP = 3 };
+
+/* One shape: heads in memory lie `step` bytes apart at the end of a guarded buffer, in the scratch `pitch` floats. */
+typedef struct trial {
+    const roperot_head_kernels *kernels;
+    ptrdiff_t heads, channels, pitch;
+    int values, end;
+} trial;
+
+static char verdict[400];
+static _Alignas(64) float scratch[MOST_HEADS * PITCH], wanted[MOST_HEADS * PITCH];
+
+static const char *fail(const trial *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static const char *fail(const trial *t, const char *format, ...)
+{
+    char what[250];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    snprintf(verdict, sizeof verdict, "%td heads of %td channels, values %d: %s", t->heads, t->channels, t->values,
+             what);
+    return verdict;
+}
+
+static ptrdiff_t element_bytes(int dtype)
+{
+    return dtype >= ROPEROT_E4M3 ? 1 : (ptrdiff_t)format_bytes(dtype);
+}
+
+static ptrdiff_t head_bytes(const trial *t, int dtype)
+{
+    return dtype == ROPEROT_Q8_0 ? t->channels / 32 * 34 : t->channels * element_bytes(dtype);
+}
+
+static ptrdiff_t head_step(const trial *t, int dtype)
+{
+    return head_bytes(t, dtype) + GAP * (dtype == ROPEROT_Q8_0 ? 2 : element_bytes(dtype));
+}
+
+static guard_buffer open_heads(const trial *t, int dtype)
+{
+    return guard_buffer_open((size_t)((t->heads - 1) * head_step(t, dtype) + head_bytes(t, dtype)), t->end);
+}
+
+static float value_of(int dtype, const unsigned char *p)
+{
+    return (float)oracle_value(dtype, format_load(dtype, p));
+}
+
+static float rounded(int dtype, float x)
+{
+    return dtype == ROPEROT_F32 ? x : (float)oracle_value(dtype, oracle_round(dtype, (double)x));
+}
+
+static int same(float a, float b)
+{
+    return format_same(ROPEROT_F32, format_bits(a), format_bits(b));
+}
+
+/* Random floats in the scratch, canaries between the heads. */
+static void fill_scratch(const trial *t)
+{
+    for (int i = 0; i < MOST_HEADS * PITCH; i++) scratch[i] = -123.0f;
+    for (ptrdiff_t h = 0; h < t->heads; h++)
+        for (ptrdiff_t c = 0; c < t->channels; c++)
+            scratch[h * t->pitch + c] = format_float(values_number(t->values, ROPEROT_F32));
+    memcpy(wanted, scratch, sizeof wanted);
+}
+
+static const char *compare_scratch(const trial *t, const char *what)
+{
+    for (int i = 0; i < MOST_HEADS * PITCH; i++)
+        if (!same(scratch[i], wanted[i]))
+            return fail(t, "%s: float %d is %a, not %a", what, i, (double)scratch[i], (double)wanted[i]);
+    return NULL;
+}
+
+/* ---- norm -------------------------------------------------------------------------------------------------------- */
+
+static guard_buffer source_heads(const trial *t, int dtype)
+{
+    const guard_buffer b = open_heads(t, dtype);
+    for (ptrdiff_t h = 0; h < t->heads; h++)
+        for (ptrdiff_t c = 0; c < t->channels; c++)
+            format_store(dtype, b.data + h * head_step(t, dtype) + c * element_bytes(dtype),
+                         values_number(t->values, dtype));
+    return b;
+}
+
+static const char *judge_sums(const trial *t, int dtype)
+{
+    const char *wrong = NULL;
+    guard_buffer b = source_heads(t, dtype);
+    float terms[MOST_CHANNELS];
+    const float mean[MOST_HEADS] = { 0.25f, -3.0f, 1e-3f, 7.0f };
+    for (int kind = ROPEROT_SUM_VALUES; kind <= ROPEROT_SUM_DEVIATIONS && !wrong; kind++) {
+        float sum[MOST_HEADS] = { 0 };
+        t->kernels->sum[dtype - 1](sum, b.data, head_step(t, dtype), t->heads, t->channels, kind, mean);
+        for (ptrdiff_t h = 0; h < t->heads && !wrong; h++) {
+            for (ptrdiff_t c = 0; c < t->channels; c++) {
+                const float x = value_of(dtype, b.data + h * head_step(t, dtype) + c * element_bytes(dtype));
+                const float d = x - mean[h];
+                terms[c] = kind == ROPEROT_SUM_VALUES ? x : kind == ROPEROT_SUM_SQUARES ? x * x : d * d;
+            }
+            const float want = reference_sum(terms, t->channels);
+            if (!same(sum[h], want))
+                wrong = fail(t, "sum %d of %s: %a, not %a", kind, format_name(dtype), (double)sum[h], (double)want);
+        }
+    }
+    guard_buffer_close(&b);
+    return wrong;
+}
+
+/* What differs between the calls of a scale kernel. */
+typedef struct scale_choice {
+    int weight_dtype, weight, bias, mean, offset, rounding, through, per_head;
+} scale_choice;
+
+static float scaled(const scale_choice *k, float x, float mean, float r, float w, float b)
+{
+    float n = k->mean ? x - mean : x;
+    n = n * r;
+    if (k->rounding == ROPEROT_NORM_ROUND_TWICE) n = rounded(k->through, n);
+    if (k->weight) n = n * (k->offset ? 1.0f + w : w);
+    if (k->bias) n = n + b;
+    return k->rounding == ROPEROT_NORM_ROUND_NONE ? n : rounded(k->through, n);
+}
+
+static const char *judge_scale(const trial *t, int dtype, scale_choice k)
+{
+    static unsigned char weight[4 * MOST_HEADS * MOST_CHANNELS], bias[4 * MOST_HEADS * MOST_CHANNELS];
+    guard_buffer b = source_heads(t, dtype);
+    const float mean[MOST_HEADS] = { 0.25f, -3.0f, 1e-3f, 7.0f }, r[MOST_HEADS] = { 0.7f, 1.3f, 3e-3f, 11.0f };
+    const ptrdiff_t size = element_bytes(k.weight_dtype), weight_head = k.per_head ? t->channels * size : 0;
+    if (dtype != ROPEROT_F32) k.through = dtype;
+    for (ptrdiff_t i = 0; i < t->heads * t->channels; i++) {
+        format_store(k.weight_dtype, weight + i * size, values_number(VALUES_NORMAL, k.weight_dtype));
+        format_store(k.weight_dtype, bias + i * size, values_number(VALUES_NORMAL, k.weight_dtype));
+    }
+    fill_scratch(t);
+    const roperot_scaling_of_heads s = { scratch,
+                                         t->pitch,
+                                         b.data,
+                                         head_step(t, dtype),
+                                         t->heads,
+                                         t->channels,
+                                         k.mean ? mean : NULL,
+                                         r,
+                                         k.weight ? weight : NULL,
+                                         k.bias ? bias : NULL,
+                                         weight_head,
+                                         k.weight_dtype,
+                                         k.offset,
+                                         k.rounding,
+                                         k.through };
+    t->kernels->scale[dtype - 1](&s);
+    for (ptrdiff_t h = 0; h < t->heads; h++)
+        for (ptrdiff_t c = 0; c < t->channels; c++)
+            wanted[h * t->pitch + c] =
+                scaled(&k, value_of(dtype, b.data + h * head_step(t, dtype) + c * element_bytes(dtype)), mean[h], r[h],
+                       value_of(k.weight_dtype, weight + h * weight_head + c * size),
+                       value_of(k.weight_dtype, bias + h * weight_head + c * size));
+    guard_buffer_close(&b);
+    return compare_scratch(t, "scale");
+}
+
+static const char *judge_norm(const trial *t, int dtype)
+{
+    const char *wrong = judge_sums(t, dtype);
+    for (int w = ROPEROT_F32; w <= ROPEROT_BF16 && !wrong; w++)
+        for (int rounding = 0; rounding < 3 && !wrong; rounding++) {
+            const int through = 1 + (int)random_below(3);
+            wrong = judge_scale(t, dtype, (scale_choice){ w, 1, 0, 0, 0, rounding, through, random_below(2) });
+            const scale_choice any = { w,       random_below(4) != 0, random_below(2), random_below(2), 0, rounding,
+                                       through, random_below(2) };
+            if (!wrong) wrong = judge_scale(t, dtype, any);
+            if (!wrong) wrong = judge_scale(t, dtype, (scale_choice){ w, 1, 0, 0, 1, rounding, through, 0 });
+        }
+    return wrong;
+}
+
+/* ---- load and store ---------------------------------------------------------------------------------------------- */
+
+static float loaded(int dtype, const unsigned char *head, ptrdiff_t c, float scale)
+{
+    if (dtype == ROPEROT_E4M3) return reference_e4m3_value(head[c]) * scale;
+    if (dtype == ROPEROT_I8) return (float)(int8_t)head[c] * scale;
+    if (dtype != ROPEROT_Q8_0) return value_of(dtype, head + c * element_bytes(dtype));
+    const unsigned char *const block = head + c / 32 * 34;
+    return value_of(ROPEROT_F16, block) * (float)(int8_t)block[2 + c % 32];
+}
+
+static const char *judge_load(const trial *t, int dtype)
+{
+    const float scale[MOST_HEADS] = { 0.01f, 3.0f, 0.3f, 1.0f };
+    guard_buffer b = open_heads(t, dtype);
+    for (size_t i = 0; i < b.bytes; i++) b.data[i] = (unsigned char)random_below(256);
+    fill_scratch(t);
+    t->kernels->load[dtype - 1](scratch, t->pitch, b.data, head_step(t, dtype), t->heads, t->channels, scale);
+    for (ptrdiff_t h = 0; h < t->heads; h++)
+        for (ptrdiff_t c = 0; c < t->channels; c++)
+            wanted[h * t->pitch + c] = loaded(dtype, b.data + h * head_step(t, dtype), c, scale[h]);
+    guard_buffer_close(&b);
+    return compare_scratch(t, "load");
+}
+
+static void store_wanted(const trial *t, int dtype, unsigned char *head, const float *x, float inverse)
+{
+    for (ptrdiff_t c = 0; c < t->channels; c++) {
+        if (dtype == ROPEROT_E4M3)
+            head[c] = reference_e4m3(x[c] * inverse);
+        else if (dtype == ROPEROT_I8)
+            head[c] = (unsigned char)reference_i8(x[c] * inverse);
+        else if (dtype == ROPEROT_F32)
+            format_store(dtype, head + c * 4, format_bits(x[c]));
+        else if (dtype != ROPEROT_Q8_0)
+            format_store(dtype, head + c * 2, oracle_round(dtype, (double)x[c]));
+        else if (c % 32 == 0)
+            reference_q8_0(x + c, head + c / 32 * 34);
+    }
+}
+
+/* Numbers at, just below and just above the middle of two codes, and beyond the last one. */
+static float between_codes(void)
+{
+    const double hair = random_below(3) ? 1.0 : random_below(2) ? 1.0 + 0x1p-23 : 1.0 - 0x1p-24;
+    const double sign = random_below(2) ? 1.0 : -1.0, half = random_below(4) ? 0.5 : 0.0;
+    switch (random_below(3)) {
+    case 0: return (float)(sign * hair * ((double)random_below(10) + half) * 0x1p-9);              /* subnormal e4m3 */
+    case 1: return (float)(sign * hair * (8.0 + random_below(8) + half) * (1 << random_below(6))); /* 8 .. 512 */
+    default: return (float)(sign * hair * ((double)random_below(130) + half));
+    }
+}
+
+/* Half of the calls: such numbers, and 127 in every block of 32, so that q8_0 has a scale of 1. */
+static void fill_between_codes(const trial *t)
+{
+    for (ptrdiff_t h = 0; h < t->heads; h++)
+        for (ptrdiff_t c = 0; c < t->channels; c++) {
+            const float x = between_codes();
+            scratch[h * t->pitch + c] = c % 32 == 0 ? 127.0f : fabsf(x) > 127 && t->values ? 0.5f : x;
+        }
+    memcpy(wanted, scratch, sizeof wanted);
+}
+
+static const char *judge_store(const trial *t, int dtype)
+{
+    const float inverse[MOST_HEADS] = { 1.0f, 30.0f, 0.3f, 7.5f };
+    guard_buffer got = open_heads(t, dtype), want = open_heads(t, dtype);
+    const size_t size = dtype <= ROPEROT_BF16 ? format_bytes(dtype) : 1;
+    const char *wrong = NULL;
+    fill_scratch(t);
+    if (random_below(2)) fill_between_codes(t);
+    memcpy(want.data, got.data, got.bytes);
+    t->kernels->store[dtype - 1](got.data, head_step(t, dtype), scratch, t->pitch, t->heads, t->channels, inverse);
+    for (ptrdiff_t h = 0; h < t->heads; h++)
+        store_wanted(t, dtype, want.data + h * head_step(t, dtype), scratch + h * t->pitch, inverse[h]);
+    for (size_t i = 0; i + size <= got.bytes && !wrong; i += size) {
+        const unsigned char *const g = got.data + i, *const w = want.data + i;
+        const int equal = size > 1 ? format_same(dtype, format_load(dtype, g), format_load(dtype, w)) : *g == *w;
+        if (!equal) wrong = fail(t, "store as %d: byte %zu is 0x%x, not 0x%x", dtype, i, *g, *w);
+    }
+    if (!wrong && !guard_buffer_intact(&got)) wrong = fail(t, "store as %d: a canary was overwritten", dtype);
+    if (!wrong) wrong = compare_scratch(t, "store: the scratch");
+    guard_buffer_close(&got);
+    guard_buffer_close(&want);
+    return wrong;
+}
+
+/* ---- in the scratch ---------------------------------------------------------------------------------------------- */
+
+static const char *judge_round(const trial *t, int dtype)
+{
+    fill_scratch(t);
+    t->kernels->round[dtype - 1](scratch, t->pitch, t->heads, t->channels);
+    for (ptrdiff_t h = 0; h < t->heads; h++)
+        for (ptrdiff_t c = 0; c < t->channels; c++) wanted[h * t->pitch + c] = rounded(dtype, wanted[h * t->pitch + c]);
+    return compare_scratch(t, "round");
+}
+
+static const char *judge_amax(const trial *t)
+{
+    float amax[MOST_HEADS] = { -1, -1, -1, -1 };
+    fill_scratch(t);
+    t->kernels->amax(amax, scratch, t->pitch, t->heads, t->channels);
+    for (ptrdiff_t h = 0; h < t->heads; h++) {
+        float want = 0;
+        for (ptrdiff_t c = 0; c < t->channels; c++) {
+            const float magnitude = fabsf(scratch[h * t->pitch + c]);
+            if (magnitude > want) want = magnitude;
+        }
+        if (!same(amax[h], want)) return fail(t, "amax of head %td is %a, not %a", h, (double)amax[h], (double)want);
+    }
+    return compare_scratch(t, "amax: the scratch");
+}
+
+/* ---- everything -------------------------------------------------------------------------------------------------- */
+
+static const char *judge(const trial *t)
+{
+    const char *wrong = judge_amax(t);
+    for (int dtype = ROPEROT_F32; dtype <= ROPEROT_BF16 && !wrong; dtype++) wrong = judge_norm(t, dtype);
+    for (int dtype = ROPEROT_F32; dtype <= ROPEROT_Q8_0 && !wrong; dtype++) {
+        if (dtype == ROPEROT_Q8_0 && t->channels % 32) continue;
+        wrong = judge_load(t, dtype);
+        if (!wrong) wrong = judge_store(t, dtype);
+    }
+    for (int dtype = ROPEROT_F16; dtype <= ROPEROT_BF16 && !wrong; dtype++) wrong = judge_round(t, dtype);
+    return wrong;
+}
+
+static const char *judge_channels(const roperot_head_kernels *kernels, ptrdiff_t channels)
+{
+    const char *wrong = NULL;
+    for (int values = 0; values < VALUES_KINDS - 1 && !wrong; values++) {
+        const trial t = { kernels, 1 + (ptrdiff_t)random_below(MOST_HEADS), channels, (channels + 15) / 16 * 16,
+                          values,  random_below(2) ? GUARD_HIGH : GUARD_LOW };
+        wrong = judge(&t);
+    }
+    return wrong;
+}
+
+const char *heads_trial(const roperot_head_kernels *kernels)
+{
+    static const ptrdiff_t more[] = { 64, 80, 96, 112, 127, 128, 130, 160, 192, 256, 512 };
+    const char *wrong = NULL;
+    for (ptrdiff_t channels = 1; channels < 51 && !wrong; channels += harness_quick() > 1 ? 3 : 1)
+        wrong = judge_channels(kernels, channels);
+    for (size_t i = 0; i < sizeof more / sizeof *more && !wrong; i++) wrong = judge_channels(kernels, more[i]);
+    return wrong;
+}
