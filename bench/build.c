@@ -11,9 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "config.h"
 #include "groups.h"
-#include "lists.h"
+#include "isas.h"
 #include "measure.h"
 #include "rotation.h"
 #include "stage.h"
@@ -235,8 +234,6 @@ static void run_startup(shim_state *state, const void *argument)
 
 void bench_register_build(void)
 {
-#define REGISTER(isa, ISA) if (ROPEROT_HAVE_##ISA) register_build(ROPEROT_ISA_##ISA);
-    ROPEROT_ISA_LIST(REGISTER)
-#undef REGISTER
+    bench_each_isa(register_build);
     shim_register("startup/dlopen-plan", run_startup, NULL);
 }

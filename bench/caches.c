@@ -36,8 +36,6 @@ static struct {
     int64_t next, step; /* the batch of ids to take, and how many to go on by */
 } prepared;
 
-static const bench_shape decode16 = { TOKENS, 32, 8, DIM, 0, 0 };
-
 static void release(void)
 {
     if (prepared.owner != NULL) bench_rotation_close(&prepared.rotation);
@@ -123,7 +121,7 @@ static const char *prepare(const cache_case *c)
         const bench_choice factored = { .dtype = ROPEROT_F32, .pairing = ROPEROT_PAIR_HALF, .isa = ROPEROT_ISA_AUTO,
                                         .cache = ROPEROT_CACHE_FACTORED, .max_positions = c->positions };
         release();
-        const char *why = bench_rotation_open(&prepared.rotation, &decode16, &factored);
+        const char *why = bench_rotation_open(&prepared.rotation, &bench_shapes[BENCH_BATCH16].shape, &factored);
         if (why != NULL) return why;
         prepared.owner = c;
         why = build(c, &factored);

@@ -11,7 +11,7 @@
 
 #include "config.h"
 #include "groups.h"
-#include "kernels.h"
+#include "isas.h"
 #include "measure.h"
 #include "naive_loop.h"
 #include "passing.h"
@@ -43,7 +43,7 @@ typedef struct cold_case {
     const cold_swept *swept;
 } cold_case;
 
-static const bench_shape decode = { 1, 32, 8, 128, 0, 0 };
+static const bench_shape *const decode = &bench_shapes[BENCH_DECODE].shape;
 
 static struct {
     const cold_case *owner;
@@ -60,15 +60,16 @@ static void run_plain(void *self, int64_t calls)
 {
     const bench_rotation *const r = self;
     for (int64_t i = 0; i < calls; ++i) {
-        prepared.plain(r->src[0].data, decode.heads, decode.dim, prepared.id, base);
-        prepared.plain(r->src[1].data, decode.kv_heads, decode.dim, prepared.id, base);
+        prepared.plain(r->src[0].data, decode->heads, decode->dim, prepared.id, base);
+        prepared.plain(r->src[1].data, decode->kv_heads, decode->dim, prepared.id, base);
     }
 }
 
 /* Before each timed call: the next position, other data, and q and k, which a projection has just made. */
-static void go_cold(void *self)
+static void go_cold(void *self, int part)
 {
     bench_rotation *const r = self;
+    (void)part;
     prepared.turn = (prepared.turn + STRIDE) % POSITIONS;
     prepared.id = FIRST_POSITION + prepared.turn;
     prepared.wide_id = prepared.id;
@@ -106,7 +107,7 @@ static const char *check_plain(void)
     const size_t count = r->bytes / format_bytes(r->dtype);
     void *const expected = bench_allocate(r->bytes);
     if (expected == NULL) return "no memory for the check";
-    go_cold(r);
+    go_cold(r, 0);
     bench_rotation_refill(r);
     bench_rotation_run(r, 1);
     memcpy(expected, r->data, r->bytes);
@@ -130,7 +131,7 @@ static const char *prepare(const cold_case *c)
     naive_token_fn *const plain = naive_token(c->choice.dtype - ROPEROT_F32, c->choice.pairing == ROPEROT_PAIR_HALF);
     if (plain == NULL) return "this compiler has no 16-bit floats for the plain loop";
     const char *why = bench_passing_reserve(swept[0].bytes);
-    if (why == NULL) why = bench_rotation_open(&prepared.rotation, &decode, &c->choice);
+    if (why == NULL) why = bench_rotation_open(&prepared.rotation, decode, &c->choice);
     if (why != NULL) return why;
     prepared.owner = c;
     prepared.plain = plain;
@@ -148,7 +149,7 @@ static void run_case(shim_state *state, const void *argument)
         bench_rotation *const r = &prepared.rotation;
         const bench_side sides[2] = { { bench_rotation_run, r, 0 }, { run_plain, r, 0 } };
         bench_times times;
-        bench_measure_calls(state, sides, 2, go_cold, r, c->swept->rounds, &times);
+        bench_measure_calls(state, sides, 2, go_cold, r, 1, c->swept->rounds, &times);
         bench_report(state, &times, 0);
         shim_counter(state, "plain_ratio", times.median[0] / times.median[1]);
         shim_counter(state, "plain_ns", times.median[1]);
@@ -162,7 +163,7 @@ static void run_case(shim_state *state, const void *argument)
 
 static void register_case(const bench_choice *choice, cold_kind kind, const cold_swept *other)
 {
-    static cold_case cases[ROPEROT_DTYPES * ROPEROT_PAIRINGS * 6 * CACHES * KINDS * SWEPT];
+    static cold_case cases[ROPEROT_DTYPES * ROPEROT_PAIRINGS * ROPEROT_ISAS * CACHES * KINDS * SWEPT];
     static size_t used;
     cold_case *const c = &cases[used++];
     *c = (cold_case){ .choice = *choice, .kind = kind, .swept = other };
@@ -193,11 +194,7 @@ static void register_isa(int32_t isa)
             register_choice(dtype, pairing, isa);
 }
 
-/* Every ISA that was built; those that this CPU cannot run are reported as skipped. */
 void bench_register_cold(void)
 {
-#define REGISTER(isa, ISA)                                                                                             \
-    if (ROPEROT_HAVE_##ISA) register_isa(ROPEROT_ISA_##ISA);
-    ROPEROT_ISA_LIST(REGISTER)
-#undef REGISTER
+    bench_each_isa(register_isa);
 }

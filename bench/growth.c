@@ -66,7 +66,7 @@ static void register_case(growth_axis axis, int64_t step, int32_t dtype, int32_t
     static growth_case cases[AXES * STEPS * DTYPES];
     static size_t used;
     growth_case *const c = &cases[used++];
-    c->shape = (bench_shape){ 1, 32, 8, 128, 0, 0 };
+    c->shape = bench_shapes[BENCH_DECODE].shape;
     if (axis == TOKENS) c->shape.tokens = step;
     if (axis == HEADS) c->shape.heads = step;
     if (axis == HEADS) c->shape.kv_heads = 0;

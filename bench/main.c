@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "groups.h"
+#include "isas.h"
+#include "shapes.h"
 #include "shim.h"
 
 /* Short, because every chunk is compared with the chunk beside it: some 700 chunks settle a median. */
@@ -50,11 +52,14 @@ int main(int argc, char **argv)
                              "a cold call's over the ten-line loop's; chain_ratio: a job's time over that of separate "
                              "calls, rotation_ratio: over roperot_apply's, bf16_ratio: over that with bf16 pages; "
                              "ns: median per call");
+    bench_shapes_describe();
+    bench_isas_describe();
     bench_register_rotate();
     bench_register_growth();
     bench_register_mrope();
     bench_register_cold();
     bench_register_run();
+    bench_register_step();
     bench_register_naive();
     bench_register_caches();
     bench_register_build();

@@ -130,23 +130,27 @@ void bench_measure_again(const void *key, const bench_side *sides, int count, be
     summarise(count, rounds, times);
 }
 
-/* `round` turns the order, because every side leaves the caches to the next one in its own way. */
-static void record_call(const bench_side *sides, int count, int turn, int64_t round)
+static double time_of_parts(const bench_side *side, void (*before)(void *self, int part), void *self, int parts)
 {
-    const int index = (int)((turn + round) % count);
-    const double start = read_clock(CLOCK_MONOTONIC);
-    sides[index].run(sides[index].self, 1);
-    chunk[index][round] = read_clock(CLOCK_MONOTONIC) - start;
+    double sum = 0;
+    for (int part = 0; part < parts; ++part) {
+        before(self, part);
+        const double start = read_clock(CLOCK_MONOTONIC);
+        side->run(side->self, 1);
+        sum += read_clock(CLOCK_MONOTONIC) - start;
+    }
+    return sum;
 }
 
-void bench_measure_calls(shim_state *state, const bench_side *sides, int count, void (*before)(void *self), void *self,
-                         int rounds, bench_times *times)
+/* `round` turns the order, because every side leaves the caches to the next one in its own way. */
+void bench_measure_calls(shim_state *state, const bench_side *sides, int count, void (*before)(void *self, int part),
+                         void *self, int parts, int rounds, bench_times *times)
 {
     while (shim_keep_running(state, 1))
         for (int64_t round = 0; round < rounds; ++round)
             for (int turn = 0; turn < count; ++turn) {
-                before(self);
-                record_call(sides, count, turn, round);
+                const int index = (int)((turn + round) % count);
+                chunk[index][round] = time_of_parts(&sides[index], before, self, parts);
             }
     summarise(count, rounds, times);
 }

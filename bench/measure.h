@@ -24,7 +24,7 @@ typedef struct bench_side {
 typedef struct bench_times {
     int64_t rounds;
     double median[BENCH_SIDES], least[BENCH_SIDES]; /* ns per call, over the chunks */
-    double spread[BENCH_SIDES]; /* distance of the quartiles over the median */
+    double spread[BENCH_SIDES];                     /* distance of the quartiles over the median */
 } bench_times;
 
 double bench_cpu_now(void); /* ns that this thread has run */
@@ -33,17 +33,18 @@ double bench_cpu_now(void); /* ns that this thread has run */
  * Benchmark insists on equal iteration counts in all repetitions.
  * One chunk of every side in turn until Google Benchmark has enough of the first side, which alone goes into its own
  * time column; never fewer than 15 rounds. `refresh` (may be NULL) is called with `self`, untimed, after many calls. */
-void bench_measure(shim_state *state, const void *key, const bench_side *sides, int count,
-                   void (*refresh)(void *self), void *self, bench_times *times);
+void bench_measure(shim_state *state, const void *key, const bench_side *sides, int count, void (*refresh)(void *self),
+                   void *self, bench_times *times);
 
 /* The same once more, for twice as many rounds, when those are void. */
 void bench_measure_again(const void *key, const bench_side *sides, int count, bench_times *times);
 
-/* Single calls: `rounds` times one call of every side in turn, before each of which before(self) is called, untimed.
+/* Single calls: `rounds` times `parts` calls of every side in turn, before each of which before(self, part) is called,
+ * untimed; the times are those of the parts together.
  * The clock is CLOCK_MONOTONIC, as a reading of it stays out of the kernel, whose code would have to be fetched, too.
  * Google Benchmark's own time columns are meaningless then: they hold all of it. */
-void bench_measure_calls(shim_state *state, const bench_side *sides, int count, void (*before)(void *self), void *self,
-                         int rounds, bench_times *times);
+void bench_measure_calls(shim_state *state, const bench_side *sides, int count, void (*before)(void *self, int part),
+                         void *self, int parts, int rounds, bench_times *times);
 
 /* Medians of plain arrays; sorts them. */
 double bench_median(double *values, int64_t count);

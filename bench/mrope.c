@@ -3,9 +3,8 @@
  * against the same tokens through a plan of one; it must not know how a chunk is timed. */
 #include <stdio.h>
 
-#include "config.h"
 #include "groups.h"
-#include "lists.h"
+#include "isas.h"
 #include "measure.h"
 #include "rotation.h"
 #include "stage.h"
@@ -13,7 +12,6 @@
 enum { NAME = 96, KINDS = 4, AXES = 3, TOKENS = 128, DIM = 128, PAIRS = DIM / 2 };
 enum { WIDTH = 16, FIRST = 1000, ROWS = 8192 };
 
-static const bench_shape prefill128 = { TOKENS, 32, 0, DIM, 0, 0 };
 static const char *const kind_names[KINDS] = { "full-image", "full-text", "factored-image", "factored-text" };
 
 typedef struct mrope_case {
@@ -96,7 +94,7 @@ static const char *prepare(const mrope_case *c)
     if (prepared.owner == c) return NULL;
     release();
     if (!roperot_isa_usable(c->choice.isa)) return roperot_isa_reason(c->choice.isa);
-    const char *why = bench_rotation_open(&prepared.plain, &prefill128, &c->choice);
+    const char *why = bench_rotation_open(&prepared.plain, &bench_shapes[BENCH_PREFILL128].shape, &c->choice);
     if (why != NULL) return why;
     prepared.owner = c;
     set_ids(c->image);
@@ -149,10 +147,7 @@ static void register_isa(int32_t isa)
             for (int kind = 0; kind < KINDS; ++kind) register_case(kind, dtype, pairing, isa);
 }
 
-/* Every ISA that was built; those that this CPU cannot run are reported as skipped. */
 void bench_register_mrope(void)
 {
-#define REGISTER(isa, ISA) if (ROPEROT_HAVE_##ISA) register_isa(ROPEROT_ISA_##ISA);
-    ROPEROT_ISA_LIST(REGISTER)
-#undef REGISTER
+    bench_each_isa(register_isa);
 }

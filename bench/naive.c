@@ -14,12 +14,11 @@
 #include "stage.h"
 #include "values.h"
 
-enum { NAME = 64, PAIRINGS = 2, SHAPES = 4 };
+enum { NAME = 64, PAIRINGS = 2, SHAPES = BENCH_SHAPES_MAIN };
 
 typedef struct naive_case {
     char name[NAME];
-    const char *shape_name;
-    bench_shape shape;
+    const bench_named_shape *what;
     int32_t pairing;
 } naive_case;
 
@@ -75,7 +74,7 @@ static const char *check(const naive_case *c)
     bench_rotation_run(r, 1);
     if (expected != NULL) memcpy(expected, data, r->bytes);
     bench_rotation_refill(r);
-    run_naive((void *)(uintptr_t)&c->shape, 1);
+    run_naive((void *)(uintptr_t)&c->what->shape, 1);
     for (size_t i = 0; why == NULL && i < count; ++i)
         if (!(fabsf(data[i] - expected[i]) <= 1e-4f)) why = "the naive loop's result is wrong; the run is void";
     free(expected);
@@ -87,12 +86,15 @@ static const char *prepare(const naive_case *c)
     bench_stage_enter(release);
     if (prepared.owner == c) return NULL;
     release();
-    const bench_choice choice = { .dtype = ROPEROT_F32, .pairing = c->pairing, .isa = ROPEROT_ISA_AUTO,
-                                  .cache = ROPEROT_CACHE_FULL, .max_positions = 8192 };
-    const char *why = bench_rotation_open(&prepared.rotation, &c->shape, &choice);
+    const bench_choice choice = { .dtype = ROPEROT_F32,
+                                  .pairing = c->pairing,
+                                  .isa = ROPEROT_ISA_AUTO,
+                                  .cache = ROPEROT_CACHE_FULL,
+                                  .max_positions = 8192 };
+    const char *why = bench_rotation_open(&prepared.rotation, &c->what->shape, &choice);
     if (why != NULL) return why;
     prepared.owner = c;
-    why = fill_tables(&c->shape);
+    why = fill_tables(&c->what->shape);
     if (why == NULL) why = check(c);
     if (why != NULL) release();
     return why;
@@ -106,7 +108,7 @@ static void run_case(shim_state *state, const void *argument)
         shim_skip(state, why);
         return;
     }
-    const bench_side sides[2] = { { run_naive, (void *)(uintptr_t)&c->shape, 0 },
+    const bench_side sides[2] = { { run_naive, (void *)(uintptr_t)&c->what->shape, 0 },
                                   { bench_rotation_run, &prepared.rotation, 0 } };
     bench_times times;
     bench_measure(state, prepared.owner, sides, 2, bench_rotation_refill, &prepared.rotation, &times);
@@ -116,17 +118,12 @@ static void run_case(shim_state *state, const void *argument)
 
 void bench_register_naive(void)
 {
-    static naive_case cases[PAIRINGS * SHAPES] = {
-        { .shape_name = "decode", .shape = { 1, 32, 8, 128, 0, 0 } },
-        { .shape_name = "batch16", .shape = { 16, 32, 8, 128, 0, 0 } },
-        { .shape_name = "prefill128", .shape = { 128, 32, 0, 128, 0, 0 } },
-        { .shape_name = "prefill4096", .shape = { 4096, 32, 0, 128, 0, 0 } },
-    };
+    static naive_case cases[PAIRINGS * SHAPES];
     for (int i = 0; i < PAIRINGS * SHAPES; ++i) {
         naive_case *const c = &cases[i];
-        if (i >= SHAPES) *c = cases[i - SHAPES];
+        c->what = &bench_shapes[i % SHAPES];
         c->pairing = i < SHAPES ? ROPEROT_PAIR_HALF : ROPEROT_PAIR_INTERLEAVED;
-        snprintf(c->name, sizeof c->name, "naive/f32/%s/native/%s", bench_pairing_name(c->pairing), c->shape_name);
+        snprintf(c->name, sizeof c->name, "naive/f32/%s/native/%s", bench_pairing_name(c->pairing), c->what->name);
         shim_register(c->name, run_case, c);
     }
 }

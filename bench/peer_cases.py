@@ -45,18 +45,12 @@ class Case:
         ]
 
 
-def cases(quick: bool) -> list[Case]:
-    shapes = {
-        "decode": (1, 32, 8, 1000),
-        "batch16": (16, 32, 8, 0),
-        "prefill128": (128, 32, 0, 0),
-        "prefill4096": (4096, 32, 0, 0),
-    }
+def cases(shapes: dict[str, list[int]], quick: bool) -> list[Case]:
     return [
-        Case(dtype, pairing, shape, tokens, heads, kv_heads, 128, position)
+        Case(dtype, pairing, shape, *numbers)
         for dtype in (["f32"] if quick else DTYPES)
         for pairing in ("half", "interleaved")
-        for shape, (tokens, heads, kv_heads, position) in shapes.items()
+        for shape, numbers in shapes.items()
     ]
 
 

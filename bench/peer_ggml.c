@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The benchmarks peer/ggml/<dtype>/<pairing>/<shape>, where ggml is installed; it must not know roperot.
+ * The benchmarks peer/ggml/<dtype>/<pairing>/<shape> and step/ggml/<dtype>/<pairing>, where ggml is installed; it must
+ * not call roperot.
  *
  * ggml_rope_ext_inplace in a graph that was built and planned once. ggml takes no cos/sin table: it computes them in
  * every call, by a chain of f32 products, which is why its answers are held to a wider tolerance.
@@ -7,15 +8,18 @@
 #include <ggml-cpu.h>
 #include <ggml.h>
 #include <math.h>
+#include <roperot/roperot.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "groups.h"
 #include "measure.h"
+#include "shapes.h"
 #include "stage.h"
+#include "step.h"
 
-enum { NAME = 64, DIM = 128, SHAPES = 4, DTYPES = 2, PAIRINGS = 2, TINY_DIM = 16 };
+enum { NAME = 64, DIM = 128, SHAPES = BENCH_SHAPES_MAIN, DTYPES = 2, PAIRINGS = 2, TINY_DIM = 16 };
 static const double base = 500000.0, tolerance = 2e-2;
 
 typedef struct ggml_case {
@@ -30,7 +34,7 @@ typedef struct ggml_job {
     struct ggml_context *context;
     struct ggml_cgraph *graph;
     struct ggml_cplan plan;
-    struct ggml_tensor *in[2];
+    struct ggml_tensor *in[2], *positions;
     int64_t tensors;
 } ggml_job;
 
@@ -43,8 +47,10 @@ static float value_at(int64_t i)
 
 static void set(struct ggml_tensor *tensor, int64_t i, float value)
 {
-    if (tensor->type == GGML_TYPE_F32) ((float *)tensor->data)[i] = value;
-    else ((ggml_fp16_t *)tensor->data)[i] = ggml_fp32_to_fp16(value);
+    if (tensor->type == GGML_TYPE_F32)
+        ((float *)tensor->data)[i] = value;
+    else
+        ((ggml_fp16_t *)tensor->data)[i] = ggml_fp32_to_fp16(value);
 }
 
 static float get(const struct ggml_tensor *tensor, int64_t i)
@@ -95,10 +101,10 @@ static int job_open(ggml_job *job, const ggml_case *c, int dim, int heads, int k
     *job = (ggml_job){ .context = ggml_init(parameters) };
     if (job->context == NULL) return 0;
     job->graph = ggml_new_graph(job->context);
-    struct ggml_tensor *const positions = ggml_new_tensor_1d(job->context, GGML_TYPE_I32, c->tokens);
-    for (int t = 0; t < c->tokens; ++t) ((int32_t *)positions->data)[t] = c->position + t;
-    add_tensor(job, c, dim, heads, positions);
-    if (kv_heads != 0) add_tensor(job, c, dim, kv_heads, positions);
+    job->positions = ggml_new_tensor_1d(job->context, GGML_TYPE_I32, c->tokens);
+    for (int t = 0; t < c->tokens; ++t) ((int32_t *)job->positions->data)[t] = c->position + t;
+    add_tensor(job, c, dim, heads, job->positions);
+    if (kv_heads != 0) add_tensor(job, c, dim, kv_heads, job->positions);
     job->plan = ggml_graph_plan(job->graph, 1, NULL);
     job->plan.work_data = job->plan.work_size != 0 ? malloc(job->plan.work_size) : NULL;
     fill(job);
@@ -151,30 +157,70 @@ static void run_case(shim_state *state, const void *argument)
     one.tokens = 1;
     const int ready =
         job_open(&job, c, DIM, c->heads, c->kv_heads) && job_open(&tiny, &one, TINY_DIM, 1, c->kv_heads != 0);
-    if (ready) measure(state, c, &job, &tiny);
-    else shim_skip(state, "ggml has no memory for this shape");
+    if (ready)
+        measure(state, c, &job, &tiny);
+    else
+        shim_skip(state, "ggml has no memory for this shape");
     job_close(&job);
     job_close(&tiny);
 }
 
+/* ---- one decode step among other data ---------------------------------------------------------------------------- */
+
+static void move_job(void *self, int32_t position)
+{
+    const ggml_job *const job = self;
+    *(int32_t *)job->positions->data = position;
+}
+
+static void run_step(shim_state *state, const void *argument)
+{
+    const ggml_case *const c = argument;
+    ggml_job job;
+    bench_stage_enter(NULL);
+    const char *why = "ggml has no memory for this shape";
+    if (job_open(&job, c, DIM, c->heads, c->kv_heads)) {
+        const bench_step step = { { run_job, &job, 0 },
+                                  move_job,
+                                  job.in[0]->data,
+                                  job.in[1]->data,
+                                  c->type == GGML_TYPE_F32 ? ROPEROT_F32 : ROPEROT_F16,
+                                  c->mode == GGML_ROPE_TYPE_NEOX ? ROPEROT_PAIR_HALF : ROPEROT_PAIR_INTERLEAVED };
+        why = bench_step_measure(state, &step);
+    }
+    if (why != NULL) shim_skip(state, why);
+    job_close(&job);
+}
+
+static void register_step(const ggml_case *like)
+{
+    static ggml_case cases[DTYPES * PAIRINGS];
+    static int used;
+    ggml_case *const c = &cases[used++];
+    *c = *like;
+    snprintf(c->name, sizeof c->name, "step/ggml/%s/%s", c->type == GGML_TYPE_F32 ? "f32" : "f16",
+             c->mode == GGML_ROPE_TYPE_NEOX ? "half" : "interleaved");
+    shim_register(c->name, run_step, c);
+}
+
 void bench_register_ggml(void)
 {
-    static const ggml_case shapes[SHAPES] = {
-        { .shape = "decode", .tokens = 1, .heads = 32, .kv_heads = 8, .position = 1000 },
-        { .shape = "batch16", .tokens = 16, .heads = 32, .kv_heads = 8 },
-        { .shape = "prefill128", .tokens = 128, .heads = 32 },
-        { .shape = "prefill4096", .tokens = 4096, .heads = 32 },
-    };
     static ggml_case cases[DTYPES * PAIRINGS * SHAPES];
     ggml_cpu_init();
     for (int i = 0; i < DTYPES * PAIRINGS * SHAPES; ++i) {
         ggml_case *const c = &cases[i];
         const int f16 = i / (PAIRINGS * SHAPES), interleaved = i / SHAPES % PAIRINGS;
-        *c = shapes[i % SHAPES];
+        const bench_named_shape *const what = &bench_shapes[i % SHAPES];
+        *c = (ggml_case){ .shape = what->name,
+                          .tokens = (int)what->shape.tokens,
+                          .heads = (int)what->shape.heads,
+                          .kv_heads = (int)what->shape.kv_heads,
+                          .position = (int)what->shape.position };
         c->type = f16 ? GGML_TYPE_F16 : GGML_TYPE_F32;
         c->mode = interleaved ? GGML_ROPE_TYPE_NORMAL : GGML_ROPE_TYPE_NEOX;
         snprintf(c->name, sizeof c->name, "peer/ggml/%s/%s/%s", f16 ? "f16" : "f32",
                  interleaved ? "interleaved" : "half", c->shape);
         shim_register(c->name, run_case, c);
+        if (i % SHAPES == BENCH_DECODE) register_step(c);
     }
 }

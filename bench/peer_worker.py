@@ -70,12 +70,13 @@ def measure(peer, case: Case, rounds: int) -> dict:
     return {"name": name, "ns": ns, "spread": spread, "overhead_ns": overhead, "max_error": error, "rounds": rounds}
 
 
-def main(name: str, quick: bool) -> None:
+def main(name: str, shapes: str, quick: bool) -> None:
+    """`shapes` is a JSON object, as results.shapes_of makes it."""
     peer = peer_kinds.open_peer(name)
-    for case in cases(quick):
+    for case in cases(json.loads(shapes), quick):
         if peer.offers(case.dtype, case.pairing):
             print(json.dumps(measure(peer, case, 9 if quick else 25)), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], "--quick" in sys.argv[2:])
+    main(sys.argv[1], sys.argv[2], "--quick" in sys.argv[3:])

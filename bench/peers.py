@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import options
@@ -98,22 +99,22 @@ def run_own(arguments: argparse.Namespace, *flags: str) -> None:
         options.fail("peers.py", f"roperot-bench ended with status {done.returncode}: {why}")
 
 
-def own_rows(arguments: argparse.Namespace) -> dict[str, float]:
-    """ns of roperot's best ISA by `<dtype>/<pairing>/<shape>`, from the C benchmark."""
+def own_rows(arguments: argparse.Namespace) -> tuple[dict[str, float], dict[str, list[int]]]:
+    """ns of roperot's best ISA by `<dtype>/<pairing>/<shape>`, from the C benchmark, and the shapes that it has."""
     dtypes = "f32" if arguments.quick else "f32|f16|bf16"
-    chosen = rf"^rotate/({dtypes})/.*/(decode|batch16|prefill128|prefill4096)$"
+    chosen = rf"^rotate/({dtypes})/[^-]*$"
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
         run_own(arguments, f"--benchmark_filter={chosen}", f"--benchmark_out={out.name}", "--benchmark_out_format=json")
         document = json.loads(Path(out.name).read_text())
-    found = {}
+    found, shapes = {}, results.shapes_of(document["context"])
     for row in document["benchmarks"]:
         _, dtype, pairing, isa, shape = row["name"].split("/")
-        if isa == document["context"]["isa"] and not row.get("error_occurred"):
+        if isa == document["context"]["isa"] and shape in shapes and not row.get("error_occurred"):
             found[f"{dtype}/{pairing}/{shape}"] = row["ns"]
-    return found
+    return found, shapes
 
 
-def peer_rows(name: str, arguments: argparse.Namespace) -> list[dict]:
+def peer_rows(name: str, shapes: dict[str, list[int]], arguments: argparse.Namespace) -> list[dict]:
     """Rows of one peer, or one row that says why there are none."""
     environment = {
         **os.environ,
@@ -121,7 +122,7 @@ def peer_rows(name: str, arguments: argparse.Namespace) -> list[dict]:
         "PYTHONPATH": str(ROOT / "python"),
         "ROPEROT_LIBRARY": str(arguments.build.resolve() / "libroperot.so"),
     }
-    command = pinned(arguments.cpu, sys.executable, str(ROOT / "bench" / "peer_worker.py"), name)
+    command = pinned(arguments.cpu, sys.executable, str(ROOT / "bench" / "peer_worker.py"), name, json.dumps(shapes))
     if arguments.quick:
         command.append("--quick")
     with tempfile.TemporaryFile("w+") as errors:
@@ -139,17 +140,17 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def measure(arguments: argparse.Namespace) -> list[dict]:
+def measure(arguments: argparse.Namespace) -> Iterator[list[dict]]:
+    """The rows of each peer as they come, and at last roperot's own."""
     names = arguments.only or list(PEERS)
     note("peers: roperot (C)")
-    before = own_rows(arguments)
-    rows = []
+    before, shapes = own_rows(arguments)
     for i, name in enumerate(names, 1):
         note(f"peers: [{i}/{len(names)}] {name}")
-        rows += peer_rows(name, arguments)
-    after = own_rows(arguments)
+        yield peer_rows(name, shapes, arguments)
+    after, _ = own_rows(arguments)
     own = {case: statistics.median([ns, after.get(case, ns)]) for case, ns in before.items()}
-    return [entry(f"peer/{OWN}/{case}", ns) for case, ns in own.items()] + rows
+    yield [entry(f"peer/{OWN}/{case}", ns) for case, ns in own.items()]
 
 
 def versions() -> dict[str, str]:
@@ -187,25 +188,21 @@ def target(path: Path) -> dict:
     return document
 
 
-def add(document: dict, rows: list[dict]) -> list[dict]:
-    """Puts the rows into the document; those of all peers."""
-    rows = rows + [r for r in document["benchmarks"] if r["name"].startswith("peer/")]  # in C, by roperot-bench
-    others = [r for r in document["benchmarks"] if not r["name"].startswith("peer/")]
-    document["benchmarks"] = others + rows
+def add(document: dict, rows: list[dict]) -> None:
+    document["benchmarks"] += rows
     document.setdefault("context", {})["peers"] = versions()
-    return rows
 
 
 def main() -> int:
     arguments = command_line()
     document = target(arguments.into) if arguments.into else {"benchmarks": []}
-    rows = add(document, measure(arguments))
-    text = json.dumps(document, indent=1) + "\n"
-    if arguments.into:
-        arguments.into.write_text(text)
-    else:
-        print(text, end="")
-    losses = beaten(rows)
+    for rows in measure(arguments):
+        add(document, rows)
+        if arguments.into:  # each peer at once: what was measured outlives whatever comes
+            results.write(arguments.into, document)
+    if not arguments.into:
+        print(json.dumps(document, indent=1))
+    losses = beaten([r for r in document["benchmarks"] if r["name"].startswith("peer/")])
     for sentence in losses:
         note(f"peers: {sentence}")
     return 1 if losses else 0

@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from results import Results
-from tables import kinds
+from tables import kinds, shape_names
 
 TOKEN_BYTES = {"f32": 40 * 128 * 4, "f16": 40 * 128 * 2, "bf16": 40 * 128 * 2}  # of growth/.../tokens-1
 KIB = 1024
@@ -22,7 +22,7 @@ KIB = 1024
 
 def new_figure(title: str, found: Results, width: float = 9.0, height: float = 5.0) -> tuple[Figure, plt.Axes]:
     figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
-    axes.set_title(f"{title}\n{found.cpu}, {found.commit}", fontsize=10)
+    axes.set_title(f"{title}\n{found.cpu}, {found.best_isa}", fontsize=10)
     axes.grid(True, which="major", alpha=0.3)
     return figure, axes
 
@@ -86,7 +86,8 @@ def decode_bars(found: Results) -> Figure | None:
 
 def heat_map(found: Results) -> Figure | None:
     rows = found.matching("rotate/.*")
-    shapes = list(dict.fromkeys(r.name.split("/")[4] for r in rows if r.value("sweep_ratio") is not None))
+    measured = {r.name.split("/")[4] for r in rows if r.value("sweep_ratio") is not None}
+    shapes = [shape for shape in shape_names(found) if shape in measured]
     lines = [k for k in kinds(found) if any(found.value(f"rotate/{'/'.join(k)}/{s}", "sweep_ratio") for s in shapes)]
     if not shapes or not lines:
         return None
@@ -120,7 +121,7 @@ def growth(found: Results) -> Figure | None:
     if not labels:
         return None
     figure, panels = plt.subplots(1, len(labels), figsize=(4 * len(labels), 4), layout="constrained", squeeze=False)
-    figure.suptitle(f"How time grows\n{found.cpu}, {found.commit}", fontsize=10)
+    figure.suptitle(f"How time grows\n{found.cpu}, {found.best_isa}", fontsize=10)
     for axes, (what, label) in zip(panels[0], labels.items(), strict=False):
         for dtype in TOKEN_BYTES:
             rows = found.matching(rf"growth/{dtype}/half/.*/{what}-\d+")

@@ -12,7 +12,6 @@ import timeit
 from collections.abc import Callable
 
 import numpy as np
-
 import roperot
 
 BUDGETS = {"NumPy, one array": 3.0, "NumPy, q and k": 5.0}
@@ -39,9 +38,8 @@ def numpy_cases(rope: roperot.Rope) -> dict[str, Callable[[], object]]:
 def torch_cases(rope: roperot.Rope) -> dict[str, Callable[[], object]]:
     """The same on PyTorch tensors; empty if there is no PyTorch."""
     try:
-        import torch
-
         import roperot.torch as rt
+        import torch
     except ImportError:
         return {}
     q, k, ids = torch.ones(1, 32, 128), torch.ones(1, 8, 128), torch.tensor([17])

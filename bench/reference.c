@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
 #include "duo.h"
 #include "groups.h"
-#include "lists.h"
+#include "isas.h"
 #include "measure.h"
 #include "stage.h"
 #include "sweeps.h"
@@ -144,7 +143,5 @@ static void register_isa(int32_t isa)
 
 void bench_register_reference(void)
 {
-#define REGISTER(isa, ISA) if (ROPEROT_HAVE_##ISA) register_isa(ROPEROT_ISA_##ISA);
-    ROPEROT_ISA_LIST(REGISTER)
-#undef REGISTER
+    bench_each_isa(register_isa);
 }

@@ -4,8 +4,9 @@
 python bench/report.py a.json b.json ...       all files, side by side
 python bench/report.py --compare old.json new.json    and how the second differs from the first (two commits)
 
---fill PAGE writes the main tables of the first file between the lines `<!-- results -->` and `<!-- /results -->` there,
-and the best ISA's shares between `<!-- shares -->` and `<!-- /shares -->`, with the plots that lie beside the file.
+--fill PAGE refreshes what stands between marks there, of whichever it has: `<!-- summary -->` .. `<!-- /summary -->`
+the machines side by side; `results` the tables of each machine, with the plots that lie beside the files; `peers` every
+peer, and `speeds` a short table of peers with one plot, both of the first file that has any.
 
 --gate FLOOR makes a comparison a test: exit 1 if a ratio (never a time) fell below FLOOR of the old one, with its whole
 95 % interval. Exit 2: a file or an option is wrong.
@@ -41,7 +42,6 @@ PICTURES = {  # of a page: what each plot shows
     "caches": "What each cos/sin cache costs, warm and cold",
     "peers": "One decoded token, everybody",
 }
-NOISY = 0.15  # quartile distance over median
 STYLE = """body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .15rem .6rem; text-align: right }
@@ -58,7 +58,7 @@ def command_line(arguments: list[str] | None = None) -> argparse.Namespace:
         "--gate", type=float, metavar="FLOOR", help="with --compare: exit 1 below this share, for example 0.85"
     )
     parser.add_argument(
-        "--noise", type=float, default=NOISY, help="flag results with a larger spread (default %(default)s)"
+        "--noise", type=float, default=tables.NOISY, help="flag results with a larger spread (default %(default)s)"
     )
     parser.add_argument(
         "--out", type=Path, default=Path("report"), help="<out>.md and <out>.html (default %(default)s)"
@@ -74,44 +74,66 @@ def command_line(arguments: list[str] | None = None) -> argparse.Namespace:
     return chosen
 
 
+def cache_list(file: Results) -> str:
+    return " ".join(
+        f"L{c['level']}{c['type'][0].lower() if c['level'] == 1 else ''} {c['size'] >> 10} KiB"
+        for c in file.context.get("caches", [])
+        if c["type"] != "Instruction"
+    )
+
+
 def machines(files: list[Results]) -> str:
+    body = [
+        [
+            f"{i}. {f.cpu}",
+            f.context.get("machine", "?"),
+            f.best_isa,
+            cache_list(f),
+            f.context.get("date", "?")[:16],
+            f.commit,
+            f.context.get("roperot", "?"),
+        ]
+        for i, f in enumerate(files, 1)
+    ]
+    heads = ["machine", "family, model, caches", "best ISA", "caches", "date", "commit", "library"]
+    return tables.grid(heads, body, markdown=True)
+
+
+def summary(files: list[Results]) -> str:
+    """What a reader wants to know first: which machine is faster where, and whether to believe it."""
+    parts = [
+        "\n".join(f"{i}. **{f.cpu}**, best ISA {f.best_isa}, {cache_list(f)}" for i, f in enumerate(files, 1)),
+    ]
+    if len(files) > 1:
+        shapes = dict.fromkeys(shape for f in files for shape in f.main_shapes)
+        parts.append(tables.overall(files))
+        parts.append("\n".join(filter(None, (tables.wins_at(shape, files) for shape in shapes))))
+    parts += [
+        "Times per call, one thread, each machine with its best ISA. share: of the speed of a sweep that only loads, "
+        "multiplies and stores the same bytes; noise: distance of the quartiles over the median"
+        + (f"; closer than {tables.SAME - 1:.0%} is equal." if len(files) > 1 else "."),
+        tables.face_to_face(files),
+        "\n".join(f"- machine {i}: {tables.health(f)}" for i, f in enumerate(files, 1)),
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def every_shape(files: list[Results], noise: float) -> str:
+    """Rows by shape, dtype, pairing and ISA; for each machine time, GB/s, share and noise in columns of their own."""
+    names = sorted({n for f in files for n in f.rows if n.startswith("rotate/")}, key=shape_order)
     body = []
-    for i, f in enumerate(files, 1):
-        caches = " ".join(
-            f"L{c['level']}{c['type'][0].lower() if c['level'] == 1 else ''} {c['size'] >> 10} KiB"
-            for c in f.context.get("caches", [])
-            if c["type"] != "Instruction"
-        )
-        body.append(
-            [
-                f"{i}. {f.label}",
-                f.context.get("isa", "?"),
-                caches,
-                f.context.get("date", "?")[:16],
-                f.commit,
-                f.context.get("roperot", "?"),
-            ]
-        )
-    return tables.grid(["machine", "best ISA", "caches", "date", "commit", "library"], body, markdown=True)
+    for name in names:
+        line = [text for f in files for text in tables.cells(f.rows.get(name))]
+        flagged = any(row.noise > noise for f in files if (row := f.rows.get(name)) is not None and row.repetitions)
+        body.append([name.removeprefix("rotate/") + (" (noisy)" if flagged else ""), *line])
+    heads = [f"{i}: {head}" for i in range(1, len(files) + 1) for head in tables.HEADS]
+    return tables.grid(["rotate/", *heads], body, markdown=True)
 
 
 def shape_order(name: str) -> list:
     """By shape first, then by dtype, pairing and ISA: what one wants to compare stands together."""
     _, dtype, pairing, isa, shape = name.split("/")
     return [natural(shape), dtype, pairing, isa]
-
-
-def cell(file: Results, name: str, noise: float) -> str:
-    row = file.rows.get(name)
-    text = tables.cell(row)
-    return f"{text} (noisy)" if row is not None and not row.error and row.noise > noise else text
-
-
-def side_by_side(files: list[Results], noise: float) -> str:
-    names = sorted({n for f in files for n in f.rows if n.startswith("rotate/")}, key=shape_order)
-    body = [[name.removeprefix("rotate/"), *[cell(f, name, noise) for f in files]] for name in names]
-    head = ["rotate/", *[f"{i}. {f.cpu}" for i, f in enumerate(files, 1)]]
-    return tables.grid(head, body, markdown=True)
 
 
 def noisy(files: list[Results], noise: float) -> str:
@@ -124,10 +146,13 @@ def noisy(files: list[Results], noise: float) -> str:
     return "\n".join(lines) or f"No result spreads by more than {noise:.0%}."
 
 
-def skipped(files: list[Results]) -> str:
-    return (
-        "\n".join(f"- {f.label}: `{r.name}`: {r.error}" for f in files for r in f.rows.values() if r.error) or "None."
-    )
+def void(files: list[Results]) -> str:
+    lines = [f"- {f.label}: `{r.name}`" for f in files for r in f.rows.values() if r.void]
+    return "\n".join(lines) or "None."
+
+
+def failed(files: list[Results]) -> str:
+    return "\n".join(f"- {f.label}: {sentence}" for f in files for sentence in tables.failures(f)) or "None."
 
 
 def comparison(changes: list[compare.Change]) -> str:
@@ -148,30 +173,49 @@ def save_pictures(file: Results, stem: Path) -> str:
     return "\n\n".join(f"![{path.stem}]({path.name})" for path in plots.save(file, stem))
 
 
+def after_data(file: Results) -> str:
+    """Cold calls and whole steps; empty if there are none."""
+    parts = []
+    if tables.cold(file):
+        parts.append(
+            "One decode call of q and k (best ISA, q and k themselves warm) after so much other data has been read; "
+            "`of loop` is its time over that of the ten-line loop, which makes cos and sin in the call."
+        )
+        parts.append(tables.cold(file, markdown=True))
+    if tables.steps(file):
+        parts.append("A whole decode step: 28 layers' calls, 10 MiB of other data read before each of them.")
+        parts.append(tables.steps(file, markdown=True))
+    return "\n\n".join(parts)
+
+
+def of_one(i: int, file: Results, out: Path) -> list[tuple[str, str]]:
+    """What is shown of each machine for itself."""
+    found = []
+    if after_data(file):
+        found.append((f"Cold and in a decode step: machine {i}", after_data(file)))
+    if file.matching("cache/.*"):
+        text = [tables.caches(file, markdown=True), tables.startup(file)]
+        found.append((f"Caches: machine {i}", "\n\n".join(filter(None, text))))
+    if tables.has_peers(file):
+        found.append((f"Peers: machine {i}", tables.peers_note(file) + "\n\n" + tables.peers(file, markdown=True)))
+    pictures = save_pictures(file, out.with_name(f"{out.name}-{i}"))
+    if pictures:
+        found.append((f"Plots: machine {i}", pictures))
+    return found
+
+
 def sections(
     files: list[Results], changes: list[compare.Change] | None, noise: float, out: Path
 ) -> list[tuple[str, str]]:
-    found = [("Machines", machines(files))]
+    found = [("Summary", summary(files))]
     if changes is not None:
         found.append(
             ("Comparison", "speed: new over old; ratios where both have one, else times.\n\n" + comparison(changes))
         )
-    found.append(
-        (
-            "Rotations",
-            "time, GB/s read + written, share of the reference loop's speed.\n\n" + side_by_side(files, noise),
-        )
-    )
     for i, f in enumerate(files, 1):
-        if f.matching("cache/.*"):
-            text = [tables.caches(f, markdown=True), tables.startup(f)]
-            found.append((f"Caches: {f.label}", "\n\n".join(filter(None, text))))
-        if any(name.startswith("peer/") for name in f.rows):
-            found.append((f"Peers: {f.label}", tables.peers_note(f) + "\n\n" + tables.peers(f, markdown=True)))
-        pictures = save_pictures(f, out.with_name(f"{out.name}-{i}"))
-        if pictures:
-            found.append((f"Plots: {f.label}", pictures))
-    return [*found, ("Noisy results", noisy(files, noise)), ("Skipped or void", skipped(files))]
+        found += of_one(i, f, out)
+    found += [("Machines", machines(files)), ("All rotations", every_shape(files, noise))]
+    return [*found, ("Noisy results", noisy(files, noise)), ("Void", void(files)), ("Failed", failed(files))]
 
 
 def as_markdown(parts: list[tuple[str, str]]) -> str:
@@ -202,37 +246,62 @@ def pictures(file: Results, page: Path, names: list[str]) -> list[str]:
     ]
 
 
-def shares(file: Results, page: Path) -> str:
-    return "\n\n".join([tables.shares(file), *pictures(file, page, ["speed"])])
+def with_peers(files: list[Results]) -> Results | None:
+    return next((f for f in files if tables.has_peers(f)), None)
 
 
-def main_tables(file: Results, page: Path) -> str:
-    parts = [
-        f"{file.cpu}, best ISA {file.context.get('isa', '?')}, commit {file.commit}, "
-        f"{file.context.get('date', '?')[:10]}. Time per call, GB/s read + written, share of the sweep's speed.",
-        tables.rotations(file, markdown=True),
-    ]
-    if file.matching("cache/.*"):
-        parts.append("Decoding 16 sequences (f32, 32 + 8 heads x 128) with each cos/sin cache:")
-        parts.append(tables.caches(file, markdown=True))
-    if tables.startup(file):
-        parts.append(tables.startup(file))
-    if any(name.startswith("peer/") for name in file.rows):
-        parts.append(tables.peers_note(file))
-        parts.append(tables.peers(file, markdown=True))
-    return "\n\n".join([*parts, *pictures(file, page, list(PICTURES))])
+def summary_part(files: list[Results], page: Path) -> str:
+    return summary(files)
 
 
-def fill(page: Path, file: Results) -> None:
+def speeds_part(files: list[Results], page: Path) -> str:
+    file = with_peers(files)
+    if file is None:
+        return "No file has peers."
+    machine = f"Measured on one core of {file.cpu} ({file.best_isa}; {cache_list(file)}), {file.context['date'][:10]}."
+    return "\n\n".join([tables.speeds(file), machine, *pictures(file, page, ["peers"])])
+
+
+def peers_part(files: list[Results], page: Path) -> str:
+    file = with_peers(files)
+    if file is None:
+        return "No file has peers."
+    return f"{file.label}.\n\n{tables.peers_note(file)}\n\n{tables.peers(file, markdown=True)}"
+
+
+def results_part(files: list[Results], page: Path) -> str:
+    parts = []
+    for file in files:
+        parts += [
+            f"### {file.cpu}",
+            f"Best ISA {file.best_isa}, commit {file.commit}, {file.context.get('date', '?')[:10]}. The best ISA's "
+            "share of the sweep's speed, half-split / interleaved pairs, and then each ISA:",
+            tables.shares(file),
+            tables.rotations(file, markdown=True),
+        ]
+        if after_data(file):
+            parts.append(after_data(file))
+        if file.matching("cache/.*"):
+            parts.append("Decoding 16 sequences (f32, 32 + 8 heads x 128) with each cos/sin cache:")
+            parts.append(tables.caches(file, markdown=True))
+        parts += [tables.startup(file), *pictures(file, page, list(PICTURES))]
+    return "\n\n".join(filter(None, parts))
+
+
+PARTS = {"summary": summary_part, "results": results_part, "peers": peers_part, "speeds": speeds_part}
+
+
+def fill(page: Path, files: list[Results]) -> None:
     """Between whichever of the marks the page has."""
     text, filled = page.read_text(), 0
-    for mark, table in (("results", main_tables), ("shares", shares)):
+    for mark, part in PARTS.items():
         before, begin, rest = text.partition(f"<!-- {mark} -->\n")
         _, end, after = rest.partition(f"<!-- /{mark} -->\n")
         if begin and end:
-            text, filled = f"{before}{begin}\n{table(file, page)}\n\n{end}{after}", filled + 1
+            text, filled = f"{before}{begin}\n{part(files, page)}\n\n{end}{after}", filled + 1
     if not filled:
-        raise results.BadFileError(f"{page}: no lines <!-- results --> or <!-- shares --> with their ends")
+        names = ", ".join(f"<!-- {mark} -->" for mark in PARTS)
+        raise results.BadFileError(f"{page}: no lines {names} with their ends")
     page.write_text(text)
 
 
@@ -245,7 +314,7 @@ def write_pages(files: list[Results], changes: list[compare.Change] | None, chos
         path.write_text(content)
         print(path)
     for path in chosen.fill:
-        fill(path, files[0])
+        fill(path, files)
         print(path)
 
 

@@ -21,15 +21,31 @@ NOT_COUNTERS = {
     "cpu_time",
 }
 RATIOS = ("sweep_ratio", "copy_ratio")  # shares of a loop's speed: higher is better, and the machine's mood cancels
+OF_REFERENCE = (*RATIOS, "ratio_min")  # what a void run does not have
+VOID = "the run is void"  # how older files say it, as an error
 FORMS = {  # of the names that somebody takes apart
     "rotate": "rotate/<dtype>/<pairing>/<isa>/<shape>",
     "reference": "reference/<loop>/<isa>/<number>KiB/<number>t",
     "growth": "growth/<dtype>/<pairing>/<isa>/<axis>-<number>",
     "cache": "cache/<kind>/(4k|128k|1m)/(warm|cold)",
-    "peer": "peer/<who>/<dtype>/<pairing>/(decode|batch16|prefill128|prefill4096)",
+    "cold": "cold/<dtype>/<pairing>/<isa>/(full|factored)-(offset|ids|signed)-(96MiB|12MiB|hot)",
+    "step": "step/<who>/<dtype>/<pairing>",
+    "peer": "peer/<who>/<dtype>/<pairing>/<shape>",
 }
 NEEDED = {"cache": ("ns_per_token", "build_ms", "cache_bytes")}  # counters, where no table can do without
-CONTEXT = {"cpu": str, "commit": str, "isa": str, "date": str, "roperot": str, "caches": list, "peers": dict}
+CONTEXT = {
+    "cpu": str,
+    "machine": str,
+    "commit": str,
+    "isa": str,
+    "isas_missing": str,
+    "date": str,
+    "roperot": str,
+    "main_shapes": str,
+    "stopped": str,
+    "caches": list,
+    "peers": dict,
+}
 KINDS = {str: "a string", list: "a list", dict: "an object"}
 CACHE = {"type": str, "level": int, "size": int}
 HUGE = 1e290  # times 1e9 it is still a float
@@ -46,6 +62,11 @@ class Row:
     name: str
     error: str = ""
     repetitions: list[dict[str, float]] = field(default_factory=list)  # counters of each, "ns" among them
+
+    @property
+    def void(self) -> bool:
+        """Timed, but the loop that it is held against was not this machine's limit: there is no ratio."""
+        return VOID in self.error or (self.ratio is None and any(self.samples("void")))
 
     def samples(self, counter: str) -> list[float]:
         return [r[counter] for r in self.repetitions if counter in r]
@@ -94,6 +115,22 @@ class Results:
     def label(self) -> str:
         return f"{self.cpu} ({Path(self.path).stem})"
 
+    @property
+    def best_isa(self) -> str:
+        return self.context.get("isa", "?")
+
+    @property
+    def main_shapes(self) -> list[str]:
+        """As roperot-bench has them; files without that have them first, before their variants."""
+        named = self.context.get("main_shapes", "").split()
+        rotated = (name.split("/")[4] for name in self.rows if name.startswith("rotate/"))
+        return named or list(dict.fromkeys(shape for shape in rotated if "-" not in shape and shape != "front"))
+
+    def best(self, dtype: str, pairing: str, shape: str) -> Row | None:
+        """The rotation by the best ISA; None if it was not measured."""
+        row = self.rows.get(f"rotate/{dtype}/{pairing}/{self.best_isa}/{shape}")
+        return row if row is not None and row.repetitions else None
+
     def matching(self, pattern: str) -> list[Row]:
         """Rows whose whole name matches and that did not fail."""
         expression = re.compile(pattern)
@@ -104,6 +141,13 @@ class Results:
         return None if row is None or row.error else row.value(counter)
 
 
+def shapes_of(context: dict) -> dict[str, list[int]]:
+    """Name -> tokens, heads, kv_heads, dim, position, out of the context that roperot-bench writes."""
+    described = (shape.split() for shape in context["shapes"].split(", "))
+    shapes = {name: [int(number) for number in numbers] for name, *numbers in described}
+    return {name: shapes[name] for name in context["main_shapes"].split()}
+
+
 def is_number(value: object) -> bool:
     """Finite; JSON's true and Python's NaN are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -HUGE < value < HUGE
@@ -112,6 +156,8 @@ def is_number(value: object) -> bool:
 def counters_of(entry: dict) -> dict[str, float]:
     counters = {k: float(v) for k, v in entry.items() if is_number(v) and k not in NOT_COUNTERS}
     counters.setdefault("ns", entry["real_time"] * TO_NS[entry.get("time_unit", "ns")])
+    if counters.get("void", 0.0) > 0.0:
+        counters = {k: v for k, v in counters.items() if k not in OF_REFERENCE}
     return counters
 
 
@@ -198,10 +244,32 @@ def parse(document: dict, path: str) -> Results:
     return Results(path, document.get("context", {}), rows)
 
 
+def complete(text: str) -> dict:
+    """The document of a run that never closed its file, up to the last whole benchmark. Raises ValueError."""
+    head, mark, rows = text.partition('"benchmarks": [')
+    if not mark:
+        raise ValueError
+    end = rows.rfind("\n    }")
+    whole = rows[: end + len("\n    }")] if end >= 0 else ""
+    document = json.loads(f"{head}{mark}{whole}]}}")
+    document.get("context", {}).setdefault("stopped", "the run was ended from outside")
+    return document
+
+
+def parsed(text: str) -> dict:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        try:
+            return complete(text)
+        except ValueError:
+            raise error from None
+
+
 def read(path: str | Path) -> dict:
     """The checked document. Raises BadFileError."""
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
+        document = parsed(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise BadFileError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -210,6 +278,14 @@ def read(path: str | Path) -> dict:
     if wrong:
         raise BadFileError(f"{path}: {wrong}")
     return document
+
+
+def write(path: str | Path, document: dict) -> None:
+    """All of it or nothing: a file beside it takes its place."""
+    path = Path(path)
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    beside.replace(path)
 
 
 def load(path: str | Path) -> Results:

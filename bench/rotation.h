@@ -6,13 +6,7 @@
 #include <roperot/roperot.h>
 #include <stddef.h>
 
-/* What is rotated. q has `heads` heads and, if kv_heads is not 0, k follows it in memory. */
-typedef struct bench_shape {
-    int64_t tokens, heads, kv_heads;
-    int32_t dim;
-    int heads_first;  /* [batch, heads, seq, dim] */
-    int out_of_place;
-} bench_shape;
+#include "shapes.h"
 
 /* How: the library's enums. */
 typedef struct bench_choice {

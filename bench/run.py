@@ -18,6 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import machine
 import options
 import results
 import tables
@@ -29,15 +30,18 @@ except ModuleNotFoundError as error:  # --help and --no-plots work without
     missing = error.name or str(error)
 
 ROOT = Path(__file__).resolve().parent.parent
-QUICK_SHAPES = "decode|batch16|prefill128|prefill4096"
 # --quick: the main shapes in the two best ISAs, one ISA's reference loops, growth with tokens, the caches' small sizes
 QUICK = (
-    rf"^rotate/.*/({{isas}})/({QUICK_SHAPES}|front|decode-out)$|^naive/f32/half|^growth/f32/half/.*/tokens-"
+    r"^rotate/.*/({isas})/({shapes}|front|decode-out)$|^naive/f32/half|^growth/f32/half/.*/tokens-"
     r"|^reference/(sweep|copy-stream)/{best}/.*/1t$|^reference/memcpy/.*/1t$|^cache/.*/(4k|128k)/|^startup/"
     r"|^cold/f32/half/{best}/(full|factored)-ids-"
 )
 CHECKED = 3  # exit status of --check, as 0 is that of --help, after which nothing is to be built
-FULL = r"^(rotate|mrope|naive|growth|cache|build|startup)/|^reference/.*/({isas}|libc)/|^cold/.*/({isas})/"
+FULL = (
+    r"^(rotate|mrope|naive|growth|cache|build|startup)/|^reference/.*/({isas}|libc)/|^step/roperot"
+    r"|^cold/f32/.*/({isas})/|^cold/.*16/.*/{best}/.*-(ids|offset)-"
+)
+INTERRUPTED = "interrupted"
 
 
 def command_line() -> argparse.Namespace:
@@ -56,7 +60,7 @@ def command_line() -> argparse.Namespace:
     )
     parser.add_argument("--cpu", type=options.cpu, help="the CPU to run on (default: the scheduler's choice)")
     parser.add_argument(
-        "--out", type=options.output_file, help="the JSON file (default: bench/results/<cpu>-<date>.json)"
+        "--out", type=options.output_file, help="the JSON file (default: one of its own in bench/results)"
     )
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="the build directory")
     parser.add_argument("--no-plots", action="store_true")
@@ -70,18 +74,6 @@ def text_of(*command: str) -> str:
     except OSError:  # there is no such program
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def cpu_name() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def slug(name: str) -> str:
-    """`Intel(R) Xeon(R) Processor` becomes `intel-xeon-processor`."""
-    words = re.sub(r"\((r|tm)\)|@.*", " ", name.lower())
-    return re.sub(r"[^a-z0-9]+", "-", words).strip("-")
 
 
 def commit() -> str:
@@ -111,18 +103,23 @@ def listed(program: Path, chosen: str) -> list[str]:
 
 
 def usable_isas(program: Path) -> list[str]:
-    """Best first, as the rotate group lists them; those that this CPU cannot run are only reported as such."""
-    return [name.split("/")[3] for name in listed(program, "^rotate/f32/half/.*/decode$")]
+    """Best first, as the rotate group lists them."""
+    return list(dict.fromkeys(name.split("/")[3] for name in listed(program, "^rotate/f32/half/")))
 
 
-def selection(arguments: argparse.Namespace, isas: list[str]) -> str:
+def main_shapes(program: Path) -> list[str]:
+    """The ten-line loop is measured at them and at no other."""
+    return [name.split("/")[4] for name in listed(program, "^naive/f32/half/")]
+
+
+def selection(arguments: argparse.Namespace, isas: list[str], shapes: list[str]) -> str:
     if arguments.filter:
         return arguments.filter
     vector = [isa for isa in isas if isa != "scalar"] or isas
     pattern = QUICK if arguments.quick else FULL
     if arguments.peers:
-        pattern += "|^peer/"  # those that roperot-bench measures itself
-    return pattern.format(isas="|".join(vector[:2]), best=vector[0])
+        pattern += "|^peer/|^step/"  # those that roperot-bench measures itself
+    return pattern.format(isas="|".join(vector[:2]), best=vector[0], shapes="|".join(shapes))
 
 
 def pinned(cpu: int | None, command: list[str]) -> list[str]:
@@ -151,29 +148,51 @@ class Progress:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
-def follow(command: list[str], progress: Progress) -> None:
-    """Runs it to its end; a line of its output with a benchmark's name is a step."""
+def follow(command: list[str], progress: Progress) -> str:
+    """Runs it to its end; a line of its output with a benchmark's name is a step. Why it ended early; empty if not."""
     with tempfile.TemporaryFile("w+") as errors:
         try:
             pipe = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT)
         except OSError as error:
             options.fail("bench.sh", f"{command[0]} cannot be run: {error.strerror}")
-        for line in pipe.stdout:
-            name = line.split(" ", 1)[0].strip()
-            if "/" in name and not re.search(r"_(mean|median|stddev|cv)$", name):
-                progress.step(name)
-        progress.end()
-        if pipe.wait() != 0:
-            errors.seek(0)
-            why = options.last_line(errors.read())
-            options.fail("bench.sh", f"roperot-bench ended with status {pipe.returncode}: {why}")
+        try:
+            for line in pipe.stdout:
+                name = line.split(" ", 1)[0].strip()
+                if "/" in name and not re.search(r"_(mean|median|stddev|cv)$", name):
+                    progress.step(name)
+            status = pipe.wait()
+        except KeyboardInterrupt:
+            pipe.terminate()
+            pipe.wait()
+            return INTERRUPTED
+        finally:
+            progress.end()
+        errors.seek(0)
+        why = options.last_line(errors.read())
+        return "" if status == 0 else f"roperot-bench ended with status {status}: {why}"
 
 
-def run(program: Path, arguments: argparse.Namespace, chosen: str, out: Path) -> None:
+def keep(out: Path, stopped: str) -> None:
+    """What was measured before the run stopped becomes a whole file that says why it is short."""
+    try:
+        document = results.read(out)
+    except results.BadFileError:
+        document = {"benchmarks": []}
+    if not document["benchmarks"]:
+        out.unlink(missing_ok=True)
+        options.fail("bench.sh", stopped)
+    document.setdefault("context", {})["stopped"] = stopped
+    results.write(out, document)
+    print(f"bench.sh: {stopped}; what was measured until then is kept", file=sys.stderr)
+
+
+def run(program: Path, arguments: argparse.Namespace, chosen: str, out: Path) -> str:
     """Google Benchmark writes the JSON; its console lines only move the progress line. The program's name goes into the
-    file, so it is the one that it has in the checkout."""
+    file, so it is the one that it has in the checkout. Why it ended early; empty if it did not."""
     names = listed(program, chosen)
-    context = f"commit={commit()},python={platform.python_version()},pinned_to={arguments.cpu}"
+    context = (
+        f"commit={commit()},python={platform.python_version()},pinned_to={arguments.cpu},machine={machine.identity()}"
+    )
     command = [
         os.path.relpath(program, ROOT),
         f"--benchmark_filter={chosen}",
@@ -184,12 +203,17 @@ def run(program: Path, arguments: argparse.Namespace, chosen: str, out: Path) ->
     ]
     if arguments.quick:
         command.append("--benchmark_min_time=0.02")
-    follow(pinned(arguments.cpu, command), Progress(len(names) * arguments.repetitions))
+    stopped = follow(pinned(arguments.cpu, command), Progress(len(names) * arguments.repetitions))
+    if stopped:
+        keep(out, stopped)
+    return stopped
 
 
 def default_out() -> Path:
-    today = datetime.date.today().isoformat()
-    return ROOT / "bench" / "results" / f"{slug(cpu_name())}-{today}.json"
+    """A name of its own for each machine and run."""
+    now = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    name = f"{machine.slug(machine.cpu_name())}-{machine.identity()}-{now}.json"
+    return ROOT / "bench" / "results" / name
 
 
 def run_peers(arguments: argparse.Namespace, out: Path) -> int:
@@ -200,7 +224,10 @@ def run_peers(arguments: argparse.Namespace, out: Path) -> int:
         command.append("--quick")
     if arguments.cpu is not None:
         command += ["--cpu", str(arguments.cpu)]
-    return subprocess.run(command, check=False).returncode
+    try:
+        return subprocess.run(command, check=False).returncode
+    except KeyboardInterrupt:  # peers.py got it too, and has written every peer that was finished
+        return options.FAILURE
 
 
 def show(out: Path, with_plots: bool) -> None:
@@ -225,12 +252,12 @@ def main() -> int:
     if not program.exists():
         options.fail("bench.sh", f"{program} is missing; run sh scripts/bench.sh, which builds it")
     out = arguments.out or default_out()
-    chosen = selection(arguments, usable_isas(program))
+    chosen = selection(arguments, usable_isas(program), main_shapes(program))
     out.parent.mkdir(parents=True, exist_ok=True)
-    run(program, arguments, chosen, out)
-    status = run_peers(arguments, out) if arguments.peers else 0
+    stopped = run(program, arguments, chosen, out)
+    status = run_peers(arguments, out) if arguments.peers and not stopped else 0
     show(out, not arguments.no_plots)
-    return status
+    return options.FAILURE if stopped else status
 
 
 if __name__ == "__main__":

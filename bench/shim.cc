@@ -4,6 +4,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -14,9 +15,8 @@ static benchmark::State &state_of(shim_state *state)
 
 void shim_register(const char *name, shim_run *run, const void *argument)
 {
-    benchmark::RegisterBenchmark(name, [run, argument](benchmark::State &state) {
-        run(reinterpret_cast<shim_state *>(&state), argument);
-    });
+    benchmark::RegisterBenchmark(
+        name, [run, argument](benchmark::State &state) { run(reinterpret_cast<shim_state *>(&state), argument); });
 }
 
 int shim_keep_running(shim_state *state, int64_t calls)
@@ -49,6 +49,28 @@ void shim_context(const char *key, const char *value)
     benchmark::AddCustomContext(key, value);
 }
 
+// Writes every row to the file as it comes: what was measured outlives a crash, but for the file's last brackets.
+class FlushedJson : public benchmark::JSONReporter
+{
+  public:
+    void ReportRuns(const std::vector<Run> &runs) override
+    {
+        benchmark::JSONReporter::ReportRuns(runs);
+        GetOutputStream().flush();
+    }
+};
+
+static bool wants_json_file(int argc, char **argv)
+{
+    bool file = false, json = true;
+    for (int i = 1; i < argc; ++i) {
+        const std::string argument = argv[i];
+        if (argument.rfind("--benchmark_out=", 0) == 0) file = argument.size() > sizeof "--benchmark_out=" - 1;
+        if (argument.rfind("--benchmark_out_format=", 0) == 0) json = argument == "--benchmark_out_format=json";
+    }
+    return file && json;
+}
+
 int shim_main(int argc, char **argv, const char *min_time)
 {
     // Ours goes first: of two equal flags the later one, the user's, counts.
@@ -57,9 +79,11 @@ int shim_main(int argc, char **argv, const char *min_time)
     arguments.insert(arguments.begin() + 1, &flag[0]);
     arguments.push_back(nullptr);
     int count = argc + 1;
+    FlushedJson flushed;
+    const bool own = wants_json_file(argc, argv);
     benchmark::Initialize(&count, arguments.data());
     if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 1;
-    benchmark::RunSpecifiedBenchmarks();
+    benchmark::RunSpecifiedBenchmarks(nullptr, own ? &flushed : nullptr);
     benchmark::Shutdown();
     return 0;
 }

@@ -39,7 +39,7 @@ def test_the_versions_that_ran_are_in_the_file(tmp_path, monkeypatch, make_file)
         return installed[name]
 
     monkeypatch.setattr(peers.importlib.metadata, "version", version)
-    monkeypatch.setattr(peers, "measure", lambda _: entries(roperot_c=100.0, numpy=200.0))
+    monkeypatch.setattr(peers, "measure", lambda _: iter([entries(numpy=200.0), entries(roperot_c=100.0)]))
     path = make_file("a", [])
     monkeypatch.setattr("sys.argv", ["peers.py", "--into", str(path), "--cpu", "0"])
     assert peers.main() == 0
@@ -71,12 +71,25 @@ def test_the_file_is_read_before_anything_is_measured(tmp_path, monkeypatch, cap
 
 
 def test_a_file_without_a_context_gets_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(peers, "measure", lambda _: entries(roperot_c=100.0, numpy=50.0))
+    monkeypatch.setattr(peers, "measure", lambda _: iter([entries(roperot_c=100.0, numpy=50.0)]))
     path = tmp_path / "a.json"
     path.write_text('{"benchmarks": []}')
     monkeypatch.setattr("sys.argv", ["peers.py", "--into", str(path)])
     assert peers.main() == 1
     assert "numpy" in json.loads(path.read_text())["context"]["peers"]
+
+
+def test_what_was_measured_before_an_interruption_is_in_the_file(monkeypatch, make_file):
+    def interrupted(_: object):
+        yield entries(numpy=200.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(peers, "measure", interrupted)
+    path = make_file("a", [])
+    monkeypatch.setattr("sys.argv", ["peers.py", "--into", str(path)])
+    with pytest.raises(KeyboardInterrupt):
+        peers.main()
+    assert results.load(path).value("peer/numpy/f32/half/decode", "ns") == 200.0
 
 
 def test_a_failure_of_roperot_bench_is_no_faster_peer(tmp_path, monkeypatch, capsys):

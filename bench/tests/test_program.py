@@ -8,12 +8,11 @@ import os
 import subprocess
 
 import pytest
+import results
 
 PROGRAM = os.environ.get("ROPEROT_BENCH", "")
 pytestmark = pytest.mark.skipif(not PROGRAM, reason="ROPEROT_BENCH is not set")
-SHAPES = """decode batch16 prefill128 prefill4096 decode-d64 decode-d80 decode-d96 decode-d256 prefill128-d64
-prefill128-d80 prefill128-d96 prefill128-d256 prefill128-bhsd prefill4096-bhsd decode-out prefill128-out
-prefill4096-out prefill128-2t decode-factored prefill128-factored front front-out""".split()
+SHAPES = ["decode", "batch16", "prefill128", "prefill4096", "decode-d64", "decode-d80", "decode-d96", "decode-d256", "prefill128-d64", "prefill128-d80", "prefill128-d96", "prefill128-d256", "prefill128-bhsd", "prefill4096-bhsd", "decode-out", "prefill128-out", "prefill4096-out", "prefill128-2t", "decode-factored", "prefill128-factored", "front", "front-out"]
 RATIO = {"decode": "sweep_ratio", "decode-out": "copy_ratio", "decode-factored": "full_ratio", "front": None}
 
 
@@ -83,7 +82,38 @@ def test_figures_agree_with_each_other(rows):
         assert row["rounds"] >= 15
         if row["name"].endswith("/decode"):
             assert row["GB/s"] * row["ns"] == pytest.approx(2 * 40 * 128 * 4)
-            assert row["sweep_of_twin"] >= 0.95
+            assert row["void"] == (row["sweep_of_twin"] < 0.95)
+
+
+def test_a_decode_step_is_held_against_the_plain_loop():
+    names = output("--benchmark_list_tests", "--benchmark_filter=^step/roperot").split()
+    assert names == [
+        f"step/roperot-{cache}/{dtype}/{pairing}"
+        for dtype in ("f32", "f16", "bf16")
+        for pairing in ("half", "interleaved")
+        for cache in ("full", "factored")
+    ]
+
+
+def test_repetitions_have_statistics_and_the_context_has_the_shapes(tmp_path):
+    chosen = "--benchmark_filter=^rotate/f32/half/scalar/decode$"
+    out = tmp_path / "x.json"
+    flags = ["--benchmark_repetitions=3", "--benchmark_min_time=0.001", f"--benchmark_out={out}"]
+    output(chosen, *flags)
+    found = results.load(out)
+    assert len(found.rows["rotate/f32/half/scalar/decode"].repetitions) == 3
+    assert found.main_shapes == ["decode", "batch16", "prefill128", "prefill4096"]
+    assert results.shapes_of(found.context)["decode"] == [1, 32, 8, 128, 1000]
+
+
+def test_what_was_measured_is_in_the_file_when_the_program_is_killed(tmp_path):
+    out = tmp_path / "x.json"
+    command = [PROGRAM, "--benchmark_filter=^rotate/f32/half/scalar/", f"--benchmark_out={out}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        for line in program.stdout:
+            if line.startswith("rotate/f32/half/scalar/batch16"):
+                program.kill()
+    assert "rotate/f32/half/scalar/decode" in results.load(out).rows
 
 
 def test_an_unknown_flag_is_refused():

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+import machine
 import plots
 import pytest
 import report
 import results
-import run
 import tables
 from conftest import row
 
@@ -36,7 +37,8 @@ def two_machines(make_file):
         [
             rotation("decode", 111.0),
             rotation("prefill128", 2.5e4, spread=0.6),
-            rotation("decode-d64", 7.0, error_occurred=True, error_message="the run is void"),
+            rotation("decode-d64", 7.0, void=1.0),
+            rotation("decode-d80", 7.0, error_occurred=True, error_message="no memory"),
         ],
     )
     b = make_file(
@@ -65,8 +67,16 @@ def test_both_machines_stand_side_by_side(two_machines, tmp_path, capsys):
     assert report.main([*map(str, two_machines), "--out", str(tmp_path / "out")]) == 0
     text = (tmp_path / "out.md").read_text()
     line = next(found for found in text.splitlines() if found.startswith("| f32/half/avx2/decode "))
-    assert "111 ns 100 0.80" in line
-    assert "222 ns 100 0.80" in line
+    assert [part.strip() for part in line.split("|")[2:-1]] == [
+        "111 ns",
+        "100",
+        "0.80",
+        "2%",
+        "222 ns",
+        "100",
+        "0.80",
+        "2%",
+    ]
     assert "CPU a" in text
     assert "CPU b" in text
     assert "33 ns" in text
@@ -102,18 +112,85 @@ def test_the_plot_by_size_can_be_read(make_file):
 def test_noise_is_flagged(two_machines, tmp_path):
     report.main([*map(str, two_machines), "--out", str(tmp_path / "out")])
     text = (tmp_path / "out.md").read_text()
-    assert "25 us 100 0.80 (noisy)" in text
-    assert "111 ns 100 0.80 (noisy)" not in text
+    assert re.search(r"\| f32/half/avx2/prefill128 \(noisy\) +\| +25 us \| +100 \| +0.80 \| +60% ", text)
+    assert "decode (noisy)" not in text
     assert "`rotate/f32/half/avx2/prefill128` spreads by 60%" in text
     report.main([*map(str, two_machines), "--out", str(tmp_path / "out"), "--noise", "0.7"])
     assert "(noisy)" not in (tmp_path / "out.md").read_text()
 
 
-def test_void_runs_are_named(two_machines, tmp_path):
+def test_void_runs_are_named_and_keep_their_times(two_machines, tmp_path):
     report.main([*map(str, two_machines), "--out", str(tmp_path / "out")])
     text = (tmp_path / "out.md").read_text()
-    assert "`rotate/f32/half/avx2/decode-d64`: the run is void" in text
-    assert re.search(r"\| f32/half/avx2/decode-d64 +\| +skipped \|", text)
+    void = text.split("## Void")[1].split("## Failed")[0]
+    assert "`rotate/f32/half/avx2/decode-d64`" in void
+    assert "decode-d80" not in void
+    assert re.search(r"\| f32/half/avx2/decode-d64 +\| +7 ns \| +100 \| +void \|", text)
+    assert "skipped" not in text
+    assert "1 void" in text.split("## Caches")[0]
+    assert "rotate/f32/half/avx2/decode-d80: no memory" in text.split("## Failed")[1]
+
+
+def test_an_old_error_that_meant_void_is_void(make_file):
+    old = row("rotate/f32/half/avx2/decode", 0.0, error_occurred=True, error_message="slow twin; the run is void")
+    found = results.load(make_file("a", [old]))
+    assert found.rows["rotate/f32/half/avx2/decode"].void
+    assert tables.failures(found) == []
+
+
+def test_a_void_repetition_does_not_count_for_the_ratio(make_file):
+    rows = [rotation("decode", 100.0, sweep_ratio=9.0, void=1.0), rotation("decode", 100.0, sweep_ratio=0.7, void=0.0)]
+    found = results.load(make_file("a", rows)).rows["rotate/f32/half/avx2/decode"]
+    assert found.ratio == ("sweep_ratio", 0.7)
+    assert not found.void
+    assert found.samples("ns") == [100.0, 100.0]
+
+
+def test_the_summary_says_which_machine_is_faster(make_file):
+    def machine(name: str, isa: str, ns: float) -> results.Results:
+        rows = [row(f"rotate/{dtype}/half/{isa}/decode", ns, sweep_ratio=0.5) for dtype in ("f32", "bf16")]
+        rows.append(row(f"rotate/f16/half/{isa}/decode", 100.0, sweep_ratio=0.5))
+        rows.append(row("rotate/f32/half/scalar/decode", 1.0, sweep_ratio=0.5))  # not its best
+        return results.load(make_file(name, rows, isa=isa, main_shapes="decode"))
+
+    files = [machine("a", "avx512", 100.0), machine("b", "avx2", 150.0)]
+    text = report.summary(files)
+    assert "machine 1 is the fastest in 2 of 3 rows, by 1.50 to 1.50 times; 1 row is equal within 5%" in text
+    assert "machine 1 (CPU a) is 1.31 times as fast as machine 2 (CPU b)" in text
+    assert re.search(r"\| decode f32 half +\| +100 ns .* 150 ns .*\| 1, by 1.50 \|", text)
+    assert "machine 2 (CPU b) is as fast" not in text
+    assert "fastest" not in report.summary(files[:1])
+
+
+def test_missing_isas_are_one_line_and_a_short_run_says_so(make_file):
+    missing = "avx512: this CPU has no AVX-512 F"
+    found = results.load(make_file("a", [rotation("decode", 1.0)], isas_missing=missing, stopped="interrupted"))
+    text = report.summary([found])
+    assert text.count("AVX-512 F") == 1
+    assert "**incomplete**: interrupted" in text
+
+
+def test_cold_calls_and_steps_stand_beside_the_loop(make_file):
+    rows = [
+        row(f"cold/f32/half/avx2/full-ids-{swept}", ns, plain_ratio=ratio)
+        for swept, ns, ratio in (("hot", 100.0, 0.5), ("12MiB", 2000.0, 1.5), ("96MiB", 9000.0, 2.5))
+    ]
+    rows.append(row("step/ggml/f32/half", 5e4, plain_ns=1e5, plain_ratio=0.5))
+    found = results.load(make_file("a", rows))
+    assert re.search(r"f32 half full ids +100 ns +0.50 +2 us +1.50 +9 us +2.50", tables.cold(found))
+    assert re.search(r"f32 half +ggml +50 us +100 us +0.50", tables.steps(found))
+
+
+def test_a_file_that_was_not_closed_is_read_to_its_last_whole_row(make_file):
+    path = make_file("a", [rotation("decode", 1.0), rotation("batch16", 2.0)])
+    text = json.dumps(json.loads(path.read_text()), indent=2)
+    path.write_text(text[: text.index('"rotate/f32/half/avx2/batch16"') + 4])
+    found = results.load(path)
+    assert list(found.rows) == ["rotate/f32/half/avx2/decode"]
+    assert found.context["stopped"]
+    path.write_text(text[: text.index('"benchmarks"')])
+    with pytest.raises(results.BadFileError):
+        results.load(path)
 
 
 def test_shapes_sort_by_number(make_file, tmp_path):
@@ -143,8 +220,8 @@ def test_wrong_use_is_refused(arguments):
 
 
 def test_file_names_of_cpus():
-    assert run.slug("Intel(R) Xeon(R) Processor") == "intel-xeon-processor"
-    assert run.slug("AMD EPYC 9755 128-Core Processor @ 2.7GHz") == "amd-epyc-9755-128-core-processor"
+    assert machine.slug("Intel(R) Xeon(R) Processor") == "intel-xeon-processor"
+    assert machine.slug("AMD EPYC 9755 128-Core Processor @ 2.7GHz") == "amd-epyc-9755-128-core-processor"
 
 
 def test_durations_keep_three_digits():
@@ -162,8 +239,9 @@ def test_the_overview_has_every_kind(two_machines):
     assert "2.1 ms; the library's file has 412 KiB" in tables.overview(results.load(two_machines[1]))
     text = tables.overview(results.load(two_machines[0]))
     assert "dlopen" not in text
-    assert re.search(r"f32 half avx2 +111 ns 100 0.80 +25 us 100 0.80", text)
-    assert "rotate/f32/half/avx2/decode-d64: the run is void" in text
+    assert re.search(r"decode f32 half avx2 +111 ns +100 +0.80", text)
+    assert "1 void" in text
+    assert "rotate/f32/half/avx2/decode-d80: no memory" in text
 
 
 def test_a_page_is_refreshed_between_its_marks(two_machines, tmp_path):
@@ -173,42 +251,55 @@ def test_a_page_is_refreshed_between_its_marks(two_machines, tmp_path):
     text = page.read_text()
     assert text.startswith("# Story\n\n<!-- results -->\n")
     assert text.endswith("\n<!-- /results -->\nThe end.\n")
-    assert "111 ns 100 0.80" in text
+    assert re.search(r"decode f32 half avx2 +\| +111 ns ", text)
     assert "old" not in text
     report.main([str(two_machines[0]), "--out", str(tmp_path / "out"), "--fill", str(page)])
     assert page.read_text() == text
 
 
-def test_the_shares_of_the_best_isa_are_one_table(make_file, tmp_path):
+def test_a_page_has_the_parts_that_it_marks(make_file, tmp_path):
     rows = [
         row(f"rotate/f32/{pairing}/{isa}/{shape}", 1.0, sweep_ratio=share)
         for isa, share in (("avx512", 0.5), ("avx2", 0.9))
         for pairing in ("half", "interleaved")
         for shape in ("decode", "batch16")
     ]
+    rows += [
+        row(f"peer/{who}/f32/half/decode", ns)
+        for who, ns in (
+            ("roperot-c", 200.0),
+            ("ggml", 3000.0),
+            ("onnxruntime-contrib", 4e3),
+            ("onnxruntime-std23", 3.5e3),
+        )
+    ]
     path = make_file("a", rows, isa="avx512")
     page = tmp_path / "docs" / "README.md"
     page.parent.mkdir()
-    page.write_text("# roperot\n<!-- shares -->\nold\n<!-- /shares -->\n<!-- results -->\n<!-- /results -->\n")
-    for plot in ("speed", "share"):
+    marks = ("speeds", "results", "peers")
+    page.write_text("".join(f"<!-- {mark} -->\nold\n<!-- /{mark} -->\n" for mark in marks))
+    for plot in ("peers", "share"):
         (tmp_path / f"a-{plot}.png").write_bytes(b"")
     report.main([str(path), "--out", str(tmp_path / "out"), "--fill", str(page)])
     text = page.read_text()
-    assert re.search(r"\| f32 +\| 0.50 / 0.50 \| 0.50 / 0.50 \| void / void \|", text)
     assert "old" not in text
-    summary, full = text.split("<!-- /shares -->")
-    assert "0.90" not in summary
-    assert summary.count("](../a-speed.png)") == full.count("](../a-speed.png)") == 1
-    assert "a-share.png" not in summary
+    speeds, rest = text.split("<!-- /speeds -->")
+    full, all_peers = rest.split("<!-- /results -->")
+    assert re.search(r"\| decode, f32 half \| \*\*200 ns\*\* \| 3 us \| +3.5 us \| +- \| +- \|", speeds)
+    assert "CPU a" in speeds
+    assert speeds.count("](../a-peers.png)") == 1
+    assert re.search(r"\| f32 +\| 0.50 / 0.50 \| 0.50 / 0.50 \|", full)
+    assert "a-share.png" not in speeds
     assert full.count("](../a-share.png)") == 1
-    assert "a-peers.png" not in text
+    assert "onnxruntime-contrib" not in full
+    assert "onnxruntime-contrib" in all_peers
 
 
 def test_a_page_without_marks_is_left_alone(two_machines, tmp_path, capsys):
     page = tmp_path / "page.md"
     page.write_text("# Story\n")
     text = refusal(capsys, [str(two_machines[0]), "--out", str(tmp_path / "out"), "--fill", str(page)])
-    assert text.startswith(f"report.py: error: {page}: no lines <!-- results -->")
+    assert text.startswith(f"report.py: error: {page}: no lines <!-- summary -->")
     assert page.read_text() == "# Story\n"
 
 
@@ -255,7 +346,8 @@ CACHE_ROW = row("cache/full/4k/warm", 1.0, ns_per_token=1.0, build_ms=1.0, cache
         (row("rotate/foo", 1.0), "is named rotate/foo, not rotate/<dtype>/<pairing>/<isa>/<shape>"),
         (row("growth/f32/half/avx2/tokens", 1.0), "is named growth/f32/half/avx2/tokens, not growth/"),
         (row("reference/sweep/avx2/big/1t", 1.0), "is named reference/sweep/avx2/big/1t, not reference/"),
-        (row("peer/numpy/f32/half/tiny", 1.0), "is named peer/numpy/f32/half/tiny, not peer/"),
+        (row("peer/numpy/f32/tiny", 1.0), "is named peer/numpy/f32/tiny, not peer/"),
+        (row("cold/f32/half/avx2/full-ids", 1.0), "is named cold/f32/half/avx2/full-ids, not cold/"),
         ({**CACHE_ROW, "name": "c", "run_name": "cache/full/2k/warm"}, "is named cache/full/2k/warm, not cache/"),
         ({**CACHE_ROW, "build_ms": None}, "has no build_ms, which must be a number"),
     ],

@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import machine
 import pytest
 import run
 
 SCRIPTS = Path(run.__file__).parent
 LISTS = """case "$*" in
+    *list*rotate*) echo rotate/f32/half/scalar/decode ;;
+    *list*naive*) echo naive/f32/half/native/decode ;;
     *rotate*) echo rotate/f32/half/scalar/decode ;;
     *list*nothing*) ;;
     *list*odd*) echo "Could not compile benchmark re: Mismatched" >&2 ;;
@@ -76,6 +80,55 @@ def test_why_roperot_bench_failed_is_kept(build, tmp_path, monkeypatch, capsys):
     assert said("x") == "bench.sh: error: roperot-bench ended with status 1: the reason"
     assert said("odd") == "bench.sh: error: --filter odd is not a valid regular expression: Mismatched"
     assert said("nothing") == "bench.sh: error: no benchmark matches nothing"
+
+
+PARTIAL = """
+for a in "$@"; do case $a in --benchmark_out=*) out=${a#*=} ;; esac; done
+printf '{"context": {},\\n"benchmarks": [\\n    {\\n"name": "x/y", "real_time": 1.0\\n    },\\n    {"na' >"$out"
+echo "the reason" >&2
+kill -SEGV $$
+"""
+
+
+def test_a_crash_keeps_what_was_measured(build, tmp_path, monkeypatch, capsys):
+    program, out = build / "bench" / "roperot-bench", tmp_path / "x.json"
+    program.write_text("#!/bin/sh\n" + LISTS.replace("echo first >&2; echo the reason >&2; exit 1", PARTIAL))
+    arguments = ["--build", build, "--filter", "x", "--out", out, "--no-plots"]
+    monkeypatch.setattr("sys.argv", ["run.py", *map(str, arguments)])
+    assert run.main() == 2
+    assert "status -11: the reason; what was measured until then is kept" in capsys.readouterr().err
+    found = run.results.load(out)
+    assert list(found.rows) == ["x/y"]
+    assert "status -11" in found.context["stopped"]
+
+
+def test_an_interruption_keeps_what_was_measured(build, tmp_path, monkeypatch, capsys):
+    program, out = build / "bench" / "roperot-bench", tmp_path / "x.json"
+    slow = PARTIAL.replace("kill -SEGV $$", "echo x/y; sleep 60")
+    program.write_text("#!/bin/sh\n" + LISTS.replace("echo first >&2; echo the reason >&2; exit 1", slow))
+    monkeypatch.setattr("sys.argv", ["run.py", "--build", str(build), "--filter=x", f"--out={out}", "--no-plots"])
+
+    def press(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run.Progress, "step", press)
+    assert run.main() == 2
+    assert "interrupted; what was measured until then is kept" in capsys.readouterr().err
+    assert list(run.results.load(out).rows) == ["x/y"]
+
+
+def test_every_machine_and_run_has_a_file_of_its_own(tmp_path):
+    for i, (level, kind, size) in enumerate(
+        (("1", "Data", "32K"), ("1", "Instruction", "32K"), ("2", "Unified", "512K"))
+    ):
+        (tmp_path / f"index{i}").mkdir()
+        for name, text in (("level", level), ("type", kind), ("size", size)):
+            (tmp_path / f"index{i}" / name).write_text(text + "\n")
+    assert machine.cache_sizes(tmp_path) == "l1-32k-l2-512k"
+    zen3 = machine.first_cpu("cpu family\t: 25\nmodel\t\t: 1\nstepping\t: 1\n\ncpu family\t: 6\n")
+    assert machine.numbers(zen3) == "25-1-1"
+    assert machine.numbers(machine.first_cpu("CPU implementer\t: 0x41\nCPU part\t: 0xd40\n")) == "41-d40-0-0"
+    assert re.fullmatch(rf".+-{machine.identity()}-\d{{4}}-\d\d-\d\d-\d{{6}}\.json", run.default_out().name)
 
 
 def test_what_cannot_be_run_or_written_is_named(build, tmp_path, monkeypatch, capsys):
