@@ -166,7 +166,7 @@ def wins_at(shape: str, files: list[Results]) -> str:
 def overall(files: list[Results]) -> str:
     """One sentence for each machine after the first: geometric means over the rows that both have."""
     sentences = []
-    for i, file in enumerate(files[1:], 2):
+    for i in range(2, len(files) + 1):
         ratios = [
             math.log(rows[0].value("ns") / rows[i - 1].value("ns"))
             for _, _, rows in contests(files)
