@@ -15,6 +15,8 @@ NEEDS = {
     "torch_autograd": ["torch"],
     "patch_transformers": ["torch", "transformers"],
     "onnxruntime_tables": ["onnx", "onnxruntime"],
+    "paged_numpy": [],
+    "paged_torch": ["torch"],
 }
 
 
