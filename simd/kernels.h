@@ -12,7 +12,9 @@
 /* ---- the enumerator lists: the only places edited to add an ISA, a dtype or an operation ------------------------- */
 
 /* X(isa, ISA): best first. An ISA is in a build when ROPEROT_HAVE_<ISA> is 1 (config.h). */
-#define ROPEROT_ISA_LIST(X) X(avx512, AVX512) X(avx2, AVX2) X(sve, SVE) X(neon, NEON) X(rvv, RVV) X(scalar, SCALAR)
+#define ROPEROT_ISA_LIST(X)                                                                                            \
+    X(avx512, AVX512) X(avx2, AVX2) X(sve, SVE) X(neon, NEON) X(rvv, RVV) X(wasm, WASM)                                \
+    X(scalar, SCALAR)
 
 /* X(dtype, DTYPE, bytes): the element types of tensors, in the order of roperot_dtype. */
 #define ROPEROT_DTYPE_LIST(X) X(f32, F32, 4) X(f16, F16, 2) X(bf16, BF16, 2)

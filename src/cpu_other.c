@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * CPU families without vector kernels; it must not know any kernel. */
+ * CPU families without detection: WebAssembly, whose engines refuse a module that they cannot run, and those
+ * without vector kernels; it must not know any kernel. */
 #include "cpu.h"
 
 #ifdef ROPEROT_CPU_OTHER
@@ -10,6 +11,9 @@
 
 const char *roperot_cpu_lacks(int32_t isa)
 {
+#if defined __wasm__
+    if (isa == ROPEROT_ISA_WASM) return NULL;
+#endif
     return isa == ROPEROT_ISA_SCALAR ? NULL : "this CPU is of another family";
 }
 

@@ -104,10 +104,11 @@ typedef enum roperot_isa {
     ROPEROT_ISA_AVX512,   /* F, BW, DQ, VL */
     ROPEROT_ISA_NEON,
     ROPEROT_ISA_SVE,
-    ROPEROT_ISA_RVV
+    ROPEROT_ISA_RVV,
+    ROPEROT_ISA_WASM      /* WebAssembly's SIMD128: a module with it runs on engines that have it */
 } roperot_isa;
 
-/* "auto", "scalar", "avx2", "avx512", "neon", "sve", "rvv"; NULL for any other number. */
+/* "auto", "scalar", "avx2", "avx512", "neon", "sve", "rvv", "wasm"; NULL for any other number. */
 ROPEROT_API const char *roperot_isa_name(int32_t isa);
 
 /* 1 if the ISA is built in and this CPU and operating system can run it, else 0. AUTO is usable if best() is not 0. */

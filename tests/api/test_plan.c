@@ -329,12 +329,12 @@ static void geometries(const void *arg)
 static void names(const void *arg)
 {
     (void)arg;
-    static const char *const isas[] = { "auto", "scalar", "avx2", "avx512", "neon", "sve", "rvv" };
+    static const char *const isas[] = { "auto", "scalar", "avx2", "avx512", "neon", "sve", "rvv", "wasm" };
     static const char *const statuses[] = { "ROPEROT_OK",          "ROPEROT_ERROR_ARGUMENT", "ROPEROT_ERROR_SHAPE",
                                             "ROPEROT_ERROR_DTYPE", "ROPEROT_ERROR_ALIAS",    "ROPEROT_ERROR_POSITION",
                                             "ROPEROT_ERROR_ISA",   "ROPEROT_ERROR_MEMORY",   "ROPEROT_ERROR_VERSION" };
-    for (int32_t i = 0; i < 7; i++) CHECK(strcmp(roperot_isa_name(i), isas[i]) == 0, "isa %d", i);
-    CHECK(!roperot_isa_name(-1) && !roperot_isa_name(7), "a name for an unknown ISA");
+    for (int32_t i = 0; i < 8; i++) CHECK(strcmp(roperot_isa_name(i), isas[i]) == 0, "isa %d", i);
+    CHECK(!roperot_isa_name(-1) && !roperot_isa_name(8), "a name for an unknown ISA");
     for (int32_t i = 0; i < 9; i++) CHECK(strcmp(roperot_status_name(i), statuses[i]) == 0, "status %d", i);
     CHECK(strcmp(roperot_status_name(-1), "unknown status") == 0, "status -1");
     CHECK(strcmp(roperot_status_name(9), "unknown status") == 0, "status 9");

@@ -46,6 +46,6 @@ typedef struct vocabulary {
 } vocabulary;
 
 extern const vocabulary vocabulary_scalar, vocabulary_avx2, vocabulary_avx512, vocabulary_neon, vocabulary_sve,
-    vocabulary_rvv;
+    vocabulary_rvv, vocabulary_wasm;
 
 #endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ * The WebAssembly backend (SIMD128): which vectors each kernel takes. */
+#include "vec_wasm.h"
+
+#define ISA wasm
+#define ISA_ID ROPEROT_ISA_WASM
+#define ISA_NAME "wasm"
+#define STREAM_ALIGN 1
+#define COLUMNS 1
+#define GROUP_HEADS 4
+#define PREFETCH_ELEMENTS 0
+
+#define BLEND                 f32x4
+#define COEFFICIENTS          f64x2
+#define same_f32_half         f32x4
+#define same_f32_interleaved  f32x4
+#define same_f16_half         f32x4
+#define same_f16_interleaved  f32x4
+#define same_bf16_half        f32x4
+#define same_bf16_interleaved f32x4
+#define convert_half          f32x4
+#define convert_interleaved   f32x4
+#define repack                f32x4
+
+#include "kernels.inc.h"
