@@ -104,6 +104,14 @@ want_native() {
     want python3-numpy python_with numpy
 }
 
+# What mingw64.ini and musl-x86_64.ini name.
+want_windows_and_musl() {
+    want gcc-mingw-w64-x86-64-win32 have x86_64-w64-mingw32-gcc
+    want wine64 have wine
+    want wine have wine
+    want musl-tools have musl-gcc
+}
+
 want_tests() {
     want libcmocka-dev has_module cmocka
     want libmpfr-dev has_module mpfr

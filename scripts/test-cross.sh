@@ -5,7 +5,8 @@
 #   sh scripts/test-cross.sh <word> [<word>..]  the targets whose name contains one of the words (riscv64, SVE, s390x)
 #
 # aarch64 with and without f16 arithmetic, bf16 and SVE (128, 256, 512 bits), RISC-V with vectors of 128, 256 and 512
-# bits, big-endian s390x, 32-bit x86 with SSE2, x86-64 without AVX and without AVX-512. One line per target, then
+# bits, big-endian s390x, ppc64le, loongarch64, 32-bit ARM, 32-bit x86 with SSE2, x86-64 without AVX and without AVX-512;
+# Windows under wine, WebAssembly in wasmtime, musl; macOS and Windows on ARM are linked only. One line per target, then
 # 'N passed, N failed, N skipped'; build-cross-*/<target>.txt has the output. The exit status is 1 if one failed.
 #
 # For x86-64 machines with Debian 12. Missing packages are installed (it says which), arm64 libraries after adding that
@@ -16,7 +17,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/common.sh
 . "$root/scripts/common.sh"
 
-[ "${1-}" = --help ] && { sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0; }
+[ "${1-}" = --help ] && { sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0; }
 check_checkout
 cd "$root"
 words=$*
@@ -50,6 +51,14 @@ want_targets() {
     want libc6-dev-s390x-cross compiles_for s390x-linux-gnu-gcc
     want gcc-i686-linux-gnu have i686-linux-gnu-gcc
     want libc6-dev-i386-cross compiles_for i686-linux-gnu-gcc
+    want gcc-powerpc64le-linux-gnu have powerpc64le-linux-gnu-gcc
+    want libc6-dev-ppc64el-cross compiles_for powerpc64le-linux-gnu-gcc
+    want gcc-arm-linux-gnueabihf have arm-linux-gnueabihf-gcc
+    want libc6-dev-armhf-cross compiles_for arm-linux-gnueabihf-gcc
+    want wasi-libc [ -d /usr/lib/wasm32-wasi ]
+    want libclang-rt-16-dev-wasm32 [ -d /usr/lib/llvm-16/lib/clang/16/lib/wasi ]
+    want llvm-16 have llvm-ar-16
+    want_windows_and_musl
     for module in sleef cmocka mpfr; do want "lib$module-dev:arm64" has_arm64 "$module"; done
     case $missing in
         *:arm64*)
@@ -61,9 +70,20 @@ want_targets() {
     esac
 }
 
+# zig has compilers and C libraries for what Debian has none for, wasmtime runs WebAssembly: both from PyPI, into
+# build-venv-cross/.
+want_zig() {
+    tools=$root/build-venv-cross/bin
+    [ -x "$tools/python-zig" ] && "$tools/python3" -c 'import wasmtime' 2>/dev/null && return 0
+    say "installing ziglang and wasmtime from PyPI into build-venv-cross/"
+    "$(python_with ensurepip)" -m venv "$root/build-venv-cross" &&
+        "$tools/pip" install -q 'ziglang>=0.13' wasmtime
+}
+
 # ---- builds --------------------------------------------------------------------------------------------------------
 
-bits='tests/bits/test_hashes tests/bits/test_vocabulary tests/bits/test_refusals'
+bits='tests/bits/test_hashes tests/bits/test_vocabulary tests/bits/test_refusals tests/bits/test_elementary'
+windows_bits=$(printf '%s.exe ' $bits)
 kernels=tests/test_kernels
 current= reason=
 
@@ -96,6 +116,17 @@ build() {
             ;;
         *riscv64) make_build clang-16 "$bits" --cross-file cross/riscv64.ini ;;
         *s390x) make_build s390x-linux-gnu-gcc "$bits" --cross-file cross/s390x.ini ;;
+        *ppc64le) make_build powerpc64le-linux-gnu-gcc "$bits" --cross-file cross/ppc64le.ini ;;
+        *armhf) make_build arm-linux-gnueabihf-gcc "$bits" --cross-file cross/armhf.ini ;;
+        *musl) make_build musl-gcc "$bits" --cross-file cross/musl-x86_64.ini ;;
+        *mingw64) make_build x86_64-w64-mingw32-gcc "$windows_bits" --cross-file cross/mingw64.ini ;;
+        *wasm32) make_build clang-16 "$bits" --cross-file cross/wasm32.ini ;;
+        *musl-a64) make_build python-zig "$bits" --cross-file cross/musl-aarch64.ini ;;
+        *loongarch64) make_build python-zig "$bits" --cross-file cross/loongarch64.ini ;;
+        *macos-*) make_build python-zig "libroperot.0.dylib $bits" --cross-file "cross/${current#build-cross-}.ini" ;;
+        *windows-aarch64)
+            make_build python-zig "libroperot-0.dll $windows_bits" --cross-file cross/windows-aarch64.ini
+            ;;
         *i686) make_build i686-linux-gnu-gcc "$bits" --cross-file cross/i686.ini ;;
     esac
 }
@@ -142,6 +173,17 @@ target() {
     fi
 }
 
+# links <title> <build directory>: for systems that nothing here can run.
+links() {
+    selected "$1" || return 0
+    build "build-cross-$2"
+    case $reason in
+        '') pass "$1: library and test programs link; not run" ;;
+        'there is no'*) skip "$1: $reason" ;;
+        *) fail "$1: $reason" ;;
+    esac
+}
+
 all_targets() {
     # shellcheck disable=SC2086 # commands with their first arguments
     x86='qemu-x86_64 -cpu' arm='qemu-aarch64 -cpu' riscv='qemu-riscv64 -cpu rv64'
@@ -159,6 +201,16 @@ all_targets() {
     target 'riscv64, RVV 512' riscv64 'scalar rvv' "$bits" $riscv,v=true,vext_spec=v1.0,vlen=512
     target 's390x, big-endian' s390x scalar "$bits" qemu-s390x
     target 'i686, 32 bits with SSE2' i686 scalar "$bits" qemu-i386 -cpu pentium3,sse2=on
+    target 'armhf, 32 bits' armhf scalar "$bits" qemu-arm -cpu max
+    target 'ppc64le' ppc64le scalar "$bits" qemu-ppc64le
+    target 'loongarch64, musl' loongarch64 scalar "$bits" qemu-loongarch64
+    target 'x86-64, musl' musl scalar "$bits" env
+    target 'aarch64, musl' musl-a64 'scalar neon' "$bits" qemu-aarch64 -cpu max
+    target 'Windows x86-64 under wine' mingw64 scalar "$windows_bits" env WINEDEBUG=-all wine
+    target 'WebAssembly in wasmtime' wasm32 'scalar wasm' "$bits" python3 cross/run_wasm.py
+    links 'macOS aarch64' macos-aarch64
+    links 'macOS x86-64' macos-x86_64
+    links 'Windows aarch64' windows-aarch64
 }
 
 [ "$(uname -m)" = x86_64 ] || die "the cross files are for x86-64 machines; this is $(uname -m)"
@@ -166,6 +218,8 @@ want_native
 want_targets
 # A compiler that cannot be had skips its targets; the others are still worth running.
 (install_missing) || say "going on without"
+(want_zig) || say "going on without zig and wasmtime"
+PATH=$root/build-venv-cross/bin:$PATH
 ROPEROT_TEST_QUICK=1
 export ROPEROT_TEST_QUICK
 all_targets

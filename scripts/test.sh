@@ -2,7 +2,7 @@
 # Runs every test that this machine can run; with --all also other CPUs, compilers, sanitizers and the Python package.
 #
 #   sh scripts/test.sh          native tests, a few minutes
-#   sh scripts/test.sh --all    what CI runs: adds qemu (x86 CPUs, aarch64), clang, ASan + UBSan, no SLEEF, PyTorch
+#   sh scripts/test.sh --all    what CI runs: adds qemu (x86 CPUs, aarch64), musl, wine, clang, ASan + UBSan, no SLEEF, PyTorch
 #
 # Missing Debian packages are installed (it says which); everything else stays inside the checkout: the release build
 # in build/, other configurations in build-*/.
@@ -65,6 +65,7 @@ want_all() {
     want cmake have cmake
     want make have make
     is_x86 || return 0
+    want_windows_and_musl
     if ! have aarch64-linux-gnu-gcc || ! has_arm64_modules sleef cmocka mpfr jansson; then
         if ! dpkg --print-foreign-architectures | grep -qx arm64; then
             say "adding the arm64 architecture to dpkg, for the cross build's libraries"
@@ -98,9 +99,11 @@ other_builds() {
     # Only how coefficients are computed differs.
     build_and_test 'unit checks' build-builtin "the built-in sequences instead of SLEEF" -Dsleef=disabled -Dwerror=true
     if is_x86; then
+        build_and_test unit build-musl "musl" --cross-file cross/musl-x86_64.ini -Dtests=auto
+        build_and_test 'unit examples' build-mingw "Windows under wine" --cross-file cross/mingw64.ini -Dtests=auto
         build_and_test "$all_suites" build-aarch64 "aarch64 under qemu" --cross-file cross/aarch64.ini
     else
-        say "SKIP aarch64 under qemu: cross/aarch64.ini is for x86-64 machines"
+        say "SKIP aarch64 under qemu, musl, Windows under wine: their cross files are for x86-64 machines"
     fi
 }
 
