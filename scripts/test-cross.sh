@@ -121,11 +121,11 @@ build() {
         *musl) make_build musl-gcc "$bits" --cross-file cross/musl-x86_64.ini ;;
         *mingw64) make_build x86_64-w64-mingw32-gcc "$windows_bits" --cross-file cross/mingw64.ini ;;
         *wasm32) make_build clang-16 "$bits" --cross-file cross/wasm32.ini ;;
-        *musl-a64) make_build python-zig "$bits" --cross-file cross/musl-aarch64.ini ;;
-        *loongarch64) make_build python-zig "$bits" --cross-file cross/loongarch64.ini ;;
-        *macos-*) make_build python-zig "libroperot.0.dylib $bits" --cross-file "cross/${current#build-cross-}.ini" ;;
+        *musl-a64) make_build build-venv-cross/bin/python-zig "$bits" --cross-file cross/musl-aarch64.ini ;;
+        *loongarch64) make_build build-venv-cross/bin/python-zig "$bits" --cross-file cross/loongarch64.ini ;;
+        *macos-*) make_build build-venv-cross/bin/python-zig "libroperot.0.dylib $bits" --cross-file "cross/${current#build-cross-}.ini" ;;
         *windows-aarch64)
-            make_build python-zig "libroperot-0.dll $windows_bits" --cross-file cross/windows-aarch64.ini
+            make_build build-venv-cross/bin/python-zig "libroperot-0.dll $windows_bits" --cross-file cross/windows-aarch64.ini
             ;;
         *i686) make_build i686-linux-gnu-gcc "$bits" --cross-file cross/i686.ini ;;
     esac
@@ -207,7 +207,7 @@ all_targets() {
     target 'x86-64, musl' musl scalar "$bits" env
     target 'aarch64, musl' musl-a64 'scalar neon' "$bits" qemu-aarch64 -cpu max
     target 'Windows x86-64 under wine' mingw64 scalar "$windows_bits" env WINEDEBUG=-all wine
-    target 'WebAssembly in wasmtime' wasm32 'scalar wasm' "$bits" python3 cross/run_wasm.py
+    target 'WebAssembly in wasmtime' wasm32 'scalar wasm' "$bits" build-venv-cross/bin/python3 cross/run_wasm.py
     links 'macOS aarch64' macos-aarch64
     links 'macOS x86-64' macos-x86_64
     links 'Windows aarch64' windows-aarch64
@@ -219,7 +219,6 @@ want_targets
 # A compiler that cannot be had skips its targets; the others are still worth running.
 (install_missing) || say "going on without"
 (want_zig) || say "going on without zig and wasmtime"
-PATH=$root/build-venv-cross/bin:$PATH
 ROPEROT_TEST_QUICK=1
 export ROPEROT_TEST_QUICK
 all_targets

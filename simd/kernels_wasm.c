@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The WebAssembly backend (SIMD128): which vectors each kernel takes. */
+#include "lanes_scalar.h"
 #include "vec_wasm.h"
 
 #define ISA wasm
@@ -8,6 +9,7 @@
 #define STREAM_ALIGN 1
 #define COLUMNS 1
 #define GROUP_HEADS 4
+#define HEADS_USUAL 0
 #define PREFETCH_ELEMENTS 0
 
 #define BLEND                 f32x4

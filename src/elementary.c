@@ -147,7 +147,7 @@ static two divide(two n, two d)
 
 /* ---- exp --------------------------------------------------------------------------------------------------------- */
 
-static const double infinity = (double)INFINITY;
+static const double infinity = (double)INFINITY, not_a_number = (double)NAN;
 static const double ln2_high = 0x1.62e42fefa3p-1, ln2_low = 0x1.3de6af278ece6p-42, per_ln2 = 0x1.71547652b82fep+0;
 static const double exp_overflows = 0x1.62e42fe102c83p+9; /* SLEEF's, 1.8e-6 early */
 
@@ -200,7 +200,7 @@ double roperot_log(double x)
 {
     static const double c[7] = { 0x1.39c4f5407567ep-3, 0x1.3872e67fe8e84p-3, 0x1.747353a506035p-3, 0x1.c71c0a65ecd8ep-3,
                                  0x1.249249a68a245p-2, 0x1.99999998f92eap-2, 0x1.55555555557aep-1 };
-    if (isnan(x) || x < 0.0) return NAN;
+    if (isnan(x) || x < 0.0) return not_a_number;
     if (x == 0.0) return -infinity;
     if (isinf(x)) return x;
     int e;
@@ -233,7 +233,7 @@ static two log_to_two(double x)
 double roperot_pow(double x, double y)
 {
     if (y == 0.0 || x == 1.0) return 1.0;
-    if (isnan(x) || isnan(y) || x < 0.0) return NAN;
+    if (isnan(x) || isnan(y) || x < 0.0) return not_a_number;
     if (isinf(y)) return (x < 1.0) == (y < 0.0) ? infinity : 0.0;
     if (x == 0.0 || isinf(x)) return (x == 0.0) == (y < 0.0) ? infinity : 0.0;
     const two p = multiply_double(log_to_two(x), y);

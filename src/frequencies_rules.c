@@ -85,7 +85,7 @@ static double ntk_mixed(const roperot_rule *rule, int32_t j)
 static double correction(const roperot_rule *rule, double rotations)
 {
     const double l0 = (double)rule->scaling->original_length;
-    if (l0 == 0.0) return rule->base > 1.0 ? -INFINITY : INFINITY;
+    if (l0 == 0.0) return rule->base > 1.0 ? -(double)INFINITY : (double)INFINITY;
     return rule->dim * ROPEROT_LOG(l0 / (rotations * two_pi)) / (2.0 * ROPEROT_LOG(rule->base));
 }
 
