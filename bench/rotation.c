@@ -20,7 +20,7 @@ static const char *library_failure(const char *call)
 
 const char *bench_dtype_name(int32_t dtype)
 {
-    return dtype == ROPEROT_F32 ? "f32" : dtype == ROPEROT_F16 ? "f16" : "bf16";
+    return format_name(dtype);
 }
 
 const char *bench_pairing_name(int32_t pairing)

@@ -32,6 +32,9 @@ _Static_assert((0 ROPEROT_ISA_LIST(ROPEROT_LISTS_ISA)) == (1ull << ROPEROT_ISA_E
     _Static_assert(ROPEROT_##DTYPE == ROPEROT_F32 + ROPEROT_INDEX_##dtype, "in the order of roperot_dtype");
 ROPEROT_DTYPE_LIST(ROPEROT_LISTS_DTYPE)
 #undef ROPEROT_LISTS_DTYPE
+_Static_assert(ROPEROT_FORMAT_e4m3 == ROPEROT_E4M3 - 1 && ROPEROT_FORMAT_i8 == ROPEROT_I8 - 1 &&
+                   ROPEROT_FORMAT_q8_0 == ROPEROT_Q8_0 - 1 && ROPEROT_FORMATS - 1 == ROPEROT_Q8_0 - 1,
+               "formats of heads.h count on behind the dtypes of tensors");
 #define ROPEROT_LISTS_PAIRING(pairing, PAIRING)                                                                        \
     _Static_assert(ROPEROT_PAIR_##PAIRING == ROPEROT_PAIR_HALF + ROPEROT_INDEX_##pairing, "in the order of pairings");
 ROPEROT_PAIRING_LIST(ROPEROT_LISTS_PAIRING)

@@ -209,12 +209,14 @@ static void defaults(const void *arg)
     roperot_plan_destroy(plan);
 }
 
+#define NAME(dtype, DTYPE, bytes) #dtype,
+
 /* rotate_<src>[_to_<dst>]_<pairing>[_to_<pairing_out>]_<isa>, for every ISA that this machine can run; NULL for what is
  * not offered. */
 static void kernel_names(const void *arg)
 {
     (void)arg;
-    static const char *const dtypes[] = { "f32", "f16", "bf16" };
+    static const char *const dtypes[] = { ROPEROT_DTYPE_LIST(NAME) };
     static const char *const pairings[] = { "half", "half_to_interleaved", "interleaved_to_half", "interleaved" };
     for (int32_t isa = ROPEROT_ISA_SCALAR; isa < ROPEROT_ISA_END; isa++)
         for (int32_t p = 0; p < 4 && roperot_isa_usable(isa); p++) {

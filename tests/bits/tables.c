@@ -48,7 +48,6 @@ roperot_row tables_literal_row(int64_t position)
 enum { SEPARATE, JOINED, TURNS, LAYOUTS };
 static const char *const layout_names[LAYOUTS] = { "separate", "cos||sin", "cos, sin in turns" };
 static const char *const width_names[3] = { "half", "full halves", "full repeat" };
-static const char *const dtype_names[4] = { "", "f32", "f16", "bf16" };
 
 static roperot_table table_in(unsigned char *memory, int32_t dtype, int32_t width, int layout)
 {
@@ -103,8 +102,8 @@ static void emit_one(int32_t isa, const roperot_table *src, int src_layout, int3
     _Alignas(64) unsigned char memory[MOST_BYTES];
     for (size_t i = 0; i < MOST_BYTES; i += 4) format_store(ROPEROT_F32, memory + i, 0x01010101u);
     const roperot_table dst = table_in(memory, dtype, width, layout);
-    snprintf(name, sizeof name, "table %s %s, %s -> %s %s, %s, A %g", dtype_names[src->dtype], width_names[src->width],
-             layout_names[src_layout], dtype_names[dtype], width_names[width], layout_names[layout], factor);
+    snprintf(name, sizeof name, "table %s %s, %s -> %s %s, %s, A %g", format_name(src->dtype), width_names[src->width],
+             layout_names[src_layout], format_name(dtype), width_names[width], layout_names[layout], factor);
     emit(ctx, name, NULL, through(isa, src, &dst, factor));
 }
 
