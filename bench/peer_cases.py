@@ -67,11 +67,20 @@ def half_tables(case: Case) -> tuple[numpy.ndarray, numpy.ndarray]:
     return numpy.cos(theta).astype(numpy.float32), numpy.sin(theta).astype(numpy.float32)
 
 
-def oracle(case: Case) -> list[numpy.ndarray]:
-    """The textbook formula in double precision."""
+EPSILON = 1e-6
+
+
+def normed(case: Case) -> list[numpy.ndarray]:
+    """The tensors after an RMSNorm whose weights are 1, in double precision."""
+    wide = [x.astype(numpy.float64) for x in case.tensors()]
+    return [x / numpy.sqrt(numpy.mean(x * x, axis=-1, keepdims=True) + EPSILON) for x in wide]
+
+
+def oracle(case: Case, tensors: list[numpy.ndarray] | None = None) -> list[numpy.ndarray]:
+    """The textbook formula in double precision, of the case's own tensors or of others."""
     theta = angles(case.dim)[case.positions][:, None, :]
     cos, sin = numpy.cos(theta), numpy.sin(theta)
-    return [rotate(x.astype(numpy.float64), cos, sin, case.pairing) for x in case.tensors()]
+    return [rotate(x.astype(numpy.float64), cos, sin, case.pairing) for x in tensors or case.tensors()]
 
 
 def rotate(x: numpy.ndarray, cos: numpy.ndarray, sin: numpy.ndarray, pairing: str) -> numpy.ndarray:

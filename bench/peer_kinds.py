@@ -5,11 +5,11 @@ time anything. A peer imports its package when it is opened, because each runs a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy
-from peer_cases import BASE, DTYPES, Case, half_tables
+from peer_cases import BASE, DTYPES, EPSILON, Case, half_tables, normed, oracle
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Peer:
     """One way to rotate. `dtypes` and `pairings` are what it offers on a CPU."""
 
     name = ""
+    group = "peer"  # of the rows' names
     dtypes: tuple[str, ...] = ("f32",)
     pairings: tuple[str, ...] = ("half", "interleaved")
 
@@ -30,6 +31,13 @@ class Peer:
 
     def prepare(self, case: Case) -> Call:
         raise NotImplementedError
+
+    def case(self, case: Case) -> Case:
+        """The case as this peer has it."""
+        return case
+
+    def oracle(self, case: Case) -> list[numpy.ndarray]:
+        return oracle(case)
 
 
 class RoperotPython(Peer):
@@ -194,6 +202,54 @@ class RotaryEmbeddingTorch(TorchPeer):
         freqs = self.torch.from_numpy(theta)
         tensors = [x.transpose(1, 2).contiguous() for x in self.tensors(case)]
         return Call(lambda: [self.apply(freqs, x) for x in tensors], self.arrays)
+
+
+class TorchChain(TorchEager):
+    """What a layer of a model with q/k norms does: RMSNorm of q and k, rotation, k and v into the cache by slot."""
+
+    name = "torch-eager"
+    group = "chain"
+    pairings = ("half",)
+    slots = 8192
+
+    def case(self, case: Case) -> Case:
+        return replace(case, kv_heads=min(case.heads, 8))
+
+    def oracle(self, case: Case) -> list[numpy.ndarray]:
+        return oracle(case, normed(case))
+
+    def prepare(self, case: Case) -> Call:
+        from transformers.models.qwen3.modeling_qwen3 import Qwen3RMSNorm
+
+        q, k = self.tensors(case)
+        v = k.clone()
+        norms = [Qwen3RMSNorm(case.dim, EPSILON).to(q.dtype) for _ in range(2)]
+        cos, sin = (self.torch.cat((t, t), dim=-1)[None] for t in self.rows(case))
+        keys, values = (self.torch.zeros(self.slots, *k.shape[2:], dtype=k.dtype) for _ in range(2))
+        slots = self.torch.from_numpy(case.positions)
+
+        def layer() -> tuple:
+            rotated_q, rotated_k = self.half(norms[0](q).transpose(1, 2), norms[1](k).transpose(1, 2), cos, sin)
+            keys.index_copy_(0, slots, rotated_k[0].transpose(0, 1))
+            values.index_copy_(0, slots, v[0])
+            return rotated_q, keys
+
+        def read(outputs: tuple) -> list[numpy.ndarray]:
+            return [*self.arrays(outputs[:1]), outputs[1][slots].float().numpy()]
+
+        return Call(self.compiled(layer), read)
+
+    def compiled(self, layer: Callable) -> Callable:
+        return layer
+
+
+class TorchChainCompile(TorchChain):
+    """The same through torch.compile."""
+
+    name = "torch-compile"
+
+    def compiled(self, layer: Callable) -> Callable:
+        return self.torch.compile(layer, dynamic=False)
 
 
 def onnx_model(case: Case, domain: str, opset: int) -> bytes:
@@ -374,6 +430,44 @@ class Mlx(Peer):
         return Call(run, lambda ys: [numpy.array(y.astype(mx.float32))[0].transpose(1, 0, 2) for y in ys])
 
 
+class Ncnn(Peer):
+    """The layer RotaryEmbed of a net of its own, one thread; cos and sin rows are inputs."""
+
+    name = "ncnn"
+
+    def __init__(self) -> None:
+        import ncnn
+
+        self.ncnn = ncnn
+
+    def net(self, case: Case) -> Any:
+        inputs = "".join(f"Input {name} 0 1 {name}\n" for name in ("x", "cos", "sin"))
+        layer = f"RotaryEmbed rope 3 1 x cos sin y 0={int(case.pairing == 'interleaved')}\n"
+        net = self.ncnn.Net()
+        net.opt.num_threads = 1
+        net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+        net.opt.use_bf16_storage = False
+        if net.load_param_mem(f"7767517\n4 4\n{inputs}{layer}") != 0:
+            raise RuntimeError("this ncnn has no layer RotaryEmbed")
+        net.load_model_mem(b"")
+        return net
+
+    def prepare(self, case: Case) -> Call:
+        net = self.net(case)
+        values = [*(t[case.positions] for t in half_tables(case)), *(x.transpose(1, 0, 2) for x in case.tensors())]
+        kept = [numpy.ascontiguousarray(x) for x in values]  # a Mat of an array borrows it; its clone does not
+        mats = [self.ncnn.Mat(x).clone() for x in kept]
+        tables, tensors = mats[:2], mats[2:]
+
+        def rotate(x: Any) -> Any:
+            extractor = net.create_extractor()
+            for name, mat in zip(("x", "cos", "sin"), (x, *tables), strict=True):
+                extractor.input(name, mat)
+            return extractor.extract("y")[1]
+
+        return Call(lambda: [rotate(x) for x in tensors], lambda ys: [numpy.array(y).transpose(1, 0, 2) for y in ys])
+
+
 KINDS = (
     RoperotPython,
     Numpy,
@@ -386,8 +480,13 @@ KINDS = (
     OpenVino,
     Jax,
     Mlx,
+    Ncnn,
+    TorchChain,
+    TorchChainCompile,
 )
 
 
 def open_peer(name: str) -> Peer:
-    return next(kind for kind in KINDS if kind.name == name)()
+    """By its name, or `chain/<name>`."""
+    group, _, own = name.rpartition("/")
+    return next(kind for kind in KINDS if (kind.group, kind.name) == (group or "peer", own))()

@@ -45,6 +45,9 @@ PEERS = (
     "openvino",
     "jax",
     "mlx",
+    "ncnn",
+    "chain/torch-eager",
+    "chain/torch-compile",
 )
 OWN = "roperot-c"
 
@@ -132,7 +135,8 @@ def peer_rows(name: str, shapes: dict[str, list[int]], arguments: argparse.Names
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     rows = [failed(r["name"], r["error"]) if "error" in r else entry(**r) for r in lines]
     if done.returncode != 0:
-        rows.append(failed(f"peer/{name}/f32/half/decode", f"the peer's process ended with {done.returncode}: {last}"))
+        group = name if "/" in name else f"peer/{name}"
+        rows.append(failed(f"{group}/f32/half/decode", f"the peer's process ended with {done.returncode}: {last}"))
     return rows
 
 

@@ -174,7 +174,7 @@ def save_pictures(file: Results, stem: Path) -> str:
 
 
 def after_data(file: Results) -> str:
-    """Cold calls and whole steps; empty if there are none."""
+    """Cold calls, whole steps and jobs; empty if there are none."""
     parts = []
     if tables.cold(file):
         parts.append(
@@ -185,6 +185,12 @@ def after_data(file: Results) -> str:
     if tables.steps(file):
         parts.append("A whole decode step: 28 layers' calls, 10 MiB of other data read before each of them.")
         parts.append(tables.steps(file, markdown=True))
+    if tables.layers(file):
+        parts.append(
+            "A layer's RMSNorm of q and k, rotation, and k and v into the cache (32 + 8 + 8 heads x 128, hot): one call "
+            "of roperot_run, separate calls for each step, and PyTorch with transformers' functions."
+        )
+        parts.append(tables.layers(file, markdown=True))
     return "\n\n".join(parts)
 
 
@@ -192,7 +198,7 @@ def of_one(i: int, file: Results, out: Path) -> list[tuple[str, str]]:
     """What is shown of each machine for itself."""
     found = []
     if after_data(file):
-        found.append((f"Cold and in a decode step: machine {i}", after_data(file)))
+        found.append((f"Cold, in a decode step, and jobs: machine {i}", after_data(file)))
     if file.matching("cache/.*"):
         text = [tables.caches(file, markdown=True), tables.startup(file)]
         found.append((f"Caches: machine {i}", "\n\n".join(filter(None, text))))

@@ -30,6 +30,7 @@ FORMS = {  # of the names that somebody takes apart
     "cache": "cache/<kind>/(4k|128k|1m)/(warm|cold)",
     "cold": "cold/<dtype>/<pairing>/<isa>/(full|factored)-(offset|ids|signed)-(96MiB|12MiB|hot)",
     "step": "step/<who>/<dtype>/<pairing>",
+    "chain": "chain/<who>/<dtype>/<pairing>/<shape>",
     "peer": "peer/<who>/<dtype>/<pairing>/<shape>",
 }
 NEEDED = {"cache": ("ns_per_token", "build_ms", "cache_bytes")}  # counters, where no table can do without

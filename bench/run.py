@@ -39,6 +39,7 @@ QUICK = (
 CHECKED = 3  # exit status of --check, as 0 is that of --help, after which nothing is to be built
 FULL = (
     r"^(rotate|mrope|naive|growth|cache|build|startup)/|^reference/.*/({isas}|libc)/|^step/roperot"
+    r"|^run/(norm|layer)/.*/{best}/"
     r"|^cold/f32/.*/({isas})/|^cold/.*16/.*/{best}/.*-(ids|offset)-"
 )
 INTERRUPTED = "interrupted"

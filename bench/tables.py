@@ -271,6 +271,20 @@ def peer_time(found: Results, names: tuple[str, ...], case: str) -> float | None
     return min(times) if times else None
 
 
+def layers(found: Results, markdown: bool = False) -> str:
+    """One call of roperot_run for a layer with q/k norms and a cache, and who does the same in several; empty if
+    nobody was measured."""
+    names = list(dict.fromkeys(r.name.split("/")[1] for r in found.matching("chain/.*")))
+    body = []
+    for row in found.matching(f"run/layer/.*/{found.best_isa}/.*"):
+        _, _, dtype, _, shape = row.name.split("/")
+        chain = row.value("chain_ratio")
+        others = [found.value(f"chain/{who}/{dtype}/half/{shape}", "ns") for who in names]
+        own = [duration(row.value("ns")), duration(row.value("ns") / chain) if chain else ""]
+        body.append([f"{shape} {dtype}", *own, *[duration(ns) if ns else "" for ns in others]])
+    return grid(["layer", "roperot_run", "separate calls", *names], body, markdown) if body else ""
+
+
 def speeds(found: Results) -> str:
     """The README's table: times of roperot and of what people use, at the main shapes."""
     body = []

@@ -12,7 +12,9 @@ import results
 
 PROGRAM = os.environ.get("ROPEROT_BENCH", "")
 pytestmark = pytest.mark.skipif(not PROGRAM, reason="ROPEROT_BENCH is not set")
-SHAPES = ["decode", "batch16", "prefill128", "prefill4096", "decode-d64", "decode-d80", "decode-d96", "decode-d256", "prefill128-d64", "prefill128-d80", "prefill128-d96", "prefill128-d256", "prefill128-bhsd", "prefill4096-bhsd", "decode-out", "prefill128-out", "prefill4096-out", "prefill128-2t", "decode-factored", "prefill128-factored", "front", "front-out"]
+SHAPES = """decode batch16 prefill128 prefill4096 decode-d64 decode-d80 decode-d96 decode-d256 prefill128-d64
+prefill128-d80 prefill128-d96 prefill128-d256 prefill128-bhsd prefill4096-bhsd decode-out prefill128-out
+prefill4096-out prefill128-2t decode-factored prefill128-factored front front-out""".split()
 RATIO = {"decode": "sweep_ratio", "decode-out": "copy_ratio", "decode-factored": "full_ratio", "front": None}
 
 

@@ -181,6 +181,15 @@ def test_cold_calls_and_steps_stand_beside_the_loop(make_file):
     assert re.search(r"f32 half +ggml +50 us +100 us +0.50", tables.steps(found))
 
 
+def test_a_job_stands_beside_its_chains(make_file):
+    rows = [
+        row("run/layer/f32/avx2/decode", 1e3, chain_ratio=0.5),
+        row("chain/torch-eager/f32/half/decode", 9e4),
+    ]
+    text = tables.layers(results.load(make_file("a", rows)))
+    assert re.search(r"decode f32 +1 us +2 us +90 us", text)
+
+
 def test_a_file_that_was_not_closed_is_read_to_its_last_whole_row(make_file):
     path = make_file("a", [rotation("decode", 1.0), rotation("batch16", 2.0)])
     text = json.dumps(json.loads(path.read_text()), indent=2)
