@@ -29,10 +29,10 @@ typedef struct ceiling {
 } ceiling;
 
 static const ceiling ceilings[] = {
-    { ROPEROT_CACHE_FULL, 0, 160, 12 },
-    { ROPEROT_CACHE_FULL, 1, 185, 14 },
-    { ROPEROT_CACHE_FACTORED, 0, 170, 14 },
-    { ROPEROT_CACHE_FACTORED, 1, 195, 16 },
+    { ROPEROT_CACHE_FULL, 0, 80, 10 },
+    { ROPEROT_CACHE_FULL, 1, 80, 10 },
+    { ROPEROT_CACHE_FACTORED, 0, 100, 10 },
+    { ROPEROT_CACHE_FACTORED, 1, 100, 10 },
 };
 enum { CEILINGS = sizeof ceilings / sizeof ceilings[0] };
 

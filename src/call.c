@@ -117,8 +117,8 @@ static int32_t check_views(roperot_call *c)
 static int choose_loop(const roperot_call *c)
 {
     const int64_t bytes = c->moved ? c->bytes : c->bytes / 2; /* touched */
-    if (bytes <= c->walk.plan->near_bytes) return ROPEROT_LOOP_COLUMNS;
-    return c->moved && bytes > c->walk.plan->far_bytes ? ROPEROT_LOOP_STREAM : ROPEROT_LOOP_LINEAR;
+    if (c->moved && bytes > c->walk.plan->far_bytes) return ROPEROT_LOOP_STREAM;
+    return bytes <= c->walk.plan->near_bytes ? ROPEROT_LOOP_COLUMNS : ROPEROT_LOOP_LINEAR;
 }
 
 int32_t roperot_call_check(roperot_call *c, const roperot_plan *plan, const roperot_positions *positions,

@@ -35,6 +35,16 @@ static void name_kernel(roperot_plan *plan, int src, int dst)
              in == out ? "" : pairings[out], plan->kernels->name);
 }
 
+/* Calls up to this size are walked by columns: half of a core's own cache. Where that is small and the last level large,
+ * near and shared by few (Zen 2 and 3: 512 KiB, 4 MiB a core), columns stay ahead up to there; Xeons and Zen 5 have
+ * 1 or 2 MiB of their own (table in docs/kernels.md). */
+static int64_t near_bytes(const roperot_machine *machine)
+{
+    enum { SMALL_CORE_CACHE = 512 << 10, LARGE_SHARE = 4 << 20 };
+    const int leans_on_last = machine->core_cache <= SMALL_CORE_CACHE && machine->last_cache >= LARGE_SHARE;
+    return leans_on_last ? LARGE_SHARE : machine->core_cache / 2;
+}
+
 static int32_t choose_kernels(roperot_plan *plan, int32_t isa)
 {
     plan->kernels = roperot_kernels_for(isa);
@@ -52,7 +62,7 @@ static int32_t choose_kernels(roperot_plan *plan, int32_t isa)
         }
     roperot_machine machine;
     roperot_machine_describe(&machine);
-    plan->near_bytes = machine.core_cache / 2;
+    plan->near_bytes = near_bytes(&machine);
     plan->cpus = machine.cpus;
     plan->far_bytes = machine.core_cache + machine.core_cache / 2;
     return ROPEROT_OK;

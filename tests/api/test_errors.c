@@ -112,6 +112,8 @@ static void two_axes(roperot_config *c)
 #define SHAPES(X)                                                                                                      \
     X(dtype_0, f->src[0].dtype = 0, DTYPE, "dtype", "0")                                                               \
     X(dtype_4, f->src[1].dtype = 4, DTYPE, "dtype", "4")                                                               \
+    X(dtype_least, f->src[0].dtype = INT32_MIN, DTYPE, "dtype", "-2147483648")                                         \
+    X(dtype_most, f->src[0].dtype = INT32_MAX, DTYPE, "dtype", "2147483647")                                           \
     X(dst_dtype, (out_of_place(f), f->dst[1].dtype = -1), DTYPE, "dtype", "-1")                                        \
     X(f16_to_bf16, (out_of_place(f), f->src[1].dtype = 2, f->dst[1].dtype = 3), DTYPE, "dtype", "3")                   \
     X(repair_and_convert, (another_plan(f, repair), out_of_place(f), f->dst[0].dtype = 2), DTYPE, "dtype", "2")        \
