@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import signal
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NoReturn, cast
 
 import numpy as np
 
@@ -14,7 +18,7 @@ import roperot
 from roperot import _arrays as arrays
 from roperot import _library as c
 from roperot._rope import Rope
-from roperot._tables import LAYOUTS
+from roperot._tables import _PACKED, LAYOUTS
 
 
 def _positions(text: str) -> Any:
@@ -38,6 +42,8 @@ def _count(text: str) -> int:
         count = 0
     if count < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of positions, 1 or more")
+    if count > 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than 2147483648 positions, the most that there are")
     return count
 
 
@@ -63,6 +69,9 @@ def _rope(options: argparse.Namespace, head_dim: int | None, max_positions: int)
         if options.head_dim is not None:
             given["head_dim"] = options.head_dim
         return Rope.from_hf(options.config, seq_len=options.seq_len, layer_type=options.layer_type, **given)
+    for name in ("layer_type", "seq_len"):
+        if getattr(options, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')} means nothing without --config")
     chosen = head_dim if options.head_dim is None else options.head_dim
     if chosen is None:
         raise ValueError("which head? give --config FILE or --head-dim N")
@@ -89,13 +98,21 @@ _BFLOAT16 = np.dtype("V2")
 
 
 def _load(path: str) -> np.ndarray[Any, Any]:
-    try:
-        array = np.load(path)
-    except (ValueError, EOFError):
-        array = None
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"{path} is not a .npy file with one array of numbers")
-    return array
+    with open(path, "rb") as file:
+        try:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            cut = "reshape" in str(error) or "EOF" in str(error) or "read" in str(error).lower()
+            if file.tell() > 8 and cut and not str(error).startswith("Object"):
+                raise ValueError(f"{path} is cut short: it holds less than its header says") from None
+            if str(error).startswith("Object"):
+                raise ValueError(f"{path} holds Python objects, which are not read; it must hold numbers") from None
+            raise ValueError(f"{path} is not a .npy file with one array of numbers") from None
+    if array.dtype.names is not None:
+        raise ValueError(f"{path} holds structured elements ({', '.join(array.dtype.names)}); it must hold numbers")
+    if array.dtype.kind not in "fiub" and array.dtype != _BFLOAT16:
+        raise ValueError(f"{path} holds elements of dtype {array.dtype}; it must hold numbers")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)  # other machines' byte order: it is copied anyway
 
 
 def _view(array: np.ndarray[Any, Any]) -> Any:
@@ -103,48 +120,97 @@ def _view(array: np.ndarray[Any, Any]) -> Any:
 
 
 def _target(path: str, suffix: str) -> Path:
-    """Where NumPy will write: it appends the suffix to names that lack it, and so must what is printed."""
-    return Path(path if path.endswith(suffix) else path + suffix)
+    """Where NumPy would write: it appends the suffix to names that lack it, and so must what is printed."""
+    target = Path(path if path.endswith(suffix) else path + suffix)
+    if Path(path).is_dir() or Path(path).name in ("", ".", ".."):
+        raise ValueError(f"--out {path} is a folder: name the file that is to be written")
+    if Path(path).exists() and not Path(path).is_file():
+        raise ValueError(f"--out {path} is no ordinary file")
+    return target
+
+
+def _stop(number: int, frame: Any) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+@contextlib.contextmanager
+def _written(target: Path) -> Iterator[BinaryIO]:
+    """A file beside the target that takes its name once it is whole; whatever stops us leaves the old one."""
+    file = tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False)  # noqa: SIM115
+    try:
+        with file:
+            yield cast("BinaryIO", file)
+            file.flush()
+            os.fsync(file.fileno())
+        mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+        os.chmod(file.name, mode)
+        os.replace(file.name, target)
+    except OSError as error:
+        raise OSError(f"{target} could not be written: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(file.name)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _where(options: argparse.Namespace, tokens: int) -> tuple[Any, Any, int]:
+    """positions, coordinates, and one more than the last position."""
+    positions, coordinates = options.positions, None
+    if isinstance(positions, Path):
+        positions = _load(str(positions))
+    if options.coordinates is not None:
+        if options.positions != 0:
+            raise ValueError("--coordinates replace --positions: give only one of them")
+        positions, coordinates = None, arrays.reals(_load(options.coordinates), "coordinates")
+        return positions, coordinates, 0
+    if not np.ndim(positions):
+        return positions, None, int(positions) + tokens
+    positions = positions if positions.size else positions.astype(np.int64)  # NumPy's empty array is of float64
+    if positions.dtype.kind == "f" and not np.isfinite(positions).all():
+        raise ValueError("positions hold NaN or infinity; they must be whole numbers")
+    arrays.integers(positions, "positions")
+    return positions, None, int(np.max(positions, initial=0)) + 1
 
 
 def _rotate(options: argparse.Namespace) -> None:
     x = np.asarray(_load(options.file), order="C")
+    if x.dtype != _BFLOAT16:
+        arrays.numpy_code(x.dtype, options.file)
     source = Path(options.file)
     out = _target(options.out, ".npy") if options.out else source.with_name(f"{source.stem}_rotated.npy")
-    positions = options.positions
-    if isinstance(positions, Path):
-        positions = _load(str(positions))
-    if np.ndim(positions):
-        positions = positions if positions.size else positions.astype(np.int64)  # NumPy's empty array is of float64
-        last = int(np.max(positions, initial=0)) + 1
-    else:
-        last = int(positions) + max(x.shape, default=1)
+    positions, coordinates, last = _where(options, max(x.shape, default=1))
     rope = _rope(options, x.shape[-1] if x.ndim else None, last)
     y = np.empty(x.shape, x.dtype)
-    rope.apply(_view(x), positions, inverse=options.inverse, out=_view(y), layout=options.layout)
-    np.save(out, y)
+    given = {"coordinates": coordinates} if coordinates is not None else {"positions": positions}
+    rope.apply(_view(x), **given, inverse=options.inverse, out=_view(y), layout=options.layout)
+    with _written(out) as file:
+        np.save(file, y)
     print(f"{rope}\n{source}: {'bfloat16' if x.dtype == _BFLOAT16 else x.dtype} {list(x.shape)} -> {out}")
 
 
 def _tables(options: argparse.Namespace) -> None:
+    two = options.layout not in _PACKED
+    out = Path(options.out or ("cos_sin.npz" if two else "cos_sin.npy"))
+    if two and out.suffix == ".npy":
+        raise ValueError(f"layout {options.layout!r} has two arrays: name an .npz file, which holds cos and sin")
+    if not two and out.suffix == ".npz":
+        raise ValueError(f"layout {options.layout!r} is one array: name an .npy file, not {out}")
+    out = _target(str(out), ".npz" if two else ".npy")
     rope = _rope(options, None, options.max)
     code = arrays.dtype_code(options.dtype)
     dtype = _BFLOAT16 if code == c.BF16 else arrays.numpy_dtype(code)
     table = rope._cos_sin(np.arange(options.max), options.layout, code, dtype)
-    if isinstance(table, tuple):
-        out = Path(options.out or "cos_sin.npz")
-        if out.suffix == ".npy":
-            raise ValueError(f"layout {options.layout!r} has two arrays: name an .npz file, which holds cos and sin")
-        out = _target(str(out), ".npz")
-        np.savez(out, cos=table[0], sin=table[1])
-        shape = [list(part.shape) for part in table]
-    else:
-        out = Path(options.out or "cos_sin.npy")
-        if out.suffix == ".npz":
-            raise ValueError(f"layout {options.layout!r} is one array: name an .npy file, not {out}")
-        out = _target(str(out), ".npy")
-        np.save(out, table)
-        shape = list(table.shape)
+    with _written(out) as file:
+        if two:
+            np.savez(file, cos=table[0], sin=table[1])
+        else:
+            np.save(file, table)
+    shape = [list(part.shape) for part in table] if two else list(table.shape)
     print(f"{rope}\n{options.layout} {options.dtype} {shape} -> {out}")
     if code == c.BF16:
         print("NumPy files know no bfloat16: read it as numpy.load(...).view(ml_dtypes.bfloat16)")
@@ -174,6 +240,9 @@ def _parser() -> argparse.ArgumentParser:
     rotate.add_argument(
         "--positions", type=_positions, metavar="P", default=0, help="START: (default 0:), N,N,... or FILE.npy"
     )
+    rotate.add_argument(
+        "--coordinates", metavar="FILE.npy", help="real positions instead: [seq], [batch, seq] or [axes, batch, seq]"
+    )
     rotate.add_argument("--out", metavar="FILE.npy", help="where the result goes (default: FILE_rotated.npy)")
     rotate.add_argument("--inverse", action="store_true", help="rotate back")
     rotate.add_argument("--layout", choices=("bshd", "bhsd", "thd"), default="bshd", help="order of the axes")
@@ -198,16 +267,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 if it worked, 1 with a sentence on stderr if not."""
     options = _parser().parse_args(arguments)
     try:
+        with contextlib.suppress(ValueError):  # only the main thread may
+            signal.signal(signal.SIGTERM, _stop)
         options.run(options)
+    except KeyboardInterrupt:
+        print("roperot: interrupted; nothing was written", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader of our output has seen enough
         sys.stderr.close()
         return 1
     except (ValueError, TypeError, OSError, MemoryError) as error:
-        print(f"roperot: {error}", file=sys.stderr)
+        print(f"roperot: {_sentence(error)}", file=sys.stderr)
         return 1
     return 0
 

@@ -32,7 +32,10 @@ class Frame:
 
 def failure_of(status: int, given: tuple[Any, ...], names: tuple[str, ...]) -> Exception:
     """Why a call failed: an unaligned array if there is one, which nothing looked for before, or the library's word."""
-    failure = c.failure(status)
+    sources = len(given) - names.count("out")
+    spoken = {f"src[{i}]": name for i, name in enumerate(names[:sources])}
+    spoken |= {f"dst[{i}]": name for i, name in enumerate(names[sources:] or names)}
+    failure = c.failure(status, spoken)
     for x, name in zip(given, names):
         if isinstance(x, np.ndarray) and not x.flags.aligned:
             return ValueError(f"{name} does not start at a multiple of its {x.itemsize}-byte elements; use x.copy()")

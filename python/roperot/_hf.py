@@ -6,19 +6,23 @@ What is written here is which field of which model family means what, checked ag
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from roperot._families import HARMLESS, KNOWN
 from roperot._scaling import KINDS, Scaling, Sections, integer, number
 
 # Pairs (2j, 2j + 1), read and written.
 _INTERLEAVED = {
     "blt", "blt_global_transformer", "blt_local_decoder", "blt_local_encoder", "blt_patcher",
-    "codegen", "cohere", "cohere2", "cohere2_moe", "deepseek_v2", "deepseek_v4", "ernie4_5", "ernie4_5_moe",
+    "chatglm", "codegen", "cohere", "cohere2", "cohere2_moe", "deepseek_v2", "deepseek_v4", "ernie4_5", "ernie4_5_moe",
     "ernie4_5_vl_moe", "glm", "glm4", "glm4v", "glm_ocr", "gptj", "helium", "llama4", "moonshine",
     "moonshine_streaming", "openai_privacy_filter", "pe_audio_encoder", "pe_audio_video_encoder", "pe_video_encoder",
+    "roformer",
 }  # fmt: skip
 
 # Pairs (2j, 2j + 1) read, (j, j + n) written, unless the configuration says "rope_interleave": false.
@@ -52,9 +56,9 @@ _THETA = {
     "qwen2_vl": 1e6, "qwen3_omni_moe": 1e6, "qwen3_vl": 5e5, "qwen3_vl_moe": 5e5, "smollm3": 2e6, "solar_open": 1e6,
 }  # fmt: skip
 _PARTIAL = {
-    "bamba": 0.5, "fuyu": 0.5, "glm": 0.5, "glm4": 0.5, "glm4_moe": 0.5, "glm4v_moe": 0.5, "gpt_neox": 0.25,
-    "moonshine": 0.9, "nemotron": 0.5, "persimmon": 0.5, "phi": 0.5, "qwen3_5": 0.25, "qwen3_5_moe": 0.25,
-    "qwen3_next": 0.25, "recurrent_gemma": 0.5, "stablelm": 0.25,
+    "bamba": 0.5, "chatglm": 0.5, "fuyu": 0.5, "glm": 0.5, "glm4": 0.5, "glm4_moe": 0.5, "glm4v_moe": 0.5,
+    "gpt_neox": 0.25, "moonshine": 0.9, "nemotron": 0.5, "persimmon": 0.5, "phi": 0.5, "qwen3_5": 0.25,
+    "qwen3_5_moe": 0.25, "qwen3_next": 0.25, "recurrent_gemma": 0.5, "stablelm": 0.25,
 }  # fmt: skip
 _ROTARY_DIM = {"codegen": 64, "gptj": 64}
 _FULL_HEAD_DIM = dict.fromkeys(
@@ -114,6 +118,8 @@ def load(config: Any) -> dict[str, Any]:
             data = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:  # neither UTF-8 nor JSON
             raise ValueError(f"{path} is not a configuration: {error}") from None
+        except RecursionError:
+            raise ValueError(f"{path} is not a configuration: its JSON is nested too deeply") from None
         if not isinstance(data, dict):
             raise ValueError(f"{path} is not a configuration: its JSON is no object")
         return data
@@ -133,7 +139,72 @@ def text_of(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _family(text: Mapping[str, Any]) -> str:
-    return str(text.get("model_type", "")).removesuffix("_text")
+    """The model_type without "_text"; a sentence for one that has no rotary embedding, another one, or is unknown."""
+    name = text.get("model_type")
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"model_type must be the name of a model family, not {name!r}; {_OWN_ARGUMENTS}")
+    family = name.removesuffix("_text")
+    absolute = text.get("position_embedding_type", "rope") not in ("rope", "rotary")
+    without = family in _WITHOUT and not (family == "mpt" and text.get("rope"))
+    if without or text.get("alibi") or text.get("rope") is False or text.get("use_rope") is False or absolute:
+        raise ValueError(f"{family} has no rotary position embedding")
+    if family in _OTHERWISE:
+        raise ValueError(f"{family} {_OTHERWISE[family]}")
+    tables = (_INTERLEAVED, _DEINTERLEAVED, _THETA, _PARTIAL, _ROTARY_DIM, _SECTIONS, _LAYERS, _FULL_HEAD_DIM)
+    if family not in KNOWN and not any(family in table for table in tables):
+        raise ValueError(
+            f"model_type {name!r} is none whose rotary embedding is known here, if it has one; {_OWN_ARGUMENTS}"
+        )
+    return family
+
+
+_OWN_ARGUMENTS = "build roperot.Rope(head_dim, base=..., pairing=...) from what its code does"
+_THETAS = ("rope_theta", "rotary_emb_base", "rope_embedding_base", "rotary_base", "rope_base")
+_PARTIALS = ("partial_rotary_factor", "rotary_pct", "rotary_percentage")
+_ROTARY_DIMS = ("rotary_dim", "rotary_emb_dim")
+_READ = {
+    *_THETAS, *_PARTIALS, *_ROTARY_DIMS, "compress_rope_theta", "global_rope_theta", "layer_rope_theta",
+    "local_rope_theta", "original_max_position_embeddings", "original_rope", "position_embedding_type",
+    "qk_rope_head_dim", "rope", "rope_interleave", "rope_local_base_freq", "rope_parameters", "rope_position_scale",
+    "rope_ratio", "rope_scaling", "use_mem_rope",
+}  # fmt: skip
+_SPEAKS = re.compile("rope|rotary|position|alibi")
+_NEUTRAL = {"original_rope": True, "rope_position_scale": 1, "use_mem_rope": True, "rope_impl": "hf"}
+
+
+def _flat(text: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with what a nested attention configuration says of rotation (DBRX, MPT) beside the rest."""
+    for name in ("attn_config", "attention_config", "attention"):
+        nested = text.get(name)
+        if isinstance(nested, Mapping):
+            text = {**{field: value for field, value in nested.items() if _SPEAKS.search(field)}, **text}
+    return text
+
+
+def _check_fields(text: Mapping[str, Any]) -> None:
+    """Refuse what speaks of rotation or positions and is not read, and what only means something we do not do."""
+    for field, value in text.items():
+        silent = value is None or value is False or value == {} or value == []
+        if field in _NEUTRAL and not silent and value != _NEUTRAL[field]:
+            raise ValueError(f"{field} = {value!r} is not understood here; {_OWN_ARGUMENTS}")
+        if field == "use_mem_rope" and silent:
+            raise ValueError("use_mem_rope is not set: this model has no rotary position embedding")
+        if silent or field in _READ or field in HARMLESS or field in _NEUTRAL or not _SPEAKS.search(field):
+            continue
+        raise ValueError(f"the configuration says {field} = {value!r}, which is not understood here; {_OWN_ARGUMENTS}")
+    bases = text.get("layer_rope_theta")
+    if isinstance(bases, (list, tuple)) and len(set(bases)) > 1:
+        raise ValueError(f"layer_rope_theta gives the layers different bases, {set(bases)}: pass base=... for each")
+    _agreed(text, _THETAS)
+    _agreed(text, _PARTIALS)
+
+
+def _agreed(text: Mapping[str, Any], names: tuple[str, ...]) -> None:
+    given = {name: text[name] for name in names if text.get(name) is not None}
+    if len({str(value) for value in given.values()}) > 1 and len({*map(repr, given.values())}) > 1:
+        numbers = [v for v in given.values() if isinstance(v, (int, float))]
+        if len(set(numbers)) != 1 or len(numbers) != len(given):
+            raise ValueError(f"the configuration contradicts itself: {given}")
 
 
 def _first(text: Mapping[str, Any], names: tuple[str, ...]) -> Any:
@@ -145,6 +216,8 @@ def _count(value: Any, name: str, least: int = 1) -> int:
     whole = int(value) if isinstance(value, float) and value.is_integer() else integer(value, name)
     if whole < least:
         raise ValueError(f"{name} = {value!r} must be {least} or more")
+    if whole >= 2**63:
+        raise ValueError(f"{name} is {whole:.3e} and beyond int64" if whole < 10**300 else f"{name} is beyond int64")
     return whole
 
 
@@ -155,11 +228,16 @@ def _length(fields: Mapping[str, Any], name: str) -> int | None:
 def _theta(text: Mapping[str, Any], parameters: Mapping[str, Any], family: str) -> float:
     theta = _first(parameters, ("rope_theta",))
     if theta is None:
-        theta = _first(text, ("rope_theta", "rotary_emb_base"))
+        theta = _first(text, _THETAS)
     base = number(_THETA.get(family, 10000.0) if theta is None else theta, "rope_theta")
-    if not base > 0:
+    if not 0 < base < math.inf:
         raise ValueError(f"rope_theta = {theta!r} must be a number above 0")
-    return base
+    ratio = text.get("rope_ratio")
+    if ratio is None:
+        return base
+    if family != "chatglm":
+        raise ValueError(f"rope_ratio = {ratio!r} is understood for chatglm only, not for {family}")
+    return base * number(ratio, "rope_ratio")
 
 
 def _parameters(text: Mapping[str, Any], family: str, layer_type: str | None) -> dict[str, Any]:
@@ -167,9 +245,14 @@ def _parameters(text: Mapping[str, Any], family: str, layer_type: str | None) ->
     given = text.get("rope_parameters") or text.get("rope_scaling") or _PARAMETERS.get(family) or {}
     if not isinstance(given, Mapping):
         raise ValueError(f"rope_parameters must be an object, not {given!r}")
-    known = text.get("layer_types") or ()
-    if layer_type is not None and known and layer_type not in known and layer_type not in given:
-        raise ValueError(f"layer_type {layer_type!r} is none of this model's: {', '.join(sorted(set(known)))}")
+    if family == "deepseek_v4" and "main" not in given:
+        given = _deepseek_v4(text, given)
+    known: list[str] = list(text.get("layer_types") or _LAYERS.get(family, {}))
+    if layer_type is not None and layer_type not in known and layer_type not in given:
+        if not known and not any(isinstance(entry, Mapping) for entry in given.values()):
+            raise ValueError(f"layer_type {layer_type!r} means nothing here: this model has one rotary embedding")
+        names = ", ".join(sorted({*known, *(n for n, e in given.items() if isinstance(e, Mapping))}))
+        raise ValueError(f"layer_type {layer_type!r} is none of this model's: {names}")
     nested = {name: entry for name, entry in given.items() if entry is None or isinstance(entry, Mapping)}
     if nested and "rope_type" not in given and "type" not in given:
         return dict(_of_layer(nested, layer_type))
@@ -182,6 +265,16 @@ def _parameters(text: Mapping[str, Any], family: str, layer_type: str | None) ->
             parameters = {}
         parameters["rope_theta"] = default if text.get(field) is None else text[field]
     return parameters
+
+
+def _deepseek_v4(text: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Its flat file as the two entries that transformers makes of it: the compressed layers have the scaling alone."""
+    compress = {"rope_type": given.get("type", "default"), **given}
+    compress["rope_theta"] = text.get("compress_rope_theta", 160000.0)
+    if compress["rope_type"] == "yarn":
+        compress.setdefault("attention_factor", 1.0)
+    main = {"rope_type": "default", "rope_theta": text.get("rope_theta", 10000.0)}
+    return {"main": main, "compress": compress}
 
 
 def _ambiguous(layers: Iterable[str]) -> ValueError:
@@ -235,13 +328,16 @@ def _rotary_dim(text: Mapping[str, Any], parameters: Mapping[str, Any], family: 
         return head_dim
     factor = _first(parameters, ("partial_rotary_factor",))
     if factor is None:
-        factor = _first(text, ("partial_rotary_factor", "rotary_pct"))
+        factor = _first(text, _PARTIALS)
     if factor is None:
-        given = text.get("rotary_dim", _ROTARY_DIM.get(family))
+        given = _first(text, _ROTARY_DIMS) or _ROTARY_DIM.get(family)
         if given and family != "minimax_m3_vl":  # transformers does not read it there
             return _count(given, "rotary_dim")
         factor = _PARTIAL.get(family, 1.0)
-    dim = int(head_dim * number(factor, "partial_rotary_factor"))
+    share = number(factor, "partial_rotary_factor")
+    if not 0 < share <= 1:
+        raise ValueError(f"partial_rotary_factor = {factor!r} must be above 0 and at most 1")
+    dim = int(head_dim * share)
     if dim < 2 or dim % 2:
         raise ValueError(
             f"partial_rotary_factor {factor} of head_dim {head_dim} leaves {dim} channels, not an even number"
@@ -286,7 +382,7 @@ def _scaling(
         scaling |= {"original_length": longest, "length": max(seq_len or 0, longest or 0)}
     elif kind in ("yarn", "llama3", "longrope"):
         scaling["original_length"] = original
-    if kind in ("yarn", "longrope") and "factor" not in scaling and longest and original:
+    if kind == "longrope" and "factor" not in scaling and longest and original:
         scaling["factor"] = longest / original
     if kind == "yarn" and parameters.get("truncate") is not None:
         scaling["truncate"] = bool(parameters["truncate"])
@@ -320,12 +416,9 @@ def _sections(text: Mapping[str, Any], parameters: Mapping[str, Any], family: st
 def arguments(config: Any, *, seq_len: int | None = None, layer_type: str | None = None) -> dict[str, Any]:
     """The arguments of ``Rope`` that a Hugging Face configuration stands for; see ``Rope.from_hf``."""
     length = None if seq_len is None else _count(seq_len, "seq_len", 0)
-    text = text_of(load(config))
+    text = _flat(text_of(load(config)))
     family = _family(text)
-    if family in _WITHOUT or text.get("alibi"):
-        raise ValueError(f"{family or 'this model'} has no rotary position embedding")
-    if family in _OTHERWISE:
-        raise ValueError(f"{family} {_OTHERWISE[family]}")
+    _check_fields(text)
     parameters = _parameters(text, family, layer_type)
     head_dim = _head_dim(text, family, layer_type)
     found: dict[str, Any] = {"head_dim": head_dim, "base": _theta(text, parameters, family)}

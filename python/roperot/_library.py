@@ -318,9 +318,11 @@ lib_version = int(lib.roperot_version())
 __version__ = f"{lib_version >> 16}.{lib_version >> 8 & 255}.{lib_version & 255}"
 
 
-def failure(status: int) -> Exception:
-    """The exception for a status: its class by kind, its text the library's own sentence."""
+def failure(status: int, names: dict[str, str] | None = None) -> Exception:
+    """The exception for a status: its class by kind, its text the library's own sentence, in Python's names."""
     sentence = text(lib.roperot_last_error()) or text(lib.roperot_status_name(status))
+    for member, name in ({"config.": "", "scaling.": "scaling's "} | (names or {})).items():
+        sentence = sentence.replace(member, name)
     kinds: dict[int, type[Exception]] = {ERROR_DTYPE: TypeError, ERROR_MEMORY: MemoryError}
     return kinds.get(status, ValueError)(sentence)
 

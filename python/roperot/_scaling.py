@@ -108,7 +108,10 @@ def number(value: Any, name: str) -> float:
     """``value`` as a float, or a TypeError that names the argument: text is not read as a number."""
     if isinstance(value, bool) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
         raise TypeError(f"{name} must be a number, not {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is a whole number beyond what a float64 can hold") from None
 
 
 def integer(value: Any, name: str) -> int:
@@ -125,7 +128,7 @@ def int64(value: Any, name: str) -> int:
     """``integer`` that fits the library's."""
     result = integer(value, name)
     if not -(2**63) <= result < 2**63:
-        raise ValueError(f"{name} = {result} is beyond int64")
+        raise ValueError(f"{name} = {result if abs(result) < 10**40 else '...'} is beyond int64")
     return result
 
 
@@ -246,7 +249,7 @@ class Scaling:
 
 def _whole(value: Any, name: str) -> int:
     """An int; configurations write lengths as 8192.0, too."""
-    return int(value) if isinstance(value, float) and value.is_integer() else integer(value, name)
+    return int64(int(value) if isinstance(value, float) and value.is_integer() else value, name)
 
 
 def _hint(field: str) -> str:

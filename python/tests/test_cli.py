@@ -29,6 +29,14 @@ def folder(tmp_path, monkeypatch, rng):
     np.save("q.npy", rng.standard_normal((5, 4, 16)).astype(np.float32))
     np.savez("pair.npz", a=np.zeros(3), b=np.zeros(3))
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    (tmp_path / "deep.json").write_text("[" * 100000)
+    (tmp_path / "inf.json").write_text(json.dumps(CONFIG | {"rope_theta": float("inf")}))
+    (tmp_path / "huge.json").write_text(json.dumps(CONFIG | {"rope_theta": 10**400}))
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "q.npy").read_bytes()[:-100])
+    np.save("objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.save("structured.npy", np.zeros(4, [("a", "f4"), ("b", "f4")]))
+    np.save("strings.npy", np.array(["abc"]))
+    np.save("nan.npy", np.full(5, np.nan))
     return tmp_path
 
 
@@ -144,6 +152,24 @@ def test_what_is_printed_is_where_it_went(folder, capsys):
         ("tables --max 8 --head-dim 16 --layout vllm --out t.npz", "'vllm' is one array: name an .npy file, not t.npz"),
         ("rotate q.npy --head-dim 0", "head_dim is 0"),
         ("tables --max 8 --head-dim 0", "head_dim is 0"),
+        ("rotate cut.npy", "cut.npy is cut short"),
+        ("rotate objects.npy", "objects.npy holds Python objects"),
+        ("rotate structured.npy", "structured.npy holds structured elements (a, b)"),
+        ("rotate strings.npy", "strings.npy holds elements of dtype <U3"),
+        ("rotate q.npy --positions nan.npy", "positions hold NaN"),
+        ("rotate q.npy --positions strings.npy", "strings.npy holds elements of dtype <U3"),
+        ("rotate q.npy --config deep.json", "deep.json is not a configuration: its JSON is nested too deeply"),
+        ("rotate q.npy --config inf.json", "rope_theta"),
+        ("rotate q.npy --config huge.json", "rope_theta is a whole number beyond"),
+        ("rotate q.npy --out .", "--out . is a folder"),
+        ("tables --head-dim 16 --max 4 --out .", "--out . is a folder"),
+        ("rotate q.npy --out /dev/full", "--out /dev/full is no ordinary file"),
+        ("rotate q.npy --out missing/q.npy", "missing"),
+        ("rotate q.npy --layer-type foo", "--layer-type means nothing without --config"),
+        ("rotate q.npy --config config.json --layer-type foo", "'foo' means nothing here"),
+        ("rotate q.npy --seq-len 5", "--seq-len means nothing without --config"),
+        ("rotate q.npy --config config.json --seq-len -5", "seq_len = -5"),
+        ("rotate q.npy --coordinates nan.npy --positions 3:", "give only one"),
     ],
 )
 def test_failures_are_one_sentence(folder, capsys, line, sentence):
@@ -154,7 +180,8 @@ def test_failures_are_one_sentence(folder, capsys, line, sentence):
     assert "Traceback" not in message
 
 
-@pytest.mark.parametrize("line", ["", "rotate", "rotate q.npy --positions soon", "tables", "tables --max 0"])
+@pytest.mark.parametrize("line", ["", "rotate", "rotate q.npy --positions soon", "tables", "tables --max 0",
+                                  "tables --head-dim 16 --max 99999999999"])  # fmt: skip
 def test_usage_errors(folder, capsys, line):
     with pytest.raises(SystemExit) as stopped:
         main(line.split())
@@ -167,3 +194,63 @@ def test_help_has_examples(folder, capsys, line):
         main(line.split())
     assert stopped.value.code == 0
     assert "python -m roperot" in capsys.readouterr().out
+
+
+def test_other_machines_byte_order_is_converted(folder):
+    q = np.load("q.npy")
+    np.save("big.npy", q.astype(">f4"))
+    np.save("ids.npy", np.arange(5, dtype=">i8"))
+    assert main("rotate big.npy --positions ids.npy".split()) == 0
+    assert_same_bits(np.load("big_rotated.npy"), roperot.Rope(16).apply(q))
+
+
+def test_coordinates(folder):
+    at = np.arange(5) / 3
+    np.save("at.npy", at)
+    assert main("rotate q.npy --coordinates at.npy".split()) == 0
+    assert_same_bits(np.load("q_rotated.npy"), roperot.Rope(16).apply(np.load("q.npy"), coordinates=at))
+
+
+def test_input_may_be_the_output(folder):
+    q = np.load("q.npy")
+    os.chmod("q.npy", 0o640)
+    assert main("rotate q.npy --out q.npy".split()) == 0
+    assert_same_bits(np.load("q.npy"), roperot.Rope(16).apply(q))
+    assert os.stat("q.npy").st_mode & 0o777 == 0o640
+
+
+STOPPED = """
+import os, signal, sys
+import numpy as np
+from roperot.__main__ import main
+def save(file, x):
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+    raise SystemExit("the signal was ignored")
+np.save = save
+sys.exit(main(["rotate", "q.npy", "--out", "q.npy"]))
+"""
+
+
+@pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT"])
+def test_a_signal_loses_nothing(folder, signal):
+    """The signal comes while the file is written, over its own input."""
+    before = (folder / "q.npy").read_bytes(), sorted(os.listdir())
+    line = [sys.executable, "-c", STOPPED, signal]
+    done = subprocess.run(line, env=os.environ | FOUND, capture_output=True, text=True, check=False)
+    assert done.returncode in (130, 143)
+    assert "Traceback" not in done.stderr
+    assert ((folder / "q.npy").read_bytes(), sorted(os.listdir())) == before
+
+
+def test_a_full_disk_loses_nothing(folder, capsys, monkeypatch):
+    def save(file, x):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    before = (folder / "q.npy").read_bytes(), sorted(os.listdir())
+    monkeypatch.setattr(np, "save", save)
+    assert main("rotate q.npy --out q.npy".split()) == 1
+    assert capsys.readouterr().err == "roperot: q.npy could not be written: No space left on device\n"
+    assert ((folder / "q.npy").read_bytes(), sorted(os.listdir())) == before

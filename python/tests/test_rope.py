@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -284,3 +285,35 @@ def test_ggml_reads_any_section_list():
         roperot.Rope(4, scaling=roperot.Scaling(frequency_index=(0, 2**33)))
     with pytest.raises(ValueError, match=r"frequency_index\[1\] is 4; it must be in 0..3"):
         roperot.Rope(4, scaling=roperot.Scaling(frequency_index=(0, 4)))
+
+
+def test_sentences_name_the_arguments_of_python():
+    rope, q = Rope(16), np.ones((4, 2, 16), np.float32)
+    for call, start in ((lambda: rope.apply_(q, np.ones((3, 2, 16), np.float32)), "k "),
+                        (lambda: rope.apply_(np.ones((4, 2, 8), np.float32)), "q"),
+                        (lambda: Rope(7), "head_dim "),
+                        (lambda: rope.apply(q, out=q[::-1]), "")):  # fmt: skip
+        with pytest.raises(ValueError) as refused:
+            call()
+        assert str(refused.value).startswith(start)
+        assert not re.search(r"config\.|src\[|dst\[", str(refused.value))
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_prepared_calls(rng, inverse):
+    rope = Rope(16)
+    q, k = rng.standard_normal((2, 4, 16)).astype(np.float32), rng.standard_normal((2, 2, 16)).astype(np.float32)
+    call = rope.prepare(q, k, inverse=inverse)
+    for position in (0, 7, np.int64(9)):
+        expected = [rope.apply(x, int(position), inverse=inverse) for x in (q, k)]
+        call(position)
+        for x, y in zip((q, k), expected):
+            assert_same_bits(x, y)
+    before = q.copy()
+    for position, error in ((-1, ValueError), (2**63, ValueError), (1.5, TypeError), (True, TypeError)):
+        with pytest.raises(error, match="position"):
+            call(position)
+    assert_same_bits(q, before)
+    for wrong in (None, [1.0], "q"):
+        with pytest.raises(TypeError, match="q must be"):
+            rope.prepare(wrong)

@@ -783,3 +783,16 @@ def test_a_pickled_patched_model_is_the_unpatched_one(name, tmp_path):
             for twin in (*twins, copy.deepcopy(model)):
                 assert torch.equal(twin(ids).logits, expected)
             assert patch.calls == 0
+
+
+def test_prepared_calls_on_tensors():
+    q, k = tensor(2, 4, 16), tensor(2, 2, 16, dtype=torch.bfloat16)
+    expected = [ROPE.apply(x, 7) for x in (q, k)]
+    call = ROPE.prepare(q, k)
+    call(7)
+    assert torch.equal(q, expected[0])
+    assert torch.equal(k, expected[1])
+    assert (q._version, k._version) == (1, 1)
+    q.data = q.clone()
+    with pytest.raises(ValueError, match="prepare the call again"):
+        call(7)
