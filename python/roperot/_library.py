@@ -247,6 +247,10 @@ _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
             POINTER(OptionsStruct),
         ],
     ),
+    "roperot_run": (
+        c_int32,
+        [POINTER(PlanStruct), POINTER(PositionsStruct), c_void_p, c_int32, POINTER(OptionsStruct)],
+    ),
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from roperot import _arrays as arrays
+from roperot import _jobs as jobs
 from roperot import _library as c
 from roperot import _tables as tables
 from roperot._config import geometry, set_frequencies
@@ -452,6 +453,90 @@ class Rope:
         if status:
             raise failure_of(status, (k,), ("k",))
         arrays.written(k)
+
+    # ---- a layer in one call
+
+    def run(
+        self,
+        q: Any = None,
+        k: Any = None,
+        v: Any = None,
+        positions: Any = None,
+        *,
+        q_norm: jobs.Norm | None = None,
+        k_norm: jobs.Norm | None = None,
+        v_norm: jobs.Norm | None = None,
+        q_out: Any = None,
+        k_out: Any = None,
+        v_out: Any = None,
+        k_pages: jobs.Pages | None = None,
+        v_pages: jobs.Pages | None = None,
+        slots: Any = None,
+        factor: Any = None,
+        skip: bool = False,
+        layout: Layout = "bshd",
+        cu_seqlens: Any = None,
+        inverse: bool = False,
+    ) -> None:
+        """Normalise, rotate and store q, k and v of a layer in one pass over memory.
+
+        Each of them goes through its norm, the rotation (not v), and into its ``_out`` array and its pages. Where
+        neither is given it is changed in place; with pages alone it is stored only. The result is that of the steps
+        one after the other, bit for bit.
+
+        Parameters
+        ----------
+        q, k, v : array, optional
+            As for ``apply_``; they share batch and tokens. Heads of v may have another size.
+        positions, layout, cu_seqlens
+            As for ``apply_``.
+        q_norm, k_norm, v_norm : Norm, optional
+            Before the rotation, or after it as the norm says.
+        q_out, k_out, v_out : array, optional
+            Where to write, of the same shape, in float32, float16 or bfloat16.
+        k_pages, v_pages : Pages, optional
+            The caches that keys and values are stored in.
+        slots : array of int, optional
+            ``[seq]`` or ``[batch, seq]``, int32 or int64: where in the pages each token goes. A negative one is not
+            stored.
+        factor : float or array of float, optional
+            ``[seq]`` or ``[batch, seq]``: multiplies q after the rotation (attention temperature).
+        skip : bool
+            A token whose slot is negative is left alone entirely, in ``_out`` arrays, too.
+        inverse : bool
+            Rotate backwards; not with a norm.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Nothing has been written then.
+        """
+        arrays.refuse_recording(q, k, v, q_out, k_out, v_out, positions, slots)
+        given = {"q": (q, q_norm, q_out, None), "k": (k, k_norm, k_out, k_pages), "v": (v, v_norm, v_out, v_pages)}
+        jobs.run(self._plan, given, positions, slots, factor, skip, layout, cu_seqlens, inverse)
+
+    def rerotate(self, pages: jobs.Pages, delta: Any, slots: Any, to_slots: Any = None) -> None:
+        """Turn keys in a paged cache by ``delta`` positions, in place or on their way to other slots.
+
+        Quantised keys are read in float32, turned and quantised again; the attention factor is not applied again.
+
+        Parameters
+        ----------
+        pages : Pages
+            The cache.
+        delta : int or array of int
+            How far: one number, or ``[n]``, one per slot; negative for towards the start.
+        slots, to_slots : array of int
+            ``[n]``: where the keys are, and where they go (by default where they are). What is negative is left alone.
+            No key may go to a slot that another one comes from.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Nothing has been written then.
+        """
+        arrays.refuse_recording(delta, slots, to_slots)
+        jobs.rerotate(self._plan, pages, delta, slots, to_slots)
 
     # ---- looking
 

@@ -1,0 +1,271 @@
+"""Rope.run, Norm, Pages and rerotate against NumPy's arithmetic, torch's modules and the chain of their parts."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+import roperot
+
+ml_dtypes = pytest.importorskip("ml_dtypes")
+BF16 = ml_dtypes.bfloat16
+E4M3 = ml_dtypes.float8_e4m3fn
+RNG = np.random.default_rng(11)
+DIM, HEADS, KV, TOKENS = 48, 4, 2, 7
+
+
+def tensor(heads=HEADS, dtype=np.float32, tokens=TOKENS, dim=DIM, batch=()):
+    return RNG.standard_normal((*batch, tokens, heads, dim)).astype(dtype)
+
+
+def lane_sum(values):
+    """The sum of the library's contract: 16 lanes in order, folded 8, 4, 2, 1, all in float32."""
+    lanes = np.zeros((*values.shape[:-1], 16), np.float32)
+    for i in range(0, values.shape[-1], 16):
+        part = values[..., i : i + 16]
+        lanes[..., : part.shape[-1]] += part
+    for n in (8, 4, 2, 1):
+        lanes = lanes[..., :n] + lanes[..., n : 2 * n]
+    return lanes[..., 0]
+
+
+def normed(x, weight, *, eps, rounding="none", unit_offset=False, bias=None, kind="rms", all_heads=False):
+    """The norm of the contract in float32, rounded where `rounding` says."""
+    dtype, one = x.dtype, np.float32(1)
+    wide = x.astype(np.float32)
+    count = np.float32(wide.shape[-1])
+    if kind == "layer":
+        wide = wide - (lane_sum(wide) / count)[..., None]
+    sums = lane_sum(wide * wide)
+    if all_heads:
+        total = np.zeros(sums.shape[:-1], np.float32)
+        for head in range(sums.shape[-1]):
+            total += sums[..., head]
+        sums, count = np.repeat(total[..., None], sums.shape[-1], -1), count * np.float32(x.shape[-2])
+    root = one / np.sqrt(sums / count + np.float32(eps))
+    n = wide * root[..., None]
+    if rounding == "twice":
+        n = n.astype(dtype).astype(np.float32)
+    w = np.ones(x.shape[-1], np.float32) if weight is None else weight.astype(np.float32)
+    if all_heads and w.size != x.shape[-1]:
+        w = w.reshape(x.shape[-2:])
+    n = n * (one + w if unit_offset else w)
+    if bias is not None:
+        n = n + bias.astype(np.float32)
+    return n if rounding == "none" else n.astype(dtype).astype(np.float32)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, BF16])
+@pytest.mark.parametrize("rounding", ["none", "once", "twice"])
+@pytest.mark.parametrize("extra", [{}, {"unit_offset": True}, {"kind": "layer"}, {"all_heads": True}, {"dim": 42}])
+def test_norm_then_rotation_is_the_chain(dtype, rounding, extra):
+    extra = dict(extra)
+    dim = extra.pop("dim", DIM)
+    rope = roperot.Rope(dim)
+    q = tensor(dtype=dtype, dim=dim)
+    weight = RNG.standard_normal(HEADS * dim if extra.get("all_heads") else dim).astype(np.float32)
+    bias = RNG.standard_normal(dim).astype(np.float32) if extra.get("kind") == "layer" else None
+    want = rope.apply(np.ascontiguousarray(normed(q, weight, eps=1e-5, rounding=rounding, bias=bias, **extra)), 5)
+    rope.run(q, positions=5, q_norm=roperot.Norm(weight, eps=1e-5, rounding=rounding, bias=bias, **extra))
+    assert np.array_equal(q.view(np.uint8), want.astype(dtype).view(np.uint8))
+
+
+def test_norm_after_the_rotation():
+    rope, q = roperot.Rope(DIM), tensor(dtype=BF16)
+    weight = RNG.standard_normal(DIM).astype(BF16)
+    turned = rope.apply(q, 2)
+    want = normed(turned, weight, eps=1e-6, rounding="twice").astype(BF16)
+    rope.run(q, positions=2, q_norm=roperot.Norm(weight, rounding="twice", after=True))
+    assert np.array_equal(q.view(np.uint16), want.view(np.uint16))
+
+
+def test_norm_is_torchs_within_its_roundings():
+    """Sums of 128 positive squares differ by the roundings on the way: 12 of ours (8 terms of a lane, 4 folds) and at
+    most 16 of torch's, each 2^-24; the root halves that, and the root, division and two products add 4 on each side:
+    22 * 2^-24 of the result."""
+    torch = pytest.importorskip("torch")
+    x = RNG.standard_normal((64, 3, 128)).astype(np.float32)
+    weight = RNG.standard_normal(128).astype(np.float32)
+    want = torch.nn.functional.rms_norm(torch.from_numpy(x), (128,), torch.from_numpy(weight), 1e-6).numpy()
+    found = x.copy()
+    roperot.Rope(128).run(v=found, v_norm=roperot.Norm(weight))
+    assert np.all(np.abs(found - want) <= 22 * 2.0**-24 * np.abs(want))
+
+
+@pytest.mark.parametrize("layout", ["NHD", "HND"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, BF16])
+def test_keys_and_values_go_to_their_slots(layout, dtype):
+    rope = roperot.Rope(DIM)
+    q, k, v = tensor(dtype=dtype), tensor(KV, dtype), tensor(KV, dtype)
+    shape = (3, 4, KV, DIM) if layout == "NHD" else (3, KV, 4, DIM)
+    caches = np.zeros(shape, BF16), np.zeros(shape, BF16)
+    pages = [roperot.Pages(cache, layout=layout) for cache in caches]
+    slots = np.array([5, -1, 0, 11, 3, 8, 2])
+    before, want_q, want_k = k.copy(), rope.apply(q, 9), np.zeros(k.shape, BF16)
+    if dtype is np.float32:
+        rope.apply(k, 9, out=want_k)
+    else:
+        want_k = rope.apply(k, 9).astype(np.float32).astype(BF16)
+        wide = k.astype(np.float32)
+        rope.apply_(wide, positions=9)
+        want_k = wide.astype(BF16)
+    rope.run(q, k, v, 9, k_pages=pages[0], v_pages=pages[1], slots=slots)
+    assert np.array_equal(q.view(np.uint8), want_q.view(np.uint8))
+    assert np.array_equal(k.view(np.uint8), before.view(np.uint8)), "stored only"
+    for cache, want in zip(caches, (want_k, v.astype(np.float32).astype(BF16))):
+        rows = cache if layout == "NHD" else cache.transpose(0, 2, 1, 3)
+        rows = rows.reshape(12, KV, DIM)
+        for token, slot in enumerate(slots):
+            if slot >= 0:
+                assert np.array_equal(rows[slot].view(np.uint16), want[token].view(np.uint16))
+        assert not rows[[1, 4, 6, 7, 9, 10]].any()
+
+
+def stored(dtype_of_source, **pages):
+    """Random keys, their rotation rounded to their dtype, and the pages that run made of them."""
+    rope, k = roperot.Rope(64), tensor(KV, dtype_of_source, dim=64)
+    made = roperot.Pages(**pages)
+    rope.run(k=k, positions=3, k_pages=made, slots=np.arange(TOKENS, dtype=np.int32))
+    return rope.apply(k, 3).astype(np.float32), made
+
+
+@pytest.mark.parametrize("dtype", [np.float32, BF16])
+def test_static_float8(dtype):
+    data = np.zeros((2, 4, KV, 64), E4M3)
+    scale = np.array([0.5, 0.01], np.float32)
+    want, _ = stored(dtype, data=data, scaling="static", scale=scale)
+    values = np.clip(want * (np.float32(1) / scale)[:, None], -448, 448).astype(E4M3)
+    assert np.array_equal(data.reshape(8, KV, 64)[:TOKENS].view(np.uint8), values.view(np.uint8))
+
+
+@pytest.mark.parametrize("layout", ["NHD", "HND"])
+def test_dynamic_int8(layout):
+    data = np.zeros((2, 4, KV, 64) if layout == "NHD" else (2, KV, 4, 64), np.int8)
+    want, pages = stored(np.float32, data=data, scaling="dynamic", layout=layout, scale_floor=1e-6)
+    scale = np.maximum(np.abs(want).max(-1) / np.float32(127), np.float32(1e-6))
+    codes = np.clip(np.rint(want * (np.float32(1) / scale)[..., None]), -127, 127).astype(np.int8)
+    rows = data if layout == "NHD" else data.transpose(0, 2, 1, 3)
+    made = pages.scale if layout == "NHD" else pages.scale.transpose(0, 2, 1)
+    assert np.array_equal(rows.reshape(8, KV, 64)[:TOKENS], codes)
+    assert np.array_equal(made.reshape(8, KV)[:TOKENS], scale)
+
+
+def test_q8_0_is_ggmls_reference():
+    data = np.zeros((2, 4, KV, 2 * 34), np.uint8)
+    want, _ = stored(np.float32, data=data, dtype="q8_0")
+    blocks = want.reshape(TOKENS, KV, 2, 32)
+    d = np.abs(blocks).max(-1) / np.float32(127)
+    x = blocks * (np.float32(1) / d)[..., None]
+    codes = (np.sign(x) * np.floor(np.abs(x) + np.float32(0.5))).astype(np.int8)
+    found = data.reshape(8, KV, 2, 34)[:TOKENS]
+    assert np.array_equal(np.ascontiguousarray(found[..., :2]).view(np.float16)[..., 0], d.astype(np.float16))
+    assert np.array_equal(np.ascontiguousarray(found[..., 2:]).view(np.int8), codes)
+
+
+def test_all_rounding_boundaries_of_float8():
+    """Every float32 halfway between two float8 values, and its neighbours, by ml_dtypes' own conversion."""
+    codes = np.arange(0, 0x7F, dtype=np.uint8).view(E4M3).astype(np.float32)
+    middle = (codes[1:] + codes[:-1]) / 2
+    around = [codes, middle, np.nextafter(middle, 0, dtype=np.float32), np.nextafter(middle, 999, dtype=np.float32)]
+    values = np.concatenate([*around, [448, 464, 480, 1e30]]).astype(np.float32)
+    values = np.concatenate([values, -values, [np.nan]]).astype(np.float32)
+    values = np.resize(values, (len(values) + 63) // 64 * 64).reshape(-1, 1, 64)
+    data = np.zeros((len(values), 1, 1, 64), E4M3)
+    roperot.Rope(64).run(v=values, v_pages=roperot.Pages(data), slots=np.arange(len(values)))
+    want = np.clip(values, -448, 448).astype(E4M3)
+    found, want = data.reshape(values.shape).view(np.uint8), want.view(np.uint8)
+    nan = np.isnan(values)
+    assert np.array_equal(found[~nan], want[~nan])
+    assert np.all(found[nan] == 0x7F)
+
+
+def test_rerotate_moves_a_cache():
+    rope, k = roperot.Rope(DIM, attention_factor=1.25), tensor(KV)
+    cache = np.zeros((4, 4, KV, DIM), np.float32)
+    pages = roperot.Pages(cache)
+    slots = np.arange(TOKENS)
+    rope.run(k=k, positions=10, k_pages=pages, slots=slots)
+    delta = np.array([-3, 0, 2, 5, -10, 1, 4])
+    want = rope.apply(k, 10)
+    rope.shift_(want, delta)
+    with pytest.raises(ValueError, match="slot 0 is in slots and in to_slots"):
+        rope.rerotate(pages, delta, slots, to_slots=slots[::-1].copy())
+    rope.rerotate(pages, delta, slots, to_slots=slots[::-1] + 8)
+    assert np.array_equal(cache.reshape(16, KV, DIM)[8 : 8 + TOKENS][::-1], want)
+    rope.rerotate(pages, delta, slots)
+    assert np.array_equal(cache.reshape(16, KV, DIM)[:TOKENS], want)
+
+
+def test_factor_multiplies_q_alone():
+    rope, q, k = roperot.Rope(DIM), tensor(batch=(2,)), tensor(KV, batch=(2,))
+    factor = RNG.standard_normal((2, TOKENS)).astype(np.float32)
+    want, want_k = rope.apply(q, 4) * factor[:, :, None, None], rope.apply(k, 4)
+    rope.run(q, k, positions=4, factor=factor)
+    assert np.array_equal(q, want)
+    assert np.array_equal(k, want_k)
+
+
+def test_skip_leaves_padding_alone():
+    rope, k = roperot.Rope(DIM), tensor(KV)
+    cache = roperot.Pages(np.zeros((2, 4, KV, DIM), np.float32))
+    slots = np.array([0, 1, -1, 2, 3, 4, -1])
+    for skip in (False, True):
+        out = np.full_like(k, 7)
+        rope.run(k=k, positions=1, k_out=out, k_pages=cache, slots=slots, skip=skip)
+        assert bool((out[slots < 0] == 7).all()) is skip
+        assert np.array_equal(out[slots >= 0], rope.apply(k, 1)[slots >= 0])
+
+
+def test_torch_tensors_and_their_versions():
+    torch = pytest.importorskip("torch")
+    rope, k = roperot.Rope(64), torch.randn(TOKENS, KV, 64, dtype=torch.bfloat16)
+    cache = torch.zeros(2, 4, KV, 64, dtype=torch.float8_e4m3fn)
+    norm = roperot.Norm(torch.nn.Parameter(torch.rand(64)), rounding="twice")
+    version = cache._version
+    rope.run(k=k, positions=torch.arange(TOKENS), k_norm=norm, k_pages=roperot.Pages(cache), slots=torch.arange(TOKENS))
+    assert cache._version > version
+    assert cache.float().abs().sum() > 0
+
+
+def test_norms_can_be_pickled():
+    norm = roperot.Norm(np.arange(4, dtype=np.float32), eps=1e-3, rounding="once", unit_offset=True)
+    again = pickle.loads(pickle.dumps(norm))
+    assert repr(again) == repr(norm)
+    assert np.array_equal(again.weight, norm.weight)
+
+
+Q, K = tensor(), tensor(KV)
+CACHE = np.zeros((2, 4, KV, DIM), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "sentence"),
+    [
+        (lambda r: r.run(), ValueError, "nothing to do"),
+        (lambda r: r.run(Q, q_norm=roperot.Norm(np.ones(DIM - 1, np.float32))), ValueError, "q_norm.weight has 47"),
+        (lambda r: r.run(Q, q_norm=roperot.Norm(eps=-1)), ValueError, r"q_norm.epsilon is -1"),
+        (lambda r: r.run(Q, q_norm=roperot.Norm(unit_offset=True)), ValueError, "q_norm.weight is NULL"),
+        (lambda r: r.run(Q, q_norm=roperot.Norm(), inverse=True), ValueError, "invers"),
+        (lambda r: r.run(Q, q_norm=3), TypeError, "q_norm must be a roperot.Norm"),
+        (lambda r: r.run(Q, k_norm=roperot.Norm()), ValueError, "k_norm is given, but k is not"),
+        (lambda r: r.run(k=K, k_pages=roperot.Pages(CACHE)), ValueError, "slots"),
+        (lambda r: r.run(k=K, k_pages=roperot.Pages(CACHE), slots=np.arange(6)), ValueError, "slots has shape"),
+        (lambda r: r.run(k=K, k_pages=roperot.Pages(CACHE), slots=np.arange(7) + 2), ValueError, "the slot of token 6"),
+        (lambda r: r.run(k=K, k_pages=roperot.Pages(CACHE[:, :, :1]), slots=np.arange(7)), ValueError, "1 heads x 48"),
+        (lambda r: r.run(Q, K[1:]), ValueError, "k has batch 1 and 6 tokens"),
+        (lambda r: r.run(Q, factor=np.ones(3)), ValueError, "factor has shape"),
+        (lambda r: roperot.Pages(np.zeros((1, 1, 1, 32), np.uint8)), TypeError, "'e4m3' or 'q8_0'"),
+        (lambda r: roperot.Pages(np.zeros((1, 1, 32), np.float32)), ValueError, "3 axes"),
+        (lambda r: roperot.Pages(np.zeros((1, 1, 1, 32), np.float64)), TypeError, "float64"),
+        (lambda r: roperot.Pages(CACHE, scaling="dynamic"), ValueError, "float8_e4m3fn and int8"),
+        (lambda r: roperot.Norm(kind="l2"), ValueError, "'rms', 'layer'"),
+    ],
+)
+def test_refusals(call, error, sentence):
+    before = Q.copy(), K.copy(), CACHE.copy()
+    with pytest.raises(error, match=sentence) as failure:
+        call(roperot.Rope(DIM))
+    assert "jobs" not in str(failure.value)
+    assert all(np.array_equal(a, b) for a, b in zip(before, (Q, K, CACHE)))
