@@ -62,6 +62,21 @@ typedef struct roperot_scaling_of_heads {
 
 typedef void roperot_scale_fn(const roperot_scaling_of_heads *scaling);
 
+/* What is usual in one pass, RMS with a weight and no offset before a half-split rotation of the whole head into the same
+ * dtype: (x * r) * w by `rounding`, rotated, rounded. src and dst are the same heads, or do not overlap. */
+typedef struct roperot_normed_rotation {
+    const void *src;
+    void *dst;
+    ptrdiff_t src_head, dst_head; /* bytes */
+    ptrdiff_t heads, pairs;       /* pairs a multiple of 16; a head has twice as many channels */
+    const float *r;               /* one per head */
+    const float *cos, *sin;
+    const void *weight;
+    int32_t weight_dtype, rounding; /* public enums */
+} roperot_normed_rotation;
+
+typedef void roperot_norm_rotate_fn(const roperot_normed_rotation *rotation);
+
 /* ---- load, round, store ------------------------------------------------------------------------------------------ */
 
 /* Heads widened into the scratch; e4m3 and i8 times scale[h], q8_0 times the scales of its blocks, in f32. */
@@ -82,7 +97,8 @@ typedef void roperot_store_fn(void *dst, ptrdiff_t dst_head, const float *head, 
 typedef struct roperot_head_kernels {
     roperot_sum_fn *sum[ROPEROT_FORMAT_bf16 + 1];
     roperot_scale_fn *scale[ROPEROT_FORMAT_bf16 + 1];
-    roperot_round_fn *round[ROPEROT_FORMAT_bf16 + 1]; /* f32: NULL */
+    roperot_norm_rotate_fn *norm_rotate[ROPEROT_FORMAT_bf16 + 1]; /* NULL: not worth its code here */
+    roperot_round_fn *round[ROPEROT_FORMAT_bf16 + 1];             /* f32: NULL */
     roperot_amax_fn *amax;
     roperot_load_fn *load[ROPEROT_FORMATS];
     roperot_store_fn *store[ROPEROT_FORMATS];

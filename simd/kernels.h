@@ -36,6 +36,15 @@
     X(d, d, half, half) X(d, d, interleaved, interleaved) X(d, d, half, interleaved) X(d, d, interleaved, half)
 #define ROPEROT_ROTATE_CONVERT(X, s, d) X(s, d, half, half) X(s, d, interleaved, interleaved)
 
+/* X(T, memory, src pairing, dst pairing) of every rotation in eager arithmetic, which rounds every step to T. */
+#define ROPEROT_EAGER_LIST(X)                                                                                          \
+    ROPEROT_EAGER_PAIRINGS(X, f16, f16)                                                                                \
+    ROPEROT_EAGER_PAIRINGS(X, f16, f32)                                                                                \
+    ROPEROT_EAGER_PAIRINGS(X, bf16, bf16)                                                                              \
+    ROPEROT_EAGER_PAIRINGS(X, bf16, f32)
+#define ROPEROT_EAGER_PAIRINGS(X, t, m)                                                                                \
+    X(t, m, half, half) X(t, m, interleaved, interleaved) X(t, m, half, interleaved) X(t, m, interleaved, half)
+
 /* Indices of the lists above in the tables below (public enum values less one, which lists.h checks), and how many. */
 #define ROPEROT_INDEX_1(name, NAME)        ROPEROT_INDEX_##name,
 #define ROPEROT_INDEX_2(name, NAME, bytes) ROPEROT_INDEX_##name,
@@ -134,6 +143,7 @@ typedef struct roperot_kernels {
     const char *name;
     roperot_rotate_fn
         *rotate[ROPEROT_DTYPES][ROPEROT_DTYPES][ROPEROT_PAIRINGS][ROPEROT_PAIRINGS]; /* src, dst; NULL: none */
+    roperot_rotate_fn *eager[ROPEROT_DTYPES][ROPEROT_DTYPES][ROPEROT_PAIRINGS][ROPEROT_PAIRINGS]; /* T, memory */
     roperot_factors_fn *factors;
     roperot_combine_fn *combine;
     roperot_combine_rows_fn *combine_rows;

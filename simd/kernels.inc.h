@@ -30,6 +30,22 @@
 #define DST f32
 #include "rotate_convert.inc.h"
 
+#define T f16
+#define MEMORY f16
+#include "eager.inc.h"
+#define T f16
+#define MEMORY f32
+#include "eager.inc.h"
+#define T bf16
+#define MEMORY bf16
+#include "eager.inc.h"
+#define T bf16
+#define MEMORY f32
+#include "eager.inc.h"
+
+#define EAGER_ENTRY(t, memory, in, out)                                                                                \
+    .eager[ROPEROT_INDEX_##t][ROPEROT_INDEX_##memory][ROPEROT_INDEX_##in][ROPEROT_INDEX_##out] =                       \
+        CAT6(rotate_eager_, t##_##memory, _##in##_, out, _, ISA),
 #define ROTATE_ENTRY(src, dst, in, out)                                                                                \
     .rotate[ROPEROT_INDEX_##src][ROPEROT_INDEX_##dst][ROPEROT_INDEX_##in][ROPEROT_INDEX_##out] =                       \
         CAT6(rotate_, src##_##dst, _##in##_, out, _, ISA),
@@ -38,6 +54,7 @@ const roperot_kernels CAT(roperot_kernels_, ISA) = {
     .isa = ISA_ID,
     .name = ISA_NAME,
     ROPEROT_ROTATE_LIST(ROTATE_ENTRY)
+    ROPEROT_EAGER_LIST(EAGER_ENTRY)
     .factors = CAT(factors_f64_, ISA),
     .combine = CAT(combine_f64_, ISA),
     .combine_rows = CAT(combine_rows_f64_, ISA),

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "bounds.h"
 #include "status.h"
@@ -46,6 +47,9 @@ static int32_t check_enums(const roperot_config *c)
     if (c->bounds < ROPEROT_BOUNDS_ERROR || c->bounds > ROPEROT_BOUNDS_CLAMP)
         return field_error("bounds", c->bounds, "0 (error), 1 (identity) or 2 (clamp)");
     if (c->axes < 0 || c->axes > ROPEROT_MAX_AXES) return field_error("axes", c->axes, "1 .. 4 (0 = 1)");
+    if (c->arithmetic < ROPEROT_ARITHMETIC_F32 || c->arithmetic > ROPEROT_ARITHMETIC_EAGER)
+        return field_error("arithmetic", c->arithmetic, "0 (f32) or 1 (eager)");
+    if (c->reserved) return roperot_fail(ROPEROT_ERROR_VERSION, "config.reserved is %d; it must be 0", c->reserved);
     return ROPEROT_OK;
 }
 
@@ -122,10 +126,20 @@ static int32_t check_max_positions(const roperot_config *c)
                         (long long)c->max_positions);
 }
 
+int32_t roperot_read_config(const roperot_config *config, roperot_config *full)
+{
+    const uint32_t first = offsetof(roperot_config, arithmetic);
+    const int32_t status = roperot_check_size(config, first, sizeof *full, "config");
+    if (status) return status;
+    memset(full, 0, sizeof *full);
+    memcpy(full, config, config->size < sizeof *full ? config->size : sizeof *full);
+    full->size = sizeof *full;
+    return ROPEROT_OK;
+}
+
 int32_t roperot_check_config(const roperot_config *config)
 {
-    int32_t status = roperot_check_size(config, sizeof *config, sizeof *config, "config");
-    if (!status) status = check_geometry(config);
+    int32_t status = check_geometry(config);
     if (!status) status = check_enums(config);
     if (!status && config->table)
         status = roperot_check_size(config->table, sizeof *config->table, sizeof *config->table, "config.table");

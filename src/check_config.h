@@ -5,6 +5,10 @@
 
 #include <roperot/roperot.h>
 
+/* The caller's config, which may be of the first published size, as one of today's: what it has not is zero. OK, or
+ * ROPEROT_ERROR_VERSION. */
+int32_t roperot_read_config(const roperot_config *config, roperot_config *full);
+
 /* ROPEROT_OK if a plan can be built of it, unless the machine says no: it lacks the ISA or the memory, or the base makes
  * a frequency that is too large. */
 int32_t roperot_check_config(const roperot_config *config);

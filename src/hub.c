@@ -6,8 +6,8 @@
 #include <float.h>
 #include <string.h>
 
-#include "norm.h"
 #include "lists.h"
+#include "norm.h"
 #include "numbers.h"
 
 /* Heads [head, head + heads) of a line, and the channels of them that are in work: all of them, or (one head) a piece
@@ -516,6 +516,33 @@ static void run_long_head(roperot_hub *hub, const roperot_task *j, const roperot
     for (int64_t at = 0; at >= 0;) {
         at = next_piece(j, head, at, &p);
         emit(hub, j, line, &p, finished(hub, j, line, &p, f), &inverse);
+    }
+}
+
+void roperot_hub_run_fused(const roperot_task *j, const roperot_line *line, char *dst, int64_t dst_head)
+{
+    float r[ROPEROT_HUB_HEADS], sum[ROPEROT_HUB_HEADS];
+    const roperot_norm *const n = j->norm;
+    for (int64_t head = 0; head < j->heads; head += ROPEROT_HUB_HEADS) {
+        const int64_t left = j->heads - head, heads = left < ROPEROT_HUB_HEADS ? left : ROPEROT_HUB_HEADS;
+        const char *const src = roperot_dense_at(&j->src, line->b, line->t, head);
+        j->kernels->heads.sum[j->src.dtype - 1](sum, src, j->src.head, heads, j->dim, ROPEROT_SUM_SQUARES, NULL);
+        for (int64_t h = 0; h < heads; h++) r[h] = roperot_norm_factor(sum[h], j->dim, n->epsilon);
+        const roperot_normed_rotation all = {
+            .src = src,
+            .dst = dst + head * dst_head,
+            .src_head = j->src.head,
+            .dst_head = dst_head,
+            .heads = heads,
+            .pairs = j->pairs,
+            .r = r,
+            .cos = line->row.cos,
+            .sin = line->row.sin,
+            .weight = n->weight,
+            .weight_dtype = n->weight_dtype,
+            .rounding = n->rounding,
+        };
+        j->fused(&all);
     }
 }
 

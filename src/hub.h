@@ -34,6 +34,7 @@ typedef struct roperot_task {
     int32_t stays;                        /* dst is the view of src */
     int32_t skips, rounds;                /* lines without a slot as a whole; quantised stores take T(value) */
     roperot_rotate_fn *in_scratch;        /* f32 to f32 */
+    roperot_norm_rotate_fn *fused;        /* norm and rotation, src to its own dtype; NULL: through the hub */
     roperot_rotate_fn *to_dst, *to_pages; /* fused: src to them; NULL: through the hub */
 } roperot_task;
 
@@ -55,6 +56,9 @@ typedef struct roperot_line {
     roperot_hub_row_fn *row_of;
     void *walk;
 } roperot_line;
+
+/* The heads of a line from src to `dst`, `dst_head` bytes apart, by the fused norm and rotation. */
+void roperot_hub_run_fused(const roperot_task *task, const roperot_line *line, char *dst, int64_t dst_head);
 
 void roperot_hub_run(roperot_hub *hub, const roperot_task *task, const roperot_line *line);
 

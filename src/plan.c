@@ -30,7 +30,8 @@ static void name_kernel(roperot_plan *plan, int src, int dst)
 #undef DTYPE_NAME
 #undef NAME
     const int in = roperot_pairing_index(plan->pairing), out = roperot_pairing_index(plan->pairing_out);
-    snprintf(plan->kernel_name[src][dst], sizeof plan->kernel_name[src][dst], "rotate_%s%s%s_%s%s%s_%s", dtypes[src],
+    snprintf(plan->kernel_name[src][dst], sizeof plan->kernel_name[src][dst], "rotate_%s%s%s%s_%s%s%s_%s",
+             plan->arithmetic == ROPEROT_ARITHMETIC_EAGER && src != ROPEROT_INDEX_f32 ? "eager_" : "", dtypes[src],
              src == dst ? "" : "_to_", src == dst ? "" : dtypes[dst], pairings[in], in == out ? "" : "_to_",
              in == out ? "" : pairings[out], plan->kernels->name);
 }
@@ -45,6 +46,13 @@ static int64_t near_bytes(const roperot_machine *machine)
     return leans_on_last ? LARGE_SHARE : machine->core_cache / 2;
 }
 
+/* Eager arithmetic is that of one 16-bit dtype: there are no conversions from it. */
+static roperot_rotate_fn *const (*kernels_between(const roperot_plan *plan, int s, int d))[ROPEROT_PAIRINGS]
+{
+    if (plan->arithmetic == ROPEROT_ARITHMETIC_F32 || s == ROPEROT_INDEX_f32) return plan->kernels->rotate[s][d];
+    return s == d ? plan->kernels->eager[s][d] : NULL;
+}
+
 static int32_t choose_kernels(roperot_plan *plan, int32_t isa)
 {
     plan->kernels = roperot_kernels_for(isa);
@@ -56,8 +64,9 @@ static int32_t choose_kernels(roperot_plan *plan, int32_t isa)
     const int in = roperot_pairing_index(plan->pairing), out = roperot_pairing_index(plan->pairing_out);
     for (int s = 0; s < ROPEROT_DTYPES; s++)
         for (int d = 0; d < ROPEROT_DTYPES; d++) {
-            plan->rotate[s][d] = plan->kernels->rotate[s][d][in][out];
-            plan->rotate_back[s][d] = plan->kernels->rotate[s][d][out][in];
+            roperot_rotate_fn *const(*const own)[ROPEROT_PAIRINGS] = kernels_between(plan, s, d);
+            plan->rotate[s][d] = own ? own[in][out] : NULL;
+            plan->rotate_back[s][d] = own ? own[out][in] : NULL;
             if (plan->rotate[s][d]) name_kernel(plan, s, d);
         }
     roperot_machine machine;
@@ -125,6 +134,7 @@ static ROPEROT_NOINLINE int32_t fill(roperot_plan *plan, const roperot_config *c
     plan->axes = config->axes ? config->axes : 1;
     plan->angles = config->angles;
     plan->bounds = config->bounds;
+    plan->arithmetic = config->arithmetic;
     plan->attention_factor = config->attention_factor;
     int32_t status = choose_kernels(plan, config->isa);
     if (!status) status = set_frequencies(plan, config);
@@ -144,14 +154,16 @@ int32_t roperot_plan_create(const roperot_config *config, roperot_plan **plan)
     if (!plan) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "plan is NULL; it must point to where the plan goes");
     *plan = NULL;
     if (!config) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config is NULL; it must point to a roperot_config");
-    int32_t status = roperot_check_config(config);
+    roperot_config full;
+    int32_t status = roperot_read_config(config, &full);
+    if (!status) status = roperot_check_config(&full);
     if (status) return status;
     roperot_plan *const made = roperot_memory_allocate(sizeof *made); /* on whole lines */
     if (!made) return roperot_fail(ROPEROT_ERROR_MEMORY, "no memory for a plan");
     memset(made, 0, sizeof *made);
     roperot_fpenv saved;
     roperot_fpenv_enter(&saved);
-    status = fill(made, config);
+    status = fill(made, &full);
     roperot_fpenv_leave(&saved);
     if (status)
         roperot_plan_destroy(made);

@@ -45,7 +45,7 @@ struct roperot_plan {
 
     const roperot_kernels *kernels;
     roperot_rotate_fn *rotate_back[ROPEROT_DTYPES][ROPEROT_DTYPES]; /* pairing_out to pairing, for INVERSE */
-    int32_t rotary_dim, pairing, pairing_out, axes, angles, cache, bounds;
+    int32_t rotary_dim, pairing, pairing_out, axes, angles, cache, bounds, arithmetic;
     int32_t cpus;      /* tasks of a parallel call whose options do not say how many */
     int64_t far_bytes; /* calls out of place beyond it are streamed */
     int64_t cache_bytes;

@@ -6,13 +6,13 @@
 #include "compiler.h"
 #include "convert.h"
 #include "hub.h"
-#include "norm.h"
 #include "lists.h"
+#include "norm.h"
 #include "numbers.h"
+#include "overlap.h"
 #include "pages.h"
 #include "positions.h"
 #include "status.h"
-#include "overlap.h"
 
 static const roperot_options default_options = ROPEROT_OPTIONS_INIT;
 enum {
@@ -346,6 +346,17 @@ static void fuse(const call *c, roperot_task *t)
     if (plain) t->to_pages = from[t->to.pages->dtype - 1];
 }
 
+/* What is usual: the destinations that have the source's dtype need no hub. */
+static void fuse_norm(roperot_task *t)
+{
+    const roperot_norm *const n = t->norm;
+    if (!n || n->kind != ROPEROT_NORM_RMS || n->flags || !n->weight || t->factor || !t->src.dtype) return;
+    if (t->in != ROPEROT_PAIR_HALF || t->out != ROPEROT_PAIR_HALF || t->pairs % 16 || 2 * t->pairs != t->dim) return;
+    if (t->dst.dtype && t->dst.dtype != t->src.dtype) return;
+    if (t->to.pages && (!t->to.is_dense || t->to.pages->dtype != t->src.dtype)) return;
+    t->fused = t->kernels->heads.norm_rotate[t->src.dtype - 1];
+}
+
 static void set_task(const call *c, const roperot_job *j, roperot_task *t)
 {
     const roperot_plan *const plan = c->plan;
@@ -374,8 +385,11 @@ static void set_task(const call *c, const roperot_job *j, roperot_task *t)
     t->stays = stays(j);
     t->skips = (j->flags & ROPEROT_JOB_SKIP) != 0;
     t->rounds = !(j->flags & ROPEROT_JOB_UNROUNDED);
-    t->in_scratch = (c->in == plan->pairing ? plan->rotate : plan->rotate_back)[0][0];
+    const int eager = plan->arithmetic == ROPEROT_ARITHMETIC_EAGER && t->through != ROPEROT_F32;
+    t->in_scratch = eager ? plan->kernels->eager[t->through - 1][0][c->in - 1][c->out - 1]
+                          : plan->kernels->rotate[0][0][c->in - 1][c->out - 1];
     fuse(c, t);
+    if (!eager) fuse_norm(t);
 }
 
 /* ---- one line, fused --------------------------------------------------------------------------------------------- */
@@ -498,11 +512,17 @@ static void run_line(walk *w, const roperot_task *t, const roperot_line *line)
     int dense = t->dst.dtype != 0, paged = t->to.pages && line->slot >= 0;
     if (t->skips && t->to.pages && line->slot < 0) return;
     if (t->from.pages && line->from_slot < 0) return;
-    if (t->norm || t->factor || t->from.pages) {
+    const int fused = t->fused && line->row.cos;
+    if (!fused && (t->norm || t->factor || t->from.pages)) {
         if (dense || paged) roperot_hub_run(&w->hub, t, line);
         return;
     }
     char *const page = paged ? roperot_page_at(&t->to, line->slot, 0) : NULL;
+    if (fused) {
+        if (paged) roperot_hub_run_fused(t, line, page, t->to.head_bytes);
+        if (dense) roperot_hub_run_fused(t, line, roperot_dense_at(&t->dst, line->b, line->t, 0), t->dst.head);
+        return;
+    }
     if (paged && t->to_pages) {
         run_fused(w, t, t->to_pages, line, page, t->to.head_bytes, t->to.pages->dtype, 1);
         paged = 0;

@@ -399,6 +399,11 @@ enum { ROPEROT_BOUNDS_ERROR = 0,      /* a position outside the bounds is ROPERO
        ROPEROT_BOUNDS_IDENTITY,       /* such a token is copied: not rotated, not scaled, only re-paired or converted */
        ROPEROT_BOUNDS_CLAMP           /* each axis goes to the nearest end */ };
 
+enum { ROPEROT_ARITHMETIC_F32 = 0,   /* x * c - x' * s in f32 (no FMA), one rounding to the tensor's dtype */
+       ROPEROT_ARITHMETIC_EAGER = 1   /* tensors of F16 and BF16: cos, sin, each product and the sum are rounded to the
+                                         dtype of src, which are the bits of transformers' eager models in 16 bits;
+                                         apply offers them no other dtype as dst. F32 tensors: as above */ };
+
 typedef struct roperot_config {
     uint32_t size;
     int32_t head_dim;        /* 2 .. 65536; an odd one needs an explicit rotary_dim */
@@ -418,6 +423,8 @@ typedef struct roperot_config {
     const roperot_table *table;
     int32_t bounds;
     int32_t isa;             /* ROPEROT_ISA_AUTO, or exactly this one or ROPEROT_ERROR_ISA */
+    int32_t arithmetic;      /* ROPEROT_ARITHMETIC_... */
+    int32_t reserved;
 } roperot_config;
 
 typedef struct roperot_plan roperot_plan;
@@ -596,6 +603,7 @@ typedef struct roperot_job {
  * nothing is allocated, no byte outside views and pages is touched, ranges and executors do not change the bits.
  *
  * A token that ROPEROT_BOUNDS_IDENTITY leaves alone is not rotated; norm, factor and stores are as for the others.
+ * With ROPEROT_ARITHMETIC_EAGER the rotation takes its input rounded to T, src's dtype.
  * ROPEROT_INVERSE turns back; with a norm it is refused. positions may be NULL if every job is UNROTATED.
  * What is written (dst, to, the scales of to) must overlap nothing else of the call, by the rule of roperot_apply for
  * two tensors; pages by their hulls, or, if they have equal page strides (and token strides), by their blocks, as keys
@@ -617,7 +625,7 @@ ROPEROT_API int32_t roperot_run(const roperot_plan *plan, const roperot_position
 #define ROPEROT_TABLE_INIT { sizeof(roperot_table), ROPEROT_F32, NULL, NULL, 0, 0, 1, ROPEROT_TABLE_HALF, 0 }
 #define ROPEROT_CONFIG_INIT { sizeof(roperot_config), 0, 0, 0, ROPEROT_PAIR_HALF, 0, 0, 1, 10000.0, 1.0, NULL, NULL, \
                               ROPEROT_ANGLES_EXACT, ROPEROT_CACHE_AUTO, 0, NULL, ROPEROT_BOUNDS_ERROR, \
-                              ROPEROT_ISA_AUTO }
+                              ROPEROT_ISA_AUTO, ROPEROT_ARITHMETIC_F32, 0 }
 #define ROPEROT_PLAN_INFO_INIT { sizeof(roperot_plan_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, NULL, NULL }
 #define ROPEROT_NORM_INIT { sizeof(roperot_norm), ROPEROT_NORM_RMS, ROPEROT_NORM_ROUND_NONE, 0, 1e-6, NULL, NULL, \
                             ROPEROT_F32, 0 }

@@ -53,7 +53,7 @@ static int64_t *offsets(const apply_trial *c)
 static void expected(const apply_trial *c, const roperot_tensor *src, const roperot_tensor *dst)
 {
     int64_t *const own = c->position || c->coordinate ? NULL : offsets(c);
-    const reference_call e = { &c->config, own ? own : c->position, c->coordinate, c->flags, c->begin, c->end };
+    const reference_call e = { &c->config, own ? own : c->position, c->coordinate, c->flags, c->begin, c->end, 0 };
     reference_apply(&e, src, dst);
     free(own);
 }

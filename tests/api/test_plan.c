@@ -167,8 +167,25 @@ static void sizes(const void *arg)
     CHECK(roperot_plan_create(&f.known, &plan) == ROPEROT_OK, "a zero tail: %s", roperot_last_error());
     roperot_plan_destroy(plan);
     f.tail[sizeof f.tail - 1] = 1;
-    expect_error(roperot_plan_create(&f.known, &plan), ROPEROT_ERROR_VERSION, "config", "120");
+    expect_error(roperot_plan_create(&f.known, &plan), ROPEROT_ERROR_VERSION, "config", "128");
     CHECK(plan == NULL, "*plan is not NULL");
+    roperot_config old = small_config(); /* of before `arithmetic`: what follows is not its */
+    old.size = offsetof(roperot_config, arithmetic);
+    old.arithmetic = old.reserved = 77;
+    CHECK(roperot_plan_create(&old, &plan) == ROPEROT_OK, "the first size: %s", roperot_last_error());
+    CHECK(roperot_plan_is(plan, &old) && roperot_config_hash(&old), "the first size as a key");
+    roperot_plan_destroy(plan);
+    old.size -= 8;
+    expect_error(roperot_plan_create(&old, &plan), ROPEROT_ERROR_VERSION, "config", "88");
+    roperot_config strange = small_config();
+    strange.arithmetic = 2;
+    expect_error(roperot_plan_create(&strange, &plan), ROPEROT_ERROR_ARGUMENT, "config.arithmetic", "2");
+    strange.arithmetic = ROPEROT_ARITHMETIC_EAGER;
+    plan = expect_plan(&strange);
+    CHECK(strstr(roperot_plan_kernel(plan, ROPEROT_BF16, ROPEROT_BF16), "eager_bf16") &&
+              !roperot_plan_kernel(plan, ROPEROT_BF16, ROPEROT_F32),
+          "the kernels of an eager plan");
+    roperot_plan_destroy(plan);
     struct {
         roperot_plan_info known;
         unsigned char tail[8];

@@ -7,7 +7,7 @@
 _Static_assert(sizeof(roperot_tensor) == 88, "frozen");
 _Static_assert(sizeof(roperot_positions) == 72, "ABI");
 _Static_assert(sizeof(roperot_table) == 56, "ABI");
-_Static_assert(sizeof(roperot_config) == 96, "ABI");
+_Static_assert(sizeof(roperot_config) == 104, "ABI");
 _Static_assert(sizeof(roperot_plan_info) == 88, "ABI");
 _Static_assert(sizeof(roperot_options) == 48, "ABI");
 _Static_assert(sizeof(roperot_sections) == 32, "ABI");
@@ -30,6 +30,7 @@ _Static_assert(offsetof(roperot_table, width) == 48 && offsetof(roperot_table, r
 _Static_assert(offsetof(roperot_config, pairing) == 16 && offsetof(roperot_config, base) == 32, "ABI");
 _Static_assert(offsetof(roperot_config, inv_freq) == 48 && offsetof(roperot_config, angles) == 64, "ABI");
 _Static_assert(offsetof(roperot_config, max_positions) == 72 && offsetof(roperot_config, isa) == 92, "ABI");
+_Static_assert(offsetof(roperot_config, arithmetic) == 96, "ABI");
 _Static_assert(offsetof(roperot_plan_info, max_positions) == 48 && offsetof(roperot_plan_info, axis) == 80, "ABI");
 _Static_assert(offsetof(roperot_options, token_begin) == 8 && offsetof(roperot_options, threads) == 40, "ABI");
 #endif

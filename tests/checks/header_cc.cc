@@ -4,7 +4,7 @@
 #include <roperot/roperot.h>
 
 static_assert(sizeof(void *) != 8 || sizeof(roperot_tensor) == 88, "frozen");
-static_assert(sizeof(void *) != 8 || sizeof(roperot_config) == 96, "ABI");
+static_assert(sizeof(void *) != 8 || sizeof(roperot_config) == 104, "ABI");
 static_assert(sizeof(void *) != 8 || sizeof(roperot_options) == 48, "ABI");
 
 int main()

@@ -179,8 +179,16 @@ static void rotate_row(const reference_call *call, const token *t, const roperot
         }
         for (int k = 0; t->alone && k < 2; k++) convert(from, x[k], to, y[k]);
         if (t->alone) continue;
-        oracle_recipe(to, (float)oracle_value(from, format_load(from, x[0])),
-                      (float)oracle_value(from, format_load(from, x[1])), t->cosine[j], t->sine[j], bits);
+        const float value[2] = { (float)oracle_value(from, format_load(from, x[0])),
+                                 (float)oracle_value(from, format_load(from, x[1])) };
+        const int through = call->through ? call->through : from;
+        if (c->arithmetic == ROPEROT_ARITHMETIC_EAGER && through != ROPEROT_F32) {
+            float rotated[2];
+            oracle_eager(through, value[0], value[1], t->cosine[j], t->sine[j], rotated);
+            for (int k = 0; k < 2; k++) bits[k] = oracle_round(to, (double)rotated[k]);
+        } else {
+            oracle_recipe(to, value[0], value[1], t->cosine[j], t->sine[j], bits);
+        }
         for (int k = 0; k < 2; k++) format_store(to, y[k], bits[k]);
     }
 }

@@ -15,6 +15,7 @@ typedef struct reference_call {
     const double *coordinate; /* instead of position, if not NULL */
     uint32_t flags;           /* of roperot_options */
     int64_t begin, end;       /* its token range; end 0 = all */
+    int through;              /* EAGER: the dtype that every step is rounded to; 0: that of src */
 } reference_call;
 
 /* Rotates src into dst. src may be dst (in place). */

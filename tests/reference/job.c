@@ -289,7 +289,9 @@ static void rotate_all(const scene *s)
     memcpy(from, s->x, sizeof *from * values);
     const roperot_tensor src = roperot_tensor_bshd(from, ROPEROT_F32, s->batch, s->tokens, s->heads, s->dim),
                          dst = roperot_tensor_bshd(s->x, ROPEROT_F32, s->batch, s->tokens, s->heads, s->dim);
-    reference_apply(s->call, &src, &dst);
+    reference_call call = *s->call;
+    call.through = s->through;
+    reference_apply(&call, &src, &dst);
     free(from);
 }
 

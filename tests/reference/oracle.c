@@ -92,6 +92,20 @@ void oracle_rotate(double x0, double x1, double c, double s, double y[2])
     y[1] = cimag(product);
 }
 
+static float in_16_bits(int through, float x)
+{
+    return (float)oracle_value(through, oracle_round(through, (double)x));
+}
+
+void oracle_eager(int t, float x0, float x1, float c, float s, float y[2])
+{
+    const float a = in_16_bits(t, x0), b = in_16_bits(t, x1), cosine = in_16_bits(t, c), sine = in_16_bits(t, s);
+    const float ac = in_16_bits(t, a * cosine), bs = in_16_bits(t, b * sine), bc = in_16_bits(t, b * cosine),
+                as = in_16_bits(t, a * sine);
+    y[0] = in_16_bits(t, ac - bs);
+    y[1] = in_16_bits(t, bc + as);
+}
+
 void oracle_recipe(int dtype, float x0, float x1, float c, float s, uint32_t y[2])
 {
     const float y0 = x0 * c - x1 * s;

@@ -24,6 +24,9 @@ void oracle_rotate(double x0, double x1, double c, double s, double y[2]);
  * rounding to `dtype`. */
 void oracle_recipe(int dtype, float x0, float x1, float c, float s, uint32_t y[2]);
 
+/* The same in eager arithmetic: cos, sin, x0, x1, each product and each sum rounded to T; numbers of T as f32. */
+void oracle_eager(int through, float x0, float x1, float c, float s, float y[2]);
+
 /* ---- angles: MPFR ------------------------------------------------------------------------------------------------ */
 
 /* The double nearest to base^(-2j / rotary_dim). */
