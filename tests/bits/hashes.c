@@ -2,7 +2,7 @@
  * The same bits on every CPU: recomputes the committed hashes on every usable ISA; it must not know what is hashed.
  *
  *     test_hashes                compares; TAP, one point per table and ISA
- *     test_hashes -w <folder>    writes rotations.inc and caches.inc anew from the scalar backend
+ *     test_hashes -w <folder>    writes rotations.inc, jobs.inc and caches.inc anew from the scalar backend
  *
  * `ninja write-hashes` does the latter for tests/bits/. Only a decision to change the numerics justifies it. */
 #define _POSIX_C_SOURCE 200809L
@@ -28,6 +28,10 @@ static const entry rotations[] = {
 #include "rotations.inc"
     { NULL, 0 }
 };
+static const entry jobs[] = {
+#include "jobs.inc"
+    { NULL, 0 }
+};
 static const entry caches[] = {
 #include "caches.inc"
     { NULL, 0 }
@@ -41,6 +45,7 @@ typedef struct table {
 } table;
 
 static const table tables[] = { { "rotations", hashes_rotations, rotations },
+                                { "jobs", hashes_jobs, jobs },
                                 { "caches", hashes_caches, caches } };
 enum { TABLES = sizeof tables / sizeof *tables, MOST_NOTES = 20 };
 

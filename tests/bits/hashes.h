@@ -11,6 +11,8 @@ typedef void hashes_emit_fn(void *ctx, const char *name, const char *variant, ui
 
 /* Everything that an ISA computes from given cos and sin: rotations and tables, no transcendental. */
 void hashes_rotations(int32_t isa, hashes_emit_fn *emit, void *ctx);
+/* Jobs: norms, stores in every format of pages, eager arithmetic. */
+void hashes_jobs(int32_t isa, hashes_emit_fn *emit, void *ctx);
 /* Frequencies, caches and coefficients. */
 void hashes_caches(int32_t isa, hashes_emit_fn *emit, void *ctx);
 
