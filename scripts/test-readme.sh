@@ -48,7 +48,8 @@ cp -r /etc/apt/apt.conf.d /etc/apt/sources.list.d /etc/apt/trusted.gpg.d "$syste
 rm -f "$system"/etc/apt/apt.conf.d/50appstream "$system"/etc/apt/apt.conf.d/20packagekit
 mkdir -p "$system/usr/share/keyrings" "$system/etc/ssl/certs"
 cp -r /usr/share/keyrings/. "$system/usr/share/keyrings/"
-cp -L /etc/ssl/certs/ca-certificates.crt "$system/etc/ssl/certs/"
+# Installing ca-certificates there makes a new bundle, without what this machine's network may need.
+cp -L /etc/ssl/certs/ca-certificates.crt "$system/etc/ssl/machine.crt"
 cp /etc/resolv.conf /etc/hosts "$system/etc/"
 [ ! -f /etc/pip.conf ] || cp /etc/pip.conf "$system/etc/"
 for folder in ${ROPEROT_BIND-}; do
@@ -67,7 +68,7 @@ status=0
 grep '^torch==' "$root/python/requirements-torch.txt" >"$system/etc/pip-constraints.txt"
 watch "$log" chroot "$system" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
     DEBIAN_FRONTEND=noninteractive PIP_CONSTRAINT=/etc/pip-constraints.txt PIP_FIND_LINKS="${PIP_FIND_LINKS-}" \
-    ${PIP_CERT:+PIP_CERT="$PIP_CERT"} \
+    PIP_CERT=/etc/ssl/machine.crt \
     sh -c 'cd /root/roperot && exec sh blocks.sh' || status=$?
 if [ "$status" -ne 0 ]; then
     tail -n 30 "$log" >&2
