@@ -194,15 +194,15 @@ def rotary(
     -------
     torch.Tensor or tuple of two
         q alone if k is None, else q and k; torch.compile, torch.export, torch.jit.trace and make_fx keep each as one
-        node of their graph, and torch.onnx.export writes a RotaryEmbedding node.
+        node of their graph.
 
     Raises
     ------
     TypeError, ValueError
         As ``Rope.apply`` does.
     NotImplementedError
-        Under forward-mode differentiation and the transforms of ``torch.func``; in an ONNX export also for what its
-        RotaryEmbedding cannot say.
+        Under forward-mode differentiation and the transforms of ``torch.func``, and in an ONNX export: write a
+        RotaryEmbedding node with the tables of ``Rope.cos_sin`` instead.
     """
     _check(q, k, rope, positions, inverse)
     if not torch.compiler.is_compiling():
@@ -214,6 +214,11 @@ def rotary(
             return _call_pair(rope, q, k, first, ids, inverse, layout)
         rotated = _call(rope, q, first, ids, inverse, layout)
         return rotated if k is None else (rotated, _call(rope, k, first, ids, inverse, layout))
+    if torch.onnx.is_in_onnx_export():
+        raise NotImplementedError(
+            "roperot.torch.rotary has no ONNX form: write a RotaryEmbedding node with the tables of "
+            'Rope.cos_sin(positions, layout="onnx") instead'
+        )
     key = _key(rope)
     rotated = _rotate(q, key, first, ids, inverse, layout)
     return rotated if k is None else (rotated, _rotate(k, key, first, ids, inverse, layout))

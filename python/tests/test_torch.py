@@ -796,3 +796,13 @@ def test_prepared_calls_on_tensors():
     q.data = q.clone()
     with pytest.raises(ValueError, match="prepare the call again"):
         call(7)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_onnx_export_is_refused(tmp_path):
+    class Program(torch.nn.Module):
+        def forward(self, q):
+            return rt.rotary(q, None, ROPE, 3)
+
+    with pytest.raises(NotImplementedError, match="RotaryEmbedding node"):
+        torch.onnx.export(Program(), (tensor(5, 4, 16),), str(tmp_path / "program.onnx"), dynamo=False)
