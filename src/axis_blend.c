@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * Coefficient rows of positions that differ between axes; it must not know how one axis's row is made.
  *
- * Neighbours in an image share most coordinates: along its rows one axis moves, and what a token then takes is one row of
- * that axis and one pass over the row made last. scratch->last is that row. What keeps it right
- * (tests/kernels/test_axis_blend.c names each):
+ * Neighbours in an image share most coordinates: along its rows one axis moves, and what a token then takes is one row
+ * of that axis and one pass over the row made last. scratch->last is that row. What keeps it right
+ * (tests/kernels/test_axis_blend.c names each; 4 and 6 are about cost):
  *
  *   1 exact     `last` holds exactly the coefficients of scratch->at, for the pairs from last_first on.
  *   2 own       It lies in the space of the token made last, or in a table. A row that is made in that space without
  *               blending makes it void (roperot_axis_blend_forget).
- *   3 moved     A token whose position is that of `last` starts from axis 0 all the same: its row would be `last` itself,
- *               which a later token of the tile may overwrite.
+ *   3 moved     A token whose position is that of `last` starts from axis 0 all the same: its row would be `last`
+ *               itself, which a later token of the tile may overwrite.
  *   4 fewest    It starts from `last` only if no more axes have moved since than differ from axis 0.
  *   5 apart     The row being blended in is made behind all spaces of the tile (roperot_row_source_init leaves room).
  *   6 bits      Real coordinates are compared by their bits: -0 is not 0, which costs a row and changes nothing. */
