@@ -356,7 +356,7 @@ def info() -> dict[str, Any]:
     Returns
     -------
     dict
-        ``version``, ``build`` (compiler, kernels, SLEEF or libm), ``library`` (what was loaded), ``best_isa`` (None
+        ``version``, ``build`` (compiler, kernels, where cos and sin come from), ``library`` (what was loaded), ``best_isa`` (None
         if ``ROPEROT_ISA`` names something unusable) and ``isas``: name -> "usable" or the reason why not.
     """
     best = int(lib.roperot_isa_best())
