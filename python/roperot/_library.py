@@ -255,7 +255,18 @@ _PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
 
 
 def _file_name() -> str:
-    return "libroperot.dylib" if sys.platform == "darwin" else "libroperot.so"
+    return {"darwin": "libroperot.dylib", "win32": "libroperot.dll"}.get(sys.platform, "libroperot.so")
+
+
+def _soname() -> str:
+    names = {"darwin": f"libroperot.{VERSION_MAJOR}.dylib", "win32": f"libroperot-{VERSION_MAJOR}.dll"}
+    return names.get(sys.platform, f"libroperot.so.{VERSION_MAJOR}")
+
+
+def _is_checkout(folder: Path) -> bool:
+    """Whether this file is the one of a checkout at folder, not an installed copy that lies two folders below one."""
+    here = folder / "python" / "roperot" / "_library.py"
+    return here == Path(__file__).resolve() and (folder / "include" / "roperot" / "roperot.h").is_file()
 
 
 def _candidates() -> list[tuple[str, str]]:
@@ -266,10 +277,10 @@ def _candidates() -> list[tuple[str, str]]:
     package = Path(__file__).resolve().parent
     found = [("beside the package", str(package / _file_name()))]
     checkout = package.parent.parent
-    if (checkout / "meson.build").is_file():
-        found.append(("build/ of the checkout", str(checkout / "build" / _file_name())))
-    soname = "libroperot.0.dylib" if sys.platform == "darwin" else f"libroperot.so.{VERSION_MAJOR}"
-    return [*found, ("the system's loader", soname), ("the system's loader", _file_name())]
+    if _is_checkout(checkout):
+        name = _soname() if sys.platform == "win32" else _file_name()
+        found.append(("build/ of the checkout", str(checkout / "build" / name)))
+    return [*found, ("the system's loader", _soname()), ("the system's loader", _file_name())]
 
 
 def _load(name: str) -> ctypes.CDLL:
@@ -356,7 +367,7 @@ def info() -> dict[str, Any]:
     Returns
     -------
     dict
-        ``version``, ``build`` (compiler, kernels, where cos and sin come from), ``library`` (what was loaded), ``best_isa`` (None
+        ``version``, ``build`` (compiler, kernels, SLEEF or own sequences), ``library`` (what was loaded), ``best_isa`` (None
         if ``ROPEROT_ISA`` names something unusable) and ``isas``: name -> "usable" or the reason why not.
     """
     best = int(lib.roperot_isa_best())
