@@ -367,7 +367,7 @@ def info() -> dict[str, Any]:
     Returns
     -------
     dict
-        ``version``, ``build`` (compiler, kernels, SLEEF or own sequences), ``library`` (what was loaded), ``best_isa`` (None
+        ``version``, ``build`` (compiler, kernels, SLEEF or own math), ``library`` (what was loaded), ``best_isa`` (None
         if ``ROPEROT_ISA`` names something unusable) and ``isas``: name -> "usable" or the reason why not.
     """
     best = int(lib.roperot_isa_best())
