@@ -21,6 +21,9 @@
 namespace {
 
 constexpr int most_plans = 1024;
+/* Positions below this have a row of cos and sin each (512 bytes for a head of 128), which is the least to read for a
+ * token; farther ones are recombined from factors, which serve them all. The bits are the same. */
+constexpr int64_t near_positions = 8192;
 /* Plans are kept as long as the process. Models have one to four sets of parameters; who has hundreds is a test. */
 #ifndef ROPEROT_GGML_MEMORY
 #define ROPEROT_GGML_MEMORY (256 << 20)
@@ -85,15 +88,19 @@ bool map_axes(const Parameters &p, std::vector<uint8_t> &axis, std::vector<int32
     return roperot_axis_map(&sections, static_cast<int32_t>(axis.size()), axis.data(), index.data()) == ROPEROT_OK;
 }
 
-/* NULL if roperot does not take these parameters. */
-roperot_plan *make_plan(const Parameters &p, const float *factors)
+/* The near plan and the far one, or none if roperot does not take these parameters or there is no memory. */
+struct Pair {
+    roperot_plan *near, *far;
+};
+
+Pair make_plans(const Parameters &p, const float *factors)
 {
-    if (!is_sane(p)) return nullptr;
+    if (!is_sane(p)) return {};
     const int32_t pairs = p.rotary_dim() / 2;
     std::vector<double> by(factors, factors ? factors + pairs : factors), w(pairs);
     std::vector<uint8_t> axis(pairs);
     std::vector<int32_t> index(pairs);
-    if (p.has_rows() && !map_axes(p, axis, index)) return nullptr;
+    if (p.has_rows() && !map_axes(p, axis, index)) return {};
 
     roperot_scaling scaling = ROPEROT_SCALING_INIT;
     scaling.kind = ROPEROT_SCALING_YARN_GGML;
@@ -108,7 +115,7 @@ roperot_plan *make_plan(const Parameters &p, const float *factors)
 
     roperot_config config = ROPEROT_CONFIG_INIT;
     if (roperot_frequencies(&scaling, 2 * pairs, p.freq_base, w.data(), pairs, &config.attention_factor) != ROPEROT_OK)
-        return nullptr;
+        return {};
     config.head_dim = p.head_dim;
     config.rotary_dim = 2 * pairs;
     config.rotary_offset = p.n_offs;
@@ -116,8 +123,13 @@ roperot_plan *make_plan(const Parameters &p, const float *factors)
     config.inv_freq = w.data();
     config.pairs = pairs;
     if (p.has_rows()) config.axis = axis.data(), config.axes = 4;
-    roperot_plan *plan;
-    return roperot_plan_create(&config, &plan) == ROPEROT_OK ? plan : nullptr;
+    config.cache = ROPEROT_CACHE_FACTORED;
+    Pair made{};
+    if (roperot_plan_create(&config, &made.far) != ROPEROT_OK) return {};
+    config.cache = ROPEROT_CACHE_FULL;
+    config.max_positions = near_positions;
+    if (roperot_plan_create(&config, &made.near) != ROPEROT_OK) made.near = made.far;
+    return made;
 }
 
 /* ---- plans found by parameters: immutable entries, published once, read without a lock ---------------------------- */
@@ -125,7 +137,7 @@ roperot_plan *make_plan(const Parameters &p, const float *factors)
 struct Entry {
     Parameters parameters;
     std::vector<float> factors;
-    roperot_plan *plan; /* NULL: ggml's own */
+    Pair plans; /* NULL: ggml's own */
 
     bool is(const Parameters &p, const float *f, int32_t count) const
     {
@@ -154,10 +166,11 @@ class Plans {
             if (entries[i]->is(p, factors, count)) return entries[i].get();
         if (last == most_plans || bytes >= ROPEROT_GGML_MEMORY) return nullptr;
         entries[last] = std::make_unique<Entry>(
-            Entry{p, std::vector<float>(factors, factors ? factors + count : factors), make_plan(p, factors)});
-        roperot_plan_info info = ROPEROT_PLAN_INFO_INIT;
-        if (entries[last]->plan && roperot_plan_describe(entries[last]->plan, &info) == ROPEROT_OK)
-            bytes += info.cache_bytes;
+            Entry{p, std::vector<float>(factors, factors ? factors + count : factors), make_plans(p, factors)});
+        for (const roperot_plan *const plan : {entries[last]->plans.near, entries[last]->plans.far}) {
+            roperot_plan_info info = ROPEROT_PLAN_INFO_INIT;
+            if (plan && roperot_plan_describe(plan, &info) == ROPEROT_OK) bytes += info.cache_bytes;
+        }
         published.store(last + 1, std::memory_order_release);
         return entries[last].get();
     }
@@ -256,12 +269,14 @@ struct Call {
     }
 };
 
-/* ggml takes any int32; roperot, with SIGNED_POSITIONS, all but the lowest. */
-bool has_lowest(const int32_t *ids, int64_t count)
+/* The largest position, whatever its sign. ggml takes any int32; roperot, with SIGNED_POSITIONS, all but the lowest,
+ * which would make 2^31 here. */
+int64_t farthest(const ggml_tensor &at, int64_t count)
 {
-    for (int64_t i = 0; i < count; i++)
-        if (ids[i] == INT32_MIN) return true;
-    return false;
+    const int32_t *const ids = static_cast<const int32_t *>(at.data);
+    int64_t most = 0;
+    for (int64_t i = 0; i < count; i++) most = std::max<int64_t>(most, std::abs(int64_t{ids[i]}));
+    return most;
 }
 
 bool is_off()
@@ -281,8 +296,7 @@ bool is_simple(const ggml_tensor &node)
     if (x->type != node.type || (x->type != GGML_TYPE_F32 && x->type != GGML_TYPE_F16)) return false;
     if (at->type != GGML_TYPE_I32 || at->ne[0] < node.ne[2] * (p.has_rows() ? 4 : 1)) return false;
     if (by && (by->type != GGML_TYPE_F32 || by->nb[0] != sizeof(float) || by->ne[0] < p.rotary_dim() / 2)) return false;
-    return ggml_are_same_shape(x, &node) && is_same_or_apart(*x, node) && is_free_of_itself(node) &&
-           !has_lowest(static_cast<const int32_t *>(at->data), at->ne[0]);
+    return ggml_are_same_shape(x, &node) && is_same_or_apart(*x, node) && is_free_of_itself(node);
 }
 
 } // namespace
@@ -293,11 +307,12 @@ extern "C" int roperot_ggml_rope(int ith, int nth, ggml_tensor *node)
     const ggml_tensor *const by = node->src[2];
     const Parameters p(*node);
     const Entry *const entry = plans().find(p, by ? static_cast<const float *>(by->data) : nullptr);
-    if (!entry || !entry->plan) return 0;
+    const int64_t most = farthest(*node->src[1], node->ne[2] * (p.has_rows() ? 4 : 1));
+    if (!entry || !entry->plans.far || most > INT32_MAX) return 0;
 
     Call call{};
     if (!view_of(*node->src[0], call.src) || !view_of(*node, call.dst)) return 0;
-    call.plan = entry->plan;
+    call.plan = most < near_positions ? entry->plans.near : entry->plans.far;
     call.flags = ROPEROT_SIGNED_POSITIONS | (node->op == GGML_OP_ROPE_BACK ? ROPEROT_INVERSE : 0);
     call.positions = roperot_positions_i32(static_cast<const int32_t *>(node->src[1]->data), 0);
     call.positions.axes = p.has_rows() ? 4 : 1;
