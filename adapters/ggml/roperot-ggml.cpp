@@ -222,6 +222,7 @@ bool is_same_or_apart(const ggml_tensor &a, const ggml_tensor &b)
 /* Whether no row of a tensor lies in another: dimensions ordered by stride, each beyond what the ones before reach. */
 bool is_free_of_itself(const ggml_tensor &t)
 {
+    if (t.nb[1] >= t.ne[0] * t.nb[0] && t.nb[2] >= t.ne[1] * t.nb[1] && t.nb[3] >= t.ne[2] * t.nb[2]) return true;
     std::array<int, 4> order{0, 1, 2, 3};
     std::sort(order.begin(), order.end(), [&](int a, int b) { return t.nb[a] < t.nb[b]; });
     size_t reach = t.nb[0];
@@ -234,6 +235,14 @@ bool is_free_of_itself(const ggml_tensor &t)
 }
 
 /* ---- rows of a thread --------------------------------------------------------------------------------------------- */
+
+void copy_heads(const roperot_tensor &from, const roperot_tensor &to, int64_t size)
+{
+    for (int64_t h = 0; h < from.shape[2]; h++)
+        std::memcpy(static_cast<char *>(to.data) + h * to.stride[2] * size,
+                    static_cast<const char *>(from.data) + h * from.stride[2] * size,
+                    static_cast<size_t>(from.shape[3] * size));
+}
 
 struct Call {
     const roperot_plan *plan;
@@ -252,8 +261,16 @@ struct Call {
         from.shape[2] = to.shape[2] = count;
         roperot_options options = ROPEROT_OPTIONS_INIT;
         options.flags = flags;
-        options.token_begin = begin;
-        options.token_end = end;
+        if (begin != 0 || end != src.shape[0] * src.shape[1]) { /* a step's one token takes roperot's fast path */
+            options.token_begin = begin;
+            options.token_end = end;
+        }
+        if (src.shape[0] * src.shape[1] == 1 && from.data != to.data) {
+            /* A step's one token: a copy and roperot's fast path, which is in place, are less than the general way. If
+             * it were refused, ggml would write all of this again from its source. */
+            copy_heads(from, to, size);
+            from = to;
+        }
         return roperot_apply(plan, &positions, &from, &to, 1, &options) == ROPEROT_OK;
     }
 
@@ -289,10 +306,9 @@ bool is_off()
 }
 
 /* What a plan cannot know: types, shapes and what overlaps. */
-bool is_simple(const ggml_tensor &node)
+bool is_simple(const ggml_tensor &node, const Parameters &p)
 {
     const ggml_tensor *const x = node.src[0], *const at = node.src[1], *const by = node.src[2];
-    const Parameters p(node);
     if (x->type != node.type || (x->type != GGML_TYPE_F32 && x->type != GGML_TYPE_F16)) return false;
     if (at->type != GGML_TYPE_I32 || at->ne[0] < node.ne[2] * (p.has_rows() ? 4 : 1)) return false;
     if (by && (by->type != GGML_TYPE_F32 || by->nb[0] != sizeof(float) || by->ne[0] < p.rotary_dim() / 2)) return false;
@@ -303,9 +319,9 @@ bool is_simple(const ggml_tensor &node)
 
 extern "C" int roperot_ggml_rope(int ith, int nth, ggml_tensor *node)
 {
-    if (is_off() || !is_simple(*node)) return 0;
-    const ggml_tensor *const by = node->src[2];
     const Parameters p(*node);
+    if (is_off() || !is_simple(*node, p)) return 0;
+    const ggml_tensor *const by = node->src[2];
     const Entry *const entry = plans().find(p, by ? static_cast<const float *>(by->data) : nullptr);
     const int64_t most = farthest(*node->src[1], node->ne[2] * (p.has_rows() ? 4 : 1));
     if (!entry || !entry->plans.far || most > INT32_MAX) return 0;

@@ -9,7 +9,9 @@
 #include "roperot-ggml.h"
 #include "support/harness.h"
 
-enum { MEMORY = 64 << 20, TOKENS = 7, HEADS = 5, BATCH = 2 };
+enum { MEMORY = 64 << 20, MOST_TOKENS = 7, HEADS = 5 };
+/* A batch of prompts, and what a decode step brings. */
+static int tokens, batch;
 /* ggml's chained angles at positions below 500, elements below 2, and for f16 its rounding. */
 static const double tolerance[2] = { 4e-3, 6e-3 };
 
@@ -31,7 +33,7 @@ static const shape shapes[] = {
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-static int32_t positions[4 * TOKENS];
+static int32_t positions[4 * MOST_TOKENS];
 static float factors[128];
 
 static void fill(struct ggml_tensor *t)
@@ -50,30 +52,30 @@ static struct ggml_tensor *tensor_of(struct ggml_context *context, enum ggml_typ
 {
     struct ggml_tensor *t;
     if (layout == PACKED) {
-        t = ggml_new_tensor_4d(context, type, dim, HEADS, TOKENS, BATCH);
+        t = ggml_new_tensor_4d(context, type, dim, HEADS, tokens, batch);
         fill(t);
         return t;
     }
     if (layout == VIEW) {
-        t = ggml_new_tensor_4d(context, type, 2 * dim, HEADS + 3, TOKENS + 1, BATCH);
+        t = ggml_new_tensor_4d(context, type, 2 * dim, HEADS + 3, tokens + 1, batch);
         fill(t);
-        return ggml_view_4d(context, t, dim, HEADS, TOKENS, BATCH, t->nb[1], t->nb[2], t->nb[3],
+        return ggml_view_4d(context, t, dim, HEADS, tokens, batch, t->nb[1], t->nb[2], t->nb[3],
                             (size_t)dim * ggml_type_size(type));
     }
-    t = ggml_new_tensor_4d(context, type, dim, TOKENS, HEADS, BATCH);
+    t = ggml_new_tensor_4d(context, type, dim, tokens, HEADS, batch);
     fill(t);
     return ggml_permute(context, t, 0, 2, 1, 3);
 }
 
-/* variant: 1 factors, 2 YaRN, 4 backward. */
+/* variant: 1 factors, 2 YaRN, 4 backward, 8 one token. */
 static struct ggml_tensor *node_of(struct ggml_context *context, const shape *s, struct ggml_tensor *x, int variant)
 {
     const int rows = s->mode & GGML_ROPE_TYPE_MROPE ? 4 : 1, vision = s->mode == GGML_ROPE_TYPE_VISION;
-    struct ggml_tensor *const at = ggml_new_tensor_1d(context, GGML_TYPE_I32, rows * TOKENS);
+    struct ggml_tensor *const at = ggml_new_tensor_1d(context, GGML_TYPE_I32, rows * tokens);
     struct ggml_tensor *const by = variant & 1 ? ggml_new_tensor_1d(context, GGML_TYPE_F32, s->dim / 2) : NULL;
     int sections[4];
     memcpy(sections, s->sections, sizeof sections);
-    memcpy(at->data, positions, (size_t)(rows * TOKENS) * sizeof *positions);
+    memcpy(at->data, positions, (size_t)(rows * tokens) * sizeof *positions);
     if (by) memset(by->data, 0, ggml_nbytes(by));
     if (by) memcpy(by->data, factors, (size_t)(vision ? s->dim : s->n_dims) / 2 * sizeof *factors);
     const float scale = variant & 2 ? 0.7f : 1.0f, ext = variant & 2 ? 0.75f : 0.0f;
@@ -119,8 +121,8 @@ static void try_node(const shape *s, enum ggml_type type, int layout, int varian
     const int nth = 1 + (int)random_below(9);
     for (int ith = nth; ith-- > 0;) CHECK(roperot_ggml_rope(ith, nth, &ours), "%s: left to ggml", s->name);
     for (int64_t i = 0; i < ggml_nelements(y); i++) {
-        const int64_t d = i % s->dim, h = i / s->dim % HEADS, p = i / s->dim / HEADS % TOKENS,
-                      b = i / s->dim / HEADS / TOKENS;
+        const int64_t d = i % s->dim, h = i / s->dim % HEADS, p = i / s->dim / HEADS % tokens,
+                      b = i / s->dim / HEADS / tokens;
         const double got = value(&ours, d, h, p, b), want = value(theirs, d, h, p, b);
         CHECK(fabs(got - want) < tolerance[type == GGML_TYPE_F16],
               "layout %d, variant %d, %d threads, in place %d, batch %d, token %d, head %d, channel %d: %g, ggml has %g",
@@ -132,10 +134,12 @@ static void try_node(const shape *s, enum ggml_type type, int layout, int varian
 static void agrees(const void *arg)
 {
     const shape *const s = arg;
-    for (int variant = 0; variant < 8; variant++)
+    for (int variant = 0; variant < 16; variant++)
         for (int layout = 0; layout < LAYOUTS; layout++)
             for (int in_place = 0; in_place < 2; in_place++) {
-                for (int i = 0; i < 4 * TOKENS; i++) positions[i] = (int32_t)random_below(500) - (in_place ? 250 : 0);
+                tokens = variant & 8 ? 1 : MOST_TOKENS;
+                batch = variant & 8 ? 1 : 2;
+                for (int i = 0; i < 4 * tokens; i++) positions[i] = (int32_t)random_below(500) - (in_place ? 250 : 0);
                 try_node(s, GGML_TYPE_F32, layout, variant, in_place);
                 try_node(s, GGML_TYPE_F16, layout, variant, in_place);
             }
@@ -161,6 +165,8 @@ static void leaves_to_ggml(const void *arg)
     (void)arg;
     const struct ggml_init_params parameters = { MEMORY, NULL, false };
     struct ggml_context *const context = ggml_init(parameters);
+    tokens = MOST_TOKENS;
+    batch = 2;
     struct ggml_tensor *const x = tensor_of(context, GGML_TYPE_F32, 64, PACKED);
     static const int wrong_mode = 4;
     struct ggml_tensor *node = node_of(context, &shapes[0], x, 2);
