@@ -107,6 +107,8 @@ class ConfigStruct(_Sized):
         ("table", POINTER(TableStruct)),
         ("bounds", c_int32),
         ("isa", c_int32),
+        ("arithmetic", c_int32),
+        ("reserved", c_int32),
     ]
 
 
