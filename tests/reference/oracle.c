@@ -4,7 +4,6 @@
 
 #include <complex.h>
 #include <float.h>
-#include <limits.h> /* gmp.h leaves it to us */
 #include <math.h>
 
 #include <mpfr.h>
