@@ -2,7 +2,8 @@
 # Runs every test that this machine can run; with --all also other CPUs, compilers, sanitizers and the Python package.
 #
 #   sh scripts/test.sh          native tests, a few minutes
-#   sh scripts/test.sh --all    what CI runs: adds qemu (x86 CPUs, aarch64), musl, wine, clang, ASan + UBSan, no SLEEF, PyTorch
+#   sh scripts/test.sh --all    what CI runs: adds qemu (x86 CPUs, aarch64), musl, wine, clang, sanitizers, no SLEEF,
+#                                fuzzing, coverage, ABI, PyTorch
 #
 # Missing Debian packages are installed (it says which); everything else stays inside the checkout: the release build
 # in build/, other configurations in build-*/.
@@ -17,7 +18,7 @@ case "$#,${1-}" in
     0,) ;;
     1,--all) all=yes ;;
     *)
-        sed -n '2,8s/^# \{0,1\}//p' "$0"
+        sed -n '2,9s/^# \{0,1\}//p' "$0"
         [ "${1-}" = --help ] && exit 0
         exit 2
         ;;
@@ -57,6 +58,8 @@ has_arm64_modules() {
 want_all() {
     want clang compiles_for clang
     want qemu-user have qemu-x86_64
+    want abigail-tools have abidiff
+    want gcovr have gcovr
     want python3-venv python_with ensurepip
     # For bench/report.py, which the gate of .ci/run calls.
     want python3-matplotlib python_with "numpy, matplotlib, markdown"
@@ -96,6 +99,12 @@ other_builds() {
     # UBSan only prints by default, and a printed error fails nothing.
     build_and_test "$all_suites" build-asan "gcc with ASan and UBSan" -Dbuildtype=debugoptimized \
         -Db_sanitize=address,undefined -Dc_args=-fno-sanitize-recover=all
+    # No AVX: what threads share is made outside the kernels, and they take long to compile.
+    say "building gcc with ThreadSanitizer in build-tsan/"
+    configure build-tsan -Dtests=enabled -Dbench=disabled -Dbuildtype=debugoptimized -Db_sanitize=thread \
+        -Davx2=disabled -Davx512=disabled
+    compile build-tsan
+    run_tests build-tsan "gcc with ThreadSanitizer" threads
     # Only how coefficients are computed differs.
     build_and_test 'unit checks' build-builtin "the built-in sequences instead of SLEEF" -Dsleef=disabled -Dwerror=true
     if is_x86; then
@@ -105,6 +114,15 @@ other_builds() {
     else
         say "SKIP aarch64 under qemu, musl, Windows under wine: their cross files are for x86-64 machines"
     fi
+}
+
+# What has its own script: 77 is a reason why it cannot run here, which it says.
+attacks() {
+    sh scripts/fuzz.sh 60 || exit 1
+    sh scripts/coverage.sh || exit 1
+    status=0
+    sh scripts/abi.sh || status=$?
+    [ "$status" -eq 0 ] || [ "$status" -eq 77 ] || exit 1
 }
 
 # The CPU build where an index offers it by name; elsewhere PyPI's own.
@@ -140,6 +158,7 @@ native
 if [ "$all" = yes ]; then
     other_builds
     sh scripts/test-consumers.sh || die "a way in of docs/install.md does not work"
+    attacks
     python_package
 fi
 say "all passed in $(($(date +%s) - started)) s"

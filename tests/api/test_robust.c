@@ -33,17 +33,17 @@ void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
 int __wrap_posix_memalign(void **out, size_t alignment, size_t bytes);
 void __wrap_free(void *block);
 
-/* Counts calls while `watched`; the `fail_at`-th of them (from 0) returns NULL. */
+/* Counts calls while `watched`; the `fail_at`-th of them (from 0) returns NULL, and those after it `for_good`. */
 static struct {
-    _Atomic int watched;
+    _Atomic int watched, for_good;
     _Atomic long calls, fail_at, live;
-} allocator = { 0, 0, -1, 0 };
+} allocator = { 0, 0, 0, -1, 0 };
 
 static int refused(void)
 {
     if (!atomic_load(&allocator.watched)) return 0;
-    const long n = atomic_fetch_add(&allocator.calls, 1);
-    return n == atomic_load(&allocator.fail_at);
+    const long n = atomic_fetch_add(&allocator.calls, 1), fail_at = atomic_load(&allocator.fail_at);
+    return n == fail_at || (fail_at >= 0 && n > fail_at && atomic_load(&allocator.for_good));
 }
 
 static void *counted(void *block)
@@ -146,6 +146,20 @@ static roperot_config config_of(const plan_kind *k)
 
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
+/* Allocation `i` of create fails, and with `for_good` all after it. */
+static void allocation_fails(const roperot_config *c, long i, int for_good)
+{
+    roperot_plan *plan = (roperot_plan *)(uintptr_t)1;
+    atomic_store(&allocator.for_good, for_good);
+    watch(i);
+    const int32_t failed = roperot_plan_create(c, &plan);
+    unwatch();
+    atomic_store(&allocator.for_good, 0);
+    expect_error(failed, ROPEROT_ERROR_MEMORY, "memory", " ");
+    CHECK(!plan, "allocation %ld: *plan is not NULL", i);
+    CHECK(allocator.live == 0, "allocation %ld: %ld blocks are left", i, (long)allocator.live);
+}
+
 /* Each allocation of create fails in turn: MEMORY, a sentence, no plan, nothing left behind. */
 static void allocations_fail(const void *arg)
 {
@@ -158,15 +172,8 @@ static void allocations_fail(const void *arg)
     const long needed = unwatch();
     CHECK(!status && needed > 0, "%ld allocations: %s", needed, roperot_last_error());
     roperot_plan_destroy(plan);
-    for (long i = 0; i < needed; i++) {
-        plan = (roperot_plan *)(uintptr_t)1;
-        watch(i);
-        const int32_t failed = roperot_plan_create(&c, &plan);
-        unwatch();
-        expect_error(failed, ROPEROT_ERROR_MEMORY, "memory", " ");
-        CHECK(!plan, "allocation %ld: *plan is not NULL", i);
-        CHECK(allocator.live == 0, "allocation %ld: %ld blocks are left", i, (long)allocator.live);
-    }
+    for (long i = 0; i < needed; i++)
+        for (int for_good = 0; for_good < 2; for_good++) allocation_fails(&c, i, for_good);
     watch(-1);
     CHECK(!roperot_plan_create(&c, &plan), "%s", roperot_last_error());
     roperot_plan_destroy(plan);

@@ -293,6 +293,11 @@ int call_decode_apply(call *c, input *in)
         else if (!decode_view(c, &c->dst[i], &c->src[i], in))
             return 0;
     }
+    /* Strangers' sizes again: ids are there for what was decoded; nothing, or what is refused, needs none. */
+    const int64_t batch = c->src[0].shape[0], tokens = c->src[0].shape[1];
+    if (batch > 0 && tokens > 0) return batch == c->batch && tokens == c->tokens;
+    c->batch = batch;
+    c->tokens = tokens;
     return 1;
 }
 

@@ -281,7 +281,7 @@ static int is_empty(const call *c)
 {
     int heads = 0;
     for (int32_t i = 0; i < c->count; i++) heads |= c->src[i].shape[2] != 0;
-    return c->batch == 0 || c->tokens == 0 || !heads || c->options.token_begin >= c->options.token_end ||
+    return c->batch <= 0 || c->tokens <= 0 || !heads || c->options.token_begin >= c->options.token_end ||
            c->options.token_begin >= c->batch * c->tokens;
 }
 
