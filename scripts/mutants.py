@@ -1,0 +1,329 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Breaks named places of src/ and simd/, one at a time, and says which tests notice; it must not know what they test.
+
+    python3 scripts/mutants.py                   every mutant: about half an hour on two cores
+    python3 scripts/mutants.py <word> [<word>..] those whose name contains one of the words
+    python3 scripts/mutants.py --list            the places, nothing is built
+
+Works on a copy of the last commit's files in build-mutants/ and leaves the checkout alone. A mutant is caught if one of
+the tests named for it fails, crashes or does not end. The exit status is 1 if one is missed that is not said to be
+equal, or if a place is not found exactly once: then the list below wants to be brought up to date.
+"""
+
+import argparse
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+WORK = ROOT / "build-mutants"
+TREE, BUILD = WORK / "tree", WORK / "build"
+
+
+class Mutant(NamedTuple):
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str  # programs that should notice
+    equal: str = ""  # why no test can tell, where none can
+
+
+MUTANTS = [
+    # ---- the fast path of apply
+    Mutant(
+        "fast: position == max_positions",
+        "src/fast_path.c",
+        "position[k] >= (uint64_t)plan->max_positions",
+        "position[k] > (uint64_t)plan->max_positions",
+        "edges",
+    ),
+    Mutant(
+        "fast: token stride",
+        "src/fast_path.c",
+        "(n > 1) & (p->token_stride != 1)",
+        "0 & (p->token_stride != 1)",
+        "positions",
+    ),
+    Mutant(
+        "fast: ids without the offset",
+        "src/fast_path.c",
+        "position[k] = p->offset + (is_ids",
+        "position[k] = (is_ids ? 0 : p->offset) + (is_ids",
+        "positions edges",
+    ),
+    Mutant(
+        "fast: two views that overlap",
+        "src/fast_path.c",
+        "odd |= roperot_extents_overlap(&extent[i], &extent[j]);",
+        "(void)extent[j];",
+        "alias errors",
+    ),
+    Mutant("fast: another dst", "src/fast_path.c", "odd |= (uintptr_t)dst->data ^ data;", "", "apply"),
+    Mutant("fast: batch", "src/fast_path.c", "(uint64_t)(view->shape[0] ^ 1) |", "", "apply errors"),
+    Mutant(
+        "fast: misaligned ids",
+        "src/fast_path.c",
+        "(ids & (is_wide ? sizeof(int64_t) - 1 : sizeof(int32_t) - 1)) |",
+        "",
+        "errors",
+    ),
+    Mutant(
+        "fast: flags of options",
+        "src/fast_path.c",
+        "(o->flags & ~(uint32_t)ROPEROT_SIGNED_POSITIONS) |",
+        "",
+        "apply errors shift",
+    ),
+    # ---- checks
+    Mutant("tensor: stride[3]", "src/tensor.c", "if (t->stride[3] != 1)", "if (t->stride[3] < 1)", "errors"),
+    Mutant("tensor: self-overlap", "src/tensor.c", "if (stride < extent)", "if (stride < extent - 1)", "alias errors"),
+    Mutant(
+        "tensor: alignment", "src/tensor.c", "if (data % (uintptr_t)size)", "if (data % (uintptr_t)size == 1)", "errors"
+    ),
+    Mutant(
+        "overlap: the upper end",
+        "src/overlap.c",
+        "return k <= most && at + k * stride < high;",
+        "return k <= most && at + k * stride < high - 1;",
+        "alias refusals",
+        "addresses of views are multiples of two bytes at least, and so is high: one byte less excludes nothing",
+    ),
+    Mutant(
+        "overlap: the outer range",
+        "src/overlap.c",
+        "const int64_t around = stride[inner] * most[inner];",
+        "const int64_t around = 0;",
+        "alias",
+    ),
+    Mutant("call: range", "src/call.c", "if (c->end > options->token_end) c->end = options->token_end;", "", "apply"),
+    Mutant(
+        "call: INVERSE under pairing_out",
+        "src/call.c",
+        "c->walk.in = options->flags & ROPEROT_INVERSE ? plan->pairing_out : plan->pairing;",
+        "c->walk.in = plan->pairing;",
+        "apply properties hashes",
+    ),
+    Mutant("call: streaming in place", "src/call.c", "c->loop == ROPEROT_LOOP_STREAM && o->in_place", "0", "loops"),
+    # ---- positions
+    Mutant(
+        "positions: sums wrap",
+        "src/positions_kinds.c",
+        "if (roperot_magnitude(p->offset) > INT64_MAX / 2) return 0;",
+        "",
+        "edges",
+    ),
+    Mutant(
+        "positions: last id of a row",
+        "src/positions_kinds.c",
+        "for (int64_t i = 0; i < count; i++)",
+        "for (int64_t i = 0; i < count - 1; i++)",
+        "positions edges",
+    ),
+    Mutant(
+        "positions: RAGGED ends", "src/positions_kinds.c", "if (before != tokens)", "if (before > tokens)", "errors"
+    ),
+    Mutant(
+        "positions: the sequence of a token",
+        "src/positions_kinds.c",
+        "if (roperot_id_read(p->cu_seqlens, p->cu_type, middle) <= t)",
+        "if (roperot_id_read(p->cu_seqlens, p->cu_type, middle) < t)",
+        "positions",
+    ),
+    # ---- threads and tiles
+    Mutant("threads: before token_begin", "src/threads.c", "begin > s->begin ? begin : s->begin", "begin", "edges"),
+    Mutant(
+        "threads: lines", "src/threads.c", "while (period < LINE && stride * period % LINE) period *= 2;", "", "robust"
+    ),
+    Mutant(
+        "tiles: heads outside",
+        "src/tiles.c",
+        "tile.heads_outer = p->range.count > 1 &&",
+        "tile.heads_outer = 0 &&",
+        "apply",
+        "speed only: both orders of walking a tile rotate the same elements",
+    ),
+    Mutant(
+        "tiles: channels behind",
+        "src/tiles.c",
+        "copy_channels(o, src, behind, 1, dst, behind, 1, w->plan->head_dim - behind);",
+        "copy_channels(o, src, behind, 1, dst, behind, 1, w->plan->head_dim - behind - 1);",
+        "apply",
+    ),
+    # ---- coefficients
+    Mutant(
+        "rows: negative positions",
+        "src/coefficient_rows.c",
+        "const int turn = (p < 0) != ((source->flags",
+        "const int turn = 0 != ((source->flags",
+        "positions shift",
+    ),
+    Mutant(
+        "rows: PURE_ROTATION",
+        "src/coefficient_rows.c",
+        "pure ? 1.0 : plan->attention_factor",
+        "plan->attention_factor",
+        "shift properties apply",
+    ),
+    Mutant(
+        "blend: forget", "src/coefficient_rows.c", "roperot_axis_blend_forget(scratch);", "", "axis_blend positions"
+    ),
+    Mutant(
+        "blend: moved",
+        "src/axis_blend.c",
+        "return moved > 0 && moved <= differ;",
+        "return moved <= differ;",
+        "axis_blend positions",
+    ),
+    Mutant(
+        "blend: fewest",
+        "src/axis_blend.c",
+        "return moved > 0 && moved <= differ;",
+        "return moved > 0;",
+        "axis_blend positions",
+    ),
+    Mutant(
+        "cache: odd NaN in sin", "src/cache_borrowed.c", " || is_odd_nan(rows->sin[p * rows->stride + j])", "", "edges"
+    ),
+    Mutant("plan: frequencies of -0", "src/plan.c", "+ 0.0;", ";", "edges"),
+    Mutant(
+        "fpenv: sticky flags",
+        "src/fpenv.h",
+        "_mm_setcsr(saved->control);",
+        "_mm_setcsr(saved->control | (_mm_getcsr() & 0x3f));",
+        "edges",
+    ),
+    # ---- kernels
+    Mutant(
+        "strip: sign",
+        "simd/strip.inc.h",
+        "*y0 = V(sub)(V(mul)(x0, c), V(mul)(x1, s));",
+        "*y0 = V(add)(V(mul)(x0, c), V(mul)(x1, s));",
+        "kernels hashes",
+    ),
+    Mutant(
+        "strip: the third vector",
+        "simd/strip.inc.h",
+        "if (count == 3) NAME(prefetch)",
+        "if (count == 5) NAME(prefetch)",
+        "kernels hashes",
+    ),
+    Mutant(
+        "rotate: the last group of heads",
+        "simd/rotate.inc.h",
+        "at.heads = heads - head < GROUP_HEADS ? heads - head : GROUP_HEADS;",
+        "at.heads = heads - head < GROUP_HEADS ? heads - head - (heads > GROUP_HEADS) : GROUP_HEADS;",
+        "kernels",
+    ),
+    Mutant(
+        "norm: mean of LAYER",
+        "simd/norm.inc.h",
+        "if (terms == ROPEROT_SUM_DEVIATIONS) x = lanes_sub(x, mean);",
+        "",
+        "run heads",
+    ),
+    Mutant(
+        "store: q8_0 of the second half",
+        "simd/store.inc.h",
+        "lanes_larger(lanes_larger(lanes_set1(0.0f), x0), x1)",
+        "lanes_larger(lanes_set1(0.0f), x0)",
+        "run heads",
+    ),
+]
+
+
+def run(command: list[str], **more: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)  # type: ignore[call-overload, no-any-return]
+
+
+def prepare() -> None:
+    """Copies the last commit and sets up a build without what takes long and breaks nothing of its own."""
+    shutil.rmtree(TREE, ignore_errors=True)
+    TREE.mkdir(parents=True)
+    archive = subprocess.Popen(["git", "-C", str(ROOT), "archive", "HEAD"], stdout=subprocess.PIPE)
+    subprocess.run(["tar", "-x", "-C", str(TREE)], stdin=archive.stdout, check=True)
+    shutil.rmtree(BUILD, ignore_errors=True)
+    options = ["-Dbuildtype=release", "-Dtests=enabled", "-Dbench=disabled", "-Davx512=disabled"]
+    done = run(["meson", "setup", *options, str(BUILD), str(TREE)])
+    if done.returncode:
+        sys.exit(done.stdout[-2000:] + "mutants.py: error: meson setup failed")
+
+
+def programs(mutant: Mutant) -> list[str]:
+    """The targets of a mutant's tests, of those that exist."""
+    known = {target.rsplit("test_", 1)[1]: target for target in TARGETS}
+    return [known[name] for name in mutant.tests.split() if name in known]
+
+
+def targets() -> list[str]:
+    listed = run(["ninja", "-C", str(BUILD), "-t", "targets", "all"]).stdout.splitlines()
+    names = [line.split(":")[0] for line in listed]
+    return [n for n in names if n.startswith("tests/") and "/test_" in n and "." not in n.rsplit("/", 1)[1]]
+
+
+def verdict(mutant: Mutant) -> str:
+    """What happens to the tests: '' if they pass."""
+    built = run(["ninja", "-C", str(BUILD), *programs(mutant)])
+    if built.returncode:
+        return "does not compile"
+    environment = os.environ | {"ROPEROT_TEST_QUICK": "1", "ROPEROT_TEST_MODELS": str(TREE / "tests" / "models")}
+    for program in programs(mutant):
+        try:
+            done = run([str(BUILD / program)], env=environment, timeout=600)
+        except subprocess.TimeoutExpired:
+            return program + " does not end"
+        if done.returncode:
+            bad = [line for line in done.stdout.splitlines() if line.startswith(("not ok", "Bail out"))]
+            return program.rsplit("/", 1)[1] + ": " + (bad[0] if bad else f"status {done.returncode}")[:90]
+    return ""
+
+
+def attempt(mutant: Mutant) -> tuple[str, bool]:
+    path = TREE / mutant.file
+    text = path.read_text()
+    if text.count(mutant.old) != 1:
+        return f"OUT OF DATE: its text is {text.count(mutant.old)} times in {mutant.file}", False
+    path.write_text(text.replace(mutant.old, mutant.new))
+    try:
+        what = verdict(mutant)
+    finally:
+        path.write_text(text)
+    if what == "does not compile":
+        return "OUT OF DATE: " + what, False
+    if what:
+        return "caught by " + what, True
+    return ("equal: " + mutant.equal, True) if mutant.equal else ("MISSED by " + mutant.tests, False)
+
+
+def main() -> None:
+    global TARGETS
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", help="parts of names")
+    parser.add_argument("--list", action="store_true", help="print the places and end")
+    given = parser.parse_args()
+    chosen = [m for m in MUTANTS if not given.words or any(word in m.name for word in given.words)]
+    if given.list:
+        print("\n".join(f"{m.name:38} {m.file:26} {m.tests}" for m in chosen))
+        return
+    prepare()
+    TARGETS = targets()
+    caught = good = 0
+    for mutant in chosen:
+        started = time.monotonic()
+        what, right = attempt(mutant)
+        caught += what.startswith("caught")
+        good += right
+        print(f"{mutant.name:38} {what} ({time.monotonic() - started:.0f} s)", flush=True)
+    print(f"{len(chosen)} mutants: {caught} caught, {good - caught} equal, {len(chosen) - good} missed or out of date")
+    sys.exit(good != len(chosen))
+
+
+TARGETS: list[str] = []
+
+if __name__ == "__main__":
+    main()
