@@ -26,6 +26,8 @@ TREE, BUILD = WORK / "tree", WORK / "build"
 
 
 class Mutant(NamedTuple):
+    """One place and what breaks it."""
+
     name: str
     file: str
     old: str
@@ -48,7 +50,7 @@ MUTANTS = [
         "src/fast_path.c",
         "(n > 1) & (p->token_stride != 1)",
         "0 & (p->token_stride != 1)",
-        "positions",
+        "edges",
     ),
     Mutant(
         "fast: ids without the offset",
@@ -71,7 +73,7 @@ MUTANTS = [
         "src/fast_path.c",
         "(ids & (is_wide ? sizeof(int64_t) - 1 : sizeof(int32_t) - 1)) |",
         "",
-        "errors",
+        "edges",
     ),
     Mutant(
         "fast: flags of options",
@@ -84,7 +86,7 @@ MUTANTS = [
     Mutant("tensor: stride[3]", "src/tensor.c", "if (t->stride[3] != 1)", "if (t->stride[3] < 1)", "errors"),
     Mutant("tensor: self-overlap", "src/tensor.c", "if (stride < extent)", "if (stride < extent - 1)", "alias errors"),
     Mutant(
-        "tensor: alignment", "src/tensor.c", "if (data % (uintptr_t)size)", "if (data % (uintptr_t)size == 1)", "errors"
+        "tensor: alignment", "src/tensor.c", "if (data % (uintptr_t)size)", "if (data % (uintptr_t)size == 1)", "edges"
     ),
     Mutant(
         "overlap: the upper end",

@@ -73,7 +73,8 @@ static ROPEROT_FAST_CODE void rotate_views(const roperot_plan *plan, const roper
     tile.loop = ROPEROT_LOOP_COLUMNS;
     tile.heads_outer = 0;
     for (const roperot_tensor *const end = view + count; view < end; view++) {
-        const int64_t size = roperot_dtype_size(view->dtype), stride = view->stride[1] * size;
+        /* The stride of an axis of one is anybody's: its product may not fit. */
+        const int64_t size = roperot_dtype_size(view->dtype), stride = view->shape[1] == 1 ? 0 : view->stride[1] * size;
         char *data = view->data;
         tile.tokens = view->shape[1];
         tile.heads = view->shape[2];
@@ -191,6 +192,7 @@ ROPEROT_FAST_CODE int32_t roperot_apply(const roperot_plan *plan, const roperot_
     __builtin_prefetch(&src[count - 1].stride);
     n = src->shape[1];
     if (odd_arguments(plan, positions, options) || (uint64_t)(n - 1) >= (uint64_t)plan->tile_tokens) goto any;
+    if (src->shape[0] != 1 || src->shape[2] <= 0) goto any; /* an empty call has no ids to read */
     prefetch_kernel(plan, src->dtype);
     if (odd_positions(plan, positions, n, position)) goto any;
     prefetch_rows(plan, position[0]);

@@ -102,6 +102,82 @@ static void last_position(const void *arg)
     guard_buffer_close(&memory);
 }
 
+/* A few tokens whose ids lie apart, backwards or are one: as the same tokens with packed ids. */
+static void ids_with_strides(const void *arg)
+{
+    guard_buffer memory;
+    roperot_plan *const plan = plan_of(arg, &memory);
+    static const int32_t ids[9] = { 3, 11, 7, 2, 9, 15, 1, 0, 5 };
+    for (int64_t stride = -3; stride <= 3; stride++)
+        for (int64_t tokens = 1; tokens <= 3; tokens++) {
+            int32_t packed[3];
+            for (int64_t t = 0; t < tokens; t++)
+                packed[t] = ids[4 + t * stride > 8 ? 8 : 4 + t * stride < 0 ? 0 : 4 + t * stride];
+            roperot_positions at = roperot_positions_i32(ids + 4, 0), plain = roperot_positions_i32(packed, 0);
+            if (4 + (tokens - 1) * stride > 8 || 4 + (tokens - 1) * stride < 0) continue;
+            at.token_stride = stride;
+            guarded_tensor got = guarded_tensor_plain(ROPEROT_F32, 1, tokens, 2, DIM),
+                           want = guarded_tensor_clone(&got);
+            CHECK(!roperot_apply(plan, &at, &got.view, NULL, 1, NULL), "%s", roperot_last_error());
+            CHECK(!roperot_apply(plan, &plain, &want.view, NULL, 1, NULL), "%s", roperot_last_error());
+            guarded_tensor_check_equal(&got, &want, "ids with a stride");
+            guarded_tensor_close(&got);
+            guarded_tensor_close(&want);
+        }
+    roperot_plan_destroy(plan);
+    guard_buffer_close(&memory);
+}
+
+/* Nothing is read for nothing: ids that end where the call's batch of 0, or its heads, do. And the strides of axes of
+ * one element may be anything. */
+static void empty_calls(const void *arg)
+{
+    guard_buffer memory, none = guard_buffer_open(8, GUARD_HIGH);
+    roperot_plan *const plan = plan_of(arg, &memory);
+    float x[DIM] = { 1 };
+    for (int32_t type = ROPEROT_POSITIONS_I32; type <= ROPEROT_POSITIONS_I64; type++)
+        for (int axis = 0; axis < 3; axis++) {
+            roperot_positions at = roperot_positions_i64((const int64_t *)(const void *)(none.data + 8), 0);
+            at.type = type;
+            roperot_tensor view = roperot_tensor_shd(x, ROPEROT_F32, 1, 1, DIM);
+            view.shape[axis] = 0;
+            CHECK(roperot_apply(plan, &at, &view, NULL, 1, NULL) == ROPEROT_OK, "axis %d: %s", axis,
+                  roperot_last_error());
+        }
+    const roperot_positions fine = roperot_positions_offset(1);
+    for (int axis = 0; axis < 3; axis++) {
+        roperot_tensor view = roperot_tensor_shd(x, ROPEROT_F32, 1, 1, DIM);
+        view.stride[axis] = INT64_MIN + 5;
+        CHECK(roperot_apply(plan, &fine, &view, NULL, 1, NULL) == ROPEROT_OK, "axis %d: %s", axis,
+              roperot_last_error());
+    }
+    roperot_plan_destroy(plan);
+    guard_buffer_close(&memory);
+    guard_buffer_close(&none);
+}
+
+/* Addresses between elements, by every distance, of ids and of views. */
+static void misaligned(const void *arg)
+{
+    guard_buffer memory;
+    roperot_plan *const plan = plan_of(arg, &memory);
+    _Alignas(8) unsigned char ids[2 * sizeof(int64_t)] = { 0 }, data[(DIM + 2) * sizeof(float)] = { 0 };
+    for (uintptr_t by = 1; by < 8; by++) {
+        const void *const at_id = ids + by;
+        const roperot_positions wide = roperot_positions_i64(at_id, 0), narrow = roperot_positions_i32(at_id, 0),
+                                fine = roperot_positions_offset(1);
+        roperot_tensor x = roperot_tensor_shd(data, ROPEROT_F32, 1, 1, DIM);
+        expect_error(roperot_apply(plan, &wide, &x, NULL, 1, NULL), ROPEROT_ERROR_ARGUMENT, "ids", "8");
+        if (by % 4) expect_error(roperot_apply(plan, &narrow, &x, NULL, 1, NULL), ROPEROT_ERROR_ARGUMENT, "ids", "4");
+        x.data = data + by;
+        if (by % 4) expect_error(roperot_apply(plan, &fine, &x, NULL, 1, NULL), ROPEROT_ERROR_ARGUMENT, "data", "4");
+        x.dtype = ROPEROT_F16;
+        if (by % 2) expect_error(roperot_apply(plan, &fine, &x, NULL, 1, NULL), ROPEROT_ERROR_ARGUMENT, "data", "2");
+    }
+    roperot_plan_destroy(plan);
+    guard_buffer_close(&memory);
+}
+
 /* An id plus an offset that leaves 64 bits is far out, not somewhere inside. */
 static void sums_saturate(const void *arg)
 {
@@ -412,6 +488,9 @@ int main(int argc, char **argv)
     static const int32_t formats_of[] = { ROPEROT_F32, ROPEROT_F16, ROPEROT_BF16 };
     for (size_t i = 0; i < CACHES; i++) {
         harness_add(last_position, &caches[i], "last-position/%s", caches[i].name);
+        harness_add(ids_with_strides, &caches[i], "ids-with-strides/%s", caches[i].name);
+        harness_add(empty_calls, &caches[i], "empty-calls/%s", caches[i].name);
+        harness_add(misaligned, &caches[i], "misaligned/%s", caches[i].name);
         harness_add(sticky_flags, &caches[i], "sticky-flags/%s", caches[i].name);
         if (caches[i].cache != ROPEROT_CACHE_BORROWED)
             harness_add(negative_zero, &caches[i], "negative-zero-frequency/%s", caches[i].name);

@@ -285,6 +285,15 @@ static int is_empty(const call *c)
            c->options.token_begin >= c->batch * c->tokens;
 }
 
+static void compare_arena(const arenas *a, const char *what)
+{
+    memcpy(a->expected, a->before, CALL_ARENA);
+    REQUIRE(expect_call(a), "%s: a position that should have been refused", what);
+    for (size_t i = 0; i < CALL_ARENA; i++)
+        REQUIRE(a->c->arena[i] == a->expected[i], "%s: byte %zu is 0x%02x, not 0x%02x", what, i, a->c->arena[i],
+                a->expected[i]);
+}
+
 /* The same call once more, from the same bytes, on the plain C kernels. */
 static void check_scalar(const arenas *a)
 {
@@ -315,13 +324,89 @@ static int check(const arenas *a, const roperot_plan *plan)
     }
     for (int scalar = 0; scalar < 2; scalar++) {
         if (scalar) check_scalar(a);
-        memcpy(a->expected, a->before, CALL_ARENA);
-        REQUIRE(expect_call(a), "a position that should have been refused");
-        for (size_t i = 0; i < CALL_ARENA; i++)
-            REQUIRE(c->arena[i] == a->expected[i], "%s: byte %zu is 0x%02x, not 0x%02x", scalar ? "scalar" : "plan", i,
-                    c->arena[i], a->expected[i]);
+        compare_arena(a, scalar ? "scalar" : "plan");
     }
     return 1;
+}
+
+/* ---- the same as jobs ------------------------------------------------------------------------------------------------ */
+
+/* Jobs without norm and pages are the call. */
+static void check_dense_jobs(const arenas *a, const roperot_plan *plan)
+{
+    const call *const c = a->c;
+    roperot_job jobs[CALL_TENSORS];
+    for (int32_t i = 0; i < c->count; i++) {
+        jobs[i] = (roperot_job)ROPEROT_JOB_INIT;
+        jobs[i].src = &c->src[i];
+        jobs[i].dst = c->in_place ? &c->src[i] : &c->dst[i];
+    }
+    memcpy(c->arena, a->before, CALL_ARENA);
+    REQUIRE(roperot_run(plan, &c->at, jobs, c->count, &c->options) == ROPEROT_OK, "jobs of an allowed call");
+    compare_arena(a, "jobs");
+}
+
+enum { CANARY = 0xa5 };
+
+/* Line i's slot: some are left out, the others are all different. */
+static int64_t slot_of(int64_t i, int64_t lines)
+{
+    return i % 5 == 4 ? -1 : lines - 1 - i;
+}
+
+static void compare_page_token(const arenas *a, const roperot_tensor *v, int64_t line, const unsigned char *stored)
+{
+    const int64_t tokens = a->c->tokens, size = (int64_t)number_bytes(v->dtype);
+    for (int64_t h = 0; h < v->shape[2]; h++)
+        for (int64_t d = 0; d < v->shape[3]; d++, stored += size) {
+            const int64_t at[3] = { line / tokens, line % tokens, h };
+            const uint32_t want = number_read(v->dtype, element(v, a->expected, a->c->arena, at, d));
+            const uint32_t got = number_read(v->dtype, stored);
+            REQUIRE(got == want || (number_is_nan(v->dtype, got) && number_is_nan(v->dtype, want)),
+                    "line %lld head %lld channel %lld in pages is 0x%x, not 0x%x", (long long)line, (long long)h,
+                    (long long)d, (unsigned)got, (unsigned)want);
+        }
+}
+
+/* The first view's heads into pages of its own dtype: what the call writes densely, by slots, and nothing else. */
+static void check_paged_job(const arenas *a, const roperot_plan *plan)
+{
+    const call *const c = a->c;
+    const roperot_tensor *const v = c->in_place ? &c->src[0] : &c->dst[0];
+    const int64_t lines = c->batch * c->tokens, row = v->shape[2] * v->shape[3];
+    if (v->dtype != c->src[0].dtype || row == 0) return;
+    const size_t bytes = (size_t)(lines * row) * number_bytes(v->dtype);
+    unsigned char *const data = malloc(bytes);
+    int64_t *const slots = malloc((size_t)lines * sizeof *slots);
+    if (!data || !slots) abort();
+    memset(data, CANARY, bytes);
+    for (int64_t i = 0; i < lines; i++) slots[i] = slot_of(i, lines);
+    roperot_pages pages = ROPEROT_PAGES_INIT;
+    pages.dtype = v->dtype;
+    pages.data = data;
+    pages.page_tokens = lines % 2 ? 1 : 2;
+    pages.pages = lines / pages.page_tokens;
+    pages.page_stride = pages.page_tokens * row;
+    pages.token_stride = row;
+    pages.head_stride = v->shape[3];
+    pages.slots = slots;
+    pages.slot_batch_stride = c->tokens;
+    roperot_job job = ROPEROT_JOB_INIT;
+    job.src = &c->src[0];
+    job.to = &pages;
+    memcpy(c->arena, a->before, CALL_ARENA);
+    REQUIRE(roperot_run(plan, &c->at, &job, 1, &c->options) == ROPEROT_OK, "a job into pages");
+    REQUIRE(memcmp(c->arena, a->before, CALL_ARENA) == 0, "a job into pages wrote elsewhere");
+    for (int64_t i = 0; i < lines; i++) {
+        const int rotated = i >= c->options.token_begin && i < c->options.token_end && slots[i] >= 0;
+        const int64_t slot = lines - 1 - i;
+        unsigned char *const token_data = data + (size_t)(slot * row) * number_bytes(v->dtype);
+        if (rotated) compare_page_token(a, v, i, token_data);
+        for (size_t b = 0; !rotated && b < (size_t)row * number_bytes(v->dtype); b++)
+            REQUIRE(token_data[b] == CANARY, "the slot of line %lld, which is not stored, was written", (long long)i);
+    }
+    free(slots);
+    free(data);
 }
 
 /* Rotating and turning back moves nothing far, where numbers are moderate: only f32 views in place. */
@@ -385,7 +470,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         arenas a = { &c, malloc(CALL_ARENA), malloc(CALL_ARENA) };
         if (!a.before || !a.expected) abort();
         memcpy(a.before, c.arena, CALL_ARENA);
-        if (check(&a, plan)) check_inverse(&a, plan);
+        if (check(&a, plan) && !is_empty(&c)) {
+            check_dense_jobs(&a, plan);
+            check_paged_job(&a, plan);
+            check_inverse(&a, plan);
+        }
         free(a.before);
         free(a.expected);
     }
