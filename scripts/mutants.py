@@ -94,7 +94,7 @@ MUTANTS = [
         "return k <= most && at + k * stride < high;",
         "return k <= most && at + k * stride < high - 1;",
         "alias refusals",
-        "addresses of views are multiples of two bytes at least, and so is high: one byte less excludes nothing",
+        "elements of views have two bytes at least: one less excludes nothing (pages of one-byte elements are not tried)",
     ),
     Mutant(
         "overlap: the outer range",
@@ -188,6 +188,7 @@ MUTANTS = [
         "return moved > 0 && moved <= differ;",
         "return moved > 0;",
         "axis_blend positions",
+        "speed only: a row may be made from either, with more blends from the wrong one",
     ),
     Mutant(
         "cache: odd NaN in sin", "src/cache_borrowed.c", " || is_odd_nan(rows->sin[p * rows->stride + j])", "", "edges"
