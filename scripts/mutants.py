@@ -55,8 +55,8 @@ MUTANTS = [
     Mutant(
         "fast: ids without the offset",
         "src/fast_path.c",
-        "position[k] = p->offset + (is_ids",
-        "position[k] = (is_ids ? 0 : p->offset) + (is_ids",
+        "(uint64_t)p->offset + (uint64_t)(is_ids",
+        "(is_ids ? 0 : (uint64_t)p->offset) + (uint64_t)(is_ids",
         "positions edges",
     ),
     Mutant(

@@ -121,15 +121,15 @@ static inline uint64_t odd_positions(const roperot_plan *plan, const roperot_pos
 {
     const int is_ids = p->kind == ROPEROT_POSITIONS_IDS, is_wide = p->type == ROPEROT_POSITIONS_I64;
     const uintptr_t ids = (uintptr_t)p->ids;
-    uint64_t odd = (uint64_t)(p->offset + (INT64_C(1) << 32)) >> 33;
+    uint64_t odd = ((uint64_t)p->offset + (UINT64_C(1) << 32)) >> 33;
     if (is_ids)
-        odd |= (uint64_t)((uint32_t)(p->type - ROPEROT_POSITIONS_I32) > 1) | (uint64_t)(ids - 1 > UINTPTR_MAX - 4096) |
+        odd |= (uint64_t)((uint32_t)p->type - ROPEROT_POSITIONS_I32 > 1) | (uint64_t)(ids - 1 > UINTPTR_MAX - 4096) |
                (ids & (is_wide ? sizeof(int64_t) - 1 : sizeof(int32_t) - 1)) |
                (uint64_t)((n > 1) & (p->token_stride != 1));
     if (odd) return odd;
     for (int64_t k = 0; k < n; k++) {
         ROPEROT_SMALL_LOOP;
-        position[k] = p->offset + (is_ids ? roperot_id_read(p->ids, p->type, k) : k);
+        position[k] = (int64_t)((uint64_t)p->offset + (uint64_t)(is_ids ? roperot_id_read(p->ids, p->type, k) : k));
         odd |= (uint64_t)position[k] >= (uint64_t)plan->max_positions;
     }
     return odd;
@@ -142,13 +142,13 @@ static ROPEROT_FAST_CODE uint64_t odd_view(const roperot_plan *plan, const roper
 {
     const int64_t heads = view->shape[2], head = view->stride[2], dim = plan->head_dim;
     const int64_t token = n == 1 ? 0 : view->stride[1], size = roperot_dtype_size(view->dtype);
-    const int64_t block = (heads - 1) * head + dim;
+    const uint64_t block = ((uint64_t)heads - 1) * (uint64_t)head + (uint64_t)dim; /* modulo 2^64 until all is known */
     const uintptr_t data = (uintptr_t)view->data;
     uint64_t odd =
         (uint64_t)(view->shape[0] ^ 1) | (uint64_t)(view->shape[1] ^ n) | (uint64_t)(view->shape[3] ^ dim) |
         (uint64_t)(view->stride[3] ^ 1) | (uint32_t)view->flags | (uintptr_t)view->reserved |
         (uint64_t)(heads | head | token) >> 28 | (data & (uintptr_t)(size - 1)) |
-        (uint64_t)((heads == 0) | (data == 0) | ((heads != 1) & (head < dim)) | ((n != 1) & (token < block)));
+        (uint64_t)((heads == 0) | (data == 0) | ((heads != 1) & (head < dim)) | ((n != 1) & ((uint64_t)token < block)));
     if (dst != view) {
         odd |= (uintptr_t)dst->data ^ data;
         odd |= (uint32_t)(dst->dtype ^ view->dtype) | (uint32_t)dst->flags | (uintptr_t)dst->reserved;
@@ -158,7 +158,7 @@ static ROPEROT_FAST_CODE uint64_t odd_view(const roperot_plan *plan, const roper
         }
     }
     extent->begin = data;
-    const int64_t bytes = ((n - 1) * token + block) * size;
+    const uint64_t bytes = ((uint64_t)(n - 1) * (uint64_t)token + block) * (uint64_t)size;
     extent->end = data + (uintptr_t)bytes;
     return odd | (uint64_t)(bytes > PTRDIFF_MAX) | (uint64_t)(extent->end <= data) | (uint64_t)(size == 0);
 }
@@ -187,11 +187,11 @@ ROPEROT_FAST_CODE int32_t roperot_apply(const roperot_plan *plan, const roperot_
                                         const roperot_options *options)
 {
     int64_t position[ROPEROT_TILE_TOKENS], n;
-    if (!plan || !positions || !src || (uint32_t)(count - 1) >= MOST_VIEWS) goto any;
+    if (!plan || !positions || !src || (uint32_t)count - 1 >= MOST_VIEWS) goto any;
     prefetch_code((uintptr_t)plan + LINE, 2 * PAIR_OF_LINES);
     __builtin_prefetch(&src[count - 1].stride);
     n = src->shape[1];
-    if (odd_arguments(plan, positions, options) || (uint64_t)(n - 1) >= (uint64_t)plan->tile_tokens) goto any;
+    if (odd_arguments(plan, positions, options) || (uint64_t)n - 1 >= (uint64_t)plan->tile_tokens) goto any;
     if (src->shape[0] != 1 || src->shape[2] <= 0) goto any; /* an empty call has no ids to read */
     prefetch_kernel(plan, src->dtype);
     if (odd_positions(plan, positions, n, position)) goto any;
