@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Rotations in eager arithmetic: cos, sin, every product and the sum are rounded to T, as by a framework that computes
  * operation by operation in 16 bits; it must not know any ISA. Parameters: ISA, T (f16 or bf16), MEMORY (T, or f32 for
- * heads in the scratch, whose values are rounded to T as they are read), and the vocabulary of rows (lanes_*.h). */
+ * heads in the scratch, whose values are rounded to T as they are read), HEADS_USUAL (whether 16 pairs at a time are worth
+ * their code), and the vocabulary of rows (lanes_*.h). */
 
 #define NAME(verb) CAT6(verb, _eager_, CAT3(T, _, MEMORY), _, ISA, )
 #define M          CAT(MEMORY, _t)
@@ -39,9 +40,13 @@ static NOINLINE void NAME(tile)(const roperot_tile *tile, int in, int out)
         M *const dst = (M *)(void *)((char *)token->dst + h * tile->dst_head) + tile->dst_first;
         const float *const cos = token->cos, *const sin = token->sin;
         ptrdiff_t j = 0;
-        for (; in == PAIRING_half && out == PAIRING_half && pairs - j >= 16; j += 16)
+        for (; HEADS_USUAL && in == PAIRING_half && out == PAIRING_half && pairs - j >= 16; j += 16)
             NAME(turn)(src + j, dst + j, src_other, dst_other, cos + j, sin + j);
-        for (; j < pairs; j++) NAME(turn_1)(src + j * in, dst + j * out, src_other, dst_other, cos[j], sin[j]);
+        NO_UNROLL
+        for (; j < pairs; j++) {
+            __asm__ volatile(""); /* not vectorised: four times the code, for tails and the scalar backend */
+            NAME(turn_1)(src + j * in, dst + j * out, src_other, dst_other, cos[j], sin[j]);
+        }
     }
 }
 
