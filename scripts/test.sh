@@ -116,10 +116,10 @@ other_builds() {
     fi
 }
 
-# What has its own script: 77 is a reason why it cannot run here, which it says.
+# What has its own script: 77 is a reason why it cannot run here, which it says. scripts/coverage.sh has its floor, too,
+# but takes minutes that CI has not.
 attacks() {
     sh scripts/fuzz.sh 60 || exit 1
-    sh scripts/coverage.sh || exit 1
     status=0
     sh scripts/abi.sh || status=$?
     [ "$status" -eq 0 ] || [ "$status" -eq 77 ] || exit 1

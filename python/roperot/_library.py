@@ -21,6 +21,7 @@ PAIRINGS = {"half": 1, "interleaved": 2}
 ANGLES = {"exact": 0, "f32": 1}
 CACHES = {None: 0, "auto": 0, "full": 1, "factored": 2, "borrowed": 3}
 BOUNDS = {"error": 0, "identity": 1, "clamp": 2}
+ARITHMETICS = {"f32": 0, "eager": 1}
 TOKEN_END = 2**63 - 1
 
 OK, ERROR_DTYPE, ERROR_MEMORY = 0, 3, 7

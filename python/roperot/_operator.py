@@ -248,6 +248,7 @@ def borrow(form: Form, head_dim: int, cos: Tensor, sin: Tensor) -> Rope:
         full=None if columns == "half" else columns,
         max_positions=0,
         bounds="error",
+        arithmetic="f32",
         isa=None,
     )
 

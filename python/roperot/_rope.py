@@ -68,6 +68,9 @@ class Rope:
         Positions are valid in [0, max_positions); 0 means 2**31.
     bounds : {"error", "identity", "clamp"}
         What happens to a position outside: ValueError, the token is copied unrotated, or the nearest valid position.
+    arithmetic : {"f32", "eager"}
+        "f32": 16-bit tensors are rotated in float32 and rounded once. "eager": cos, sin, each product and the sum are
+        rounded to the tensor's dtype, which are the bits of PyTorch's own operations; float32 is the same in both.
     isa : str, optional
         One of ``roperot.isas()``; the fastest by default.
 
@@ -102,6 +105,7 @@ class Rope:
         cache: Literal["full", "factored"] | None = None,
         max_positions: int = 0,
         bounds: Literal["error", "identity", "clamp"] = "error",
+        arithmetic: Literal["f32", "eager"] = "f32",
         isa: str | None = None,
     ) -> None:
         # Copies, or values that cannot change: what becomes of the caller's arrays and dictionaries is not our affair.
@@ -113,6 +117,7 @@ class Rope:
         config.base = number(base, "base")
         config.attention_factor = 1.0 if attention_factor is None else number(attention_factor, "attention_factor")
         config.angles = c.enum(angles, c.ANGLES, "angles")
+        config.arithmetic = c.enum(arithmetic, c.ARITHMETICS, "arithmetic")
         config.cache = c.enum(cache, {name: c.CACHES[name] for name in (None, "full", "factored")}, "cache")
         set_frequencies(config, scaling, sections, inv_freq, attention_factor)
         self._create(config, None)
@@ -133,13 +138,14 @@ class Rope:
         full: Literal["halves", "repeat"] | None = None,
         max_positions: int = 0,
         bounds: Literal["error", "identity", "clamp"] = "error",
+        arithmetic: Literal["f32", "eager"] = "f32",
         isa: str | None = None,
     ) -> Rope:
         """Borrow existing cos and sin arrays: float32 ones are used in place, so they must not change afterwards.
 
         Parameters
         ----------
-        head_dim, rotary_dim, rotary_offset, pairing, pairing_out, sections, max_positions, bounds, isa
+        head_dim, rotary_dim, rotary_offset, pairing, pairing_out, sections, max_positions, bounds, arithmetic, isa
             As for ``Rope``.
         cos, sin : array
             ``[positions, rotary_dim / 2]``, or full width ``[positions, rotary_dim]``; float32, float16 or bfloat16.
@@ -168,6 +174,7 @@ class Rope:
         names = ("head_dim", "rotary_dim", "rotary_offset", "pairing", "pairing_out", "max_positions", "bounds", "isa")
         config = geometry(*(given[name] for name in names))
         config.base, config.attention_factor = 1.0, number(given["attention_factor"], "attention_factor")
+        config.arithmetic = c.enum(given["arithmetic"], c.ARITHMETICS, "arithmetic")
         config.cache = c.CACHES["borrowed"]
         set_frequencies(config, None, given["sections"], None, given["attention_factor"])
         rotary_dim = config.rotary_dim or config.head_dim

@@ -51,6 +51,7 @@ ENUMS = {
     "ANGLES_": upper(c.ANGLES),
     "CACHE_": upper(c.CACHES),
     "BOUNDS_": upper(c.BOUNDS),
+    "ARITHMETIC_": upper(c.ARITHMETICS),
     "ISA_": upper(c.isa_names()),
     "SCALING_": upper(_scaling.KINDS, dynamic="DYNAMIC_NTK"),
     "SECTIONS_": upper(_scaling.SECTION_KINDS),

@@ -317,3 +317,29 @@ def test_prepared_calls(rng, inverse):
     for wrong in (None, [1.0], "q"):
         with pytest.raises(TypeError, match="q must be"):
             rope.prepare(wrong)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_eager_arithmetic_is_pytorchs(dtype):
+    """transformers' formula, operation by operation in 16 bits, with the same cos and sin."""
+    torch = pytest.importorskip("torch")
+    kind = getattr(torch, dtype)
+    torch.manual_seed(5)
+    x = torch.randn(9, 3, 64).to(kind)
+    angles = torch.arange(9.0)[:, None] * (10000.0 ** (-torch.arange(32.0) / 32))
+    cos, sin = angles.cos().to(kind), angles.sin().to(kind)
+    rope = roperot.Rope.from_tables(64, cos.float().numpy(), sin.float().numpy(), arithmetic="eager")
+    wide_cos, wide_sin = (torch.cat((t, t), -1)[:, None] for t in (cos, sin))
+    want = x * wide_cos + torch.cat((-x[..., 32:], x[..., :32]), -1) * wide_sin
+    found = rope.apply(x)
+    assert torch.equal(found.view(torch.int16), want.view(torch.int16))
+    once = roperot.Rope.from_tables(64, cos.float().numpy(), sin.float().numpy()).apply(x)
+    assert not torch.equal(once, want), "else the test tells nothing"
+
+
+def test_eager_arithmetic_is_kept_by_copies():
+    rope = pickle.loads(pickle.dumps(roperot.Rope(64, arithmetic="eager")))
+    x = np.linspace(-2, 2, 5 * 64).astype(np.float16).reshape(5, 1, 64)
+    assert not np.array_equal(rope.apply(x, 100), roperot.Rope(64).apply(x, 100))
+    with pytest.raises(ValueError, match="'f32', 'eager'"):
+        roperot.Rope(64, arithmetic="bf16")
