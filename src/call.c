@@ -10,7 +10,7 @@ enum { KNOWN_FLAGS = ROPEROT_INVERSE | ROPEROT_PURE_ROTATION | ROPEROT_SIGNED_PO
 
 /* ---- arguments --------------------------------------------------------------------------------------------------- */
 
-static int32_t check_options(const roperot_options *o)
+int32_t roperot_check_options(const roperot_options *o)
 {
     if (roperot_check_size(o, sizeof *o, sizeof *o, "options")) return ROPEROT_ERROR_VERSION;
     if (o->reserved) return roperot_fail(ROPEROT_ERROR_VERSION, "options.reserved is %d; it must be 0", o->reserved);
@@ -38,7 +38,7 @@ static int32_t check_arguments(const roperot_plan *plan, const roperot_positions
     if (count > 0 && !src)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "src is NULL; it must point to count = %d tensors", count);
     const int32_t status = roperot_check_size(positions, sizeof *positions, sizeof *positions, "positions");
-    return status ? status : check_options(options);
+    return status ? status : roperot_check_options(options);
 }
 
 /* ---- views ------------------------------------------------------------------------------------------------------- */

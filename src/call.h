@@ -16,6 +16,9 @@ typedef struct roperot_call {
     roperot_walk walk;
 } roperot_call;
 
+/* Options by themselves, of any verb; not NULL. */
+int32_t roperot_check_options(const roperot_options *options);
+
 /* Everything that can be wrong with the call, before anything is written. On success with begin < end, there is
  * something to do. options are not NULL. */
 int32_t roperot_call_check(roperot_call *call, const roperot_plan *plan, const roperot_positions *positions,

@@ -2,6 +2,7 @@
  * The verb of jobs: checks every job, then walks the tokens once for all of them; it must not know ISAs or formats. */
 #include <string.h>
 
+#include "call.h"
 #include "coefficient_rows.h"
 #include "compiler.h"
 #include "convert.h"
@@ -16,7 +17,6 @@
 
 static const roperot_options default_options = ROPEROT_OPTIONS_INIT;
 enum {
-    KNOWN_FLAGS = ROPEROT_INVERSE | ROPEROT_PURE_ROTATION | ROPEROT_SIGNED_POSITIONS,
     KNOWN_JOB_FLAGS = ROPEROT_JOB_UNROTATED | ROPEROT_JOB_SKIP | ROPEROT_JOB_UNROUNDED,
     MOST_CHANNELS = 65536,
     TASK_BYTES = 128 << 10
@@ -618,24 +618,6 @@ static void run_all(call *c, const roperot_options *o)
 
 /* ---- the verb ---------------------------------------------------------------------------------------------------- */
 
-static int32_t check_options(const roperot_options *o)
-{
-    if (o == &default_options) return ROPEROT_OK;
-    if (roperot_check_size(o, sizeof *o, sizeof *o, "options")) return ROPEROT_ERROR_VERSION;
-    if (o->reserved) return roperot_fail(ROPEROT_ERROR_VERSION, "options.reserved is %d; it must be 0", o->reserved);
-    if (o->flags & ~(uint32_t)KNOWN_FLAGS)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
-                            "options.flags is %#x; only 1 (inverse), 2 (pure rotation) and 4 (signed positions) are "
-                            "known",
-                            (unsigned)o->flags);
-    if (o->token_begin < 0)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "options.token_begin is %lld; it must be at least 0",
-                            (long long)o->token_begin);
-    if (o->threads < 0)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "options.threads is %d; it must be at least 0", o->threads);
-    return ROPEROT_OK;
-}
-
 static int32_t check_arguments(const roperot_plan *plan, const roperot_positions *positions, const roperot_job *jobs,
                                int32_t count)
 {
@@ -665,7 +647,7 @@ int32_t roperot_run(const roperot_plan *plan, const roperot_positions *positions
 {
     const roperot_options *const o = options ? options : &default_options;
     int32_t status = check_arguments(plan, positions, jobs, count);
-    if (!status) status = check_options(o);
+    if (!status && options) status = roperot_check_options(options);
     if (!status) status = check_sizes(jobs, count);
     if (status || count == 0) return status;
     call c; /* not zeroed as a whole: the tasks are most of it */
