@@ -121,9 +121,16 @@ def contests(files: list[Results]) -> list[tuple[str, str, list[Row | None]]]:
     return found
 
 
+def is_noisy(row: Row | None) -> bool:
+    return row is not None and row.noise > NOISY
+
+
 def winner(rows: list[Row | None]) -> tuple[int | None, float] | None:
-    """Index of the fastest machine (None: a tie) and its lead over the next one; None if there is no other."""
-    times = sorted((row.value("ns"), i) for i, row in enumerate(rows) if row is not None)
+    """Index of the fastest machine (None: a tie) and its lead over the next one; None if there is no other.
+
+    Noisy rows take no part: a neighbour's load is not a machine's speed.
+    """
+    times = sorted((row.value("ns"), i) for i, row in enumerate(rows) if row is not None and not is_noisy(row))
     if len(times) < 2:
         return None
     lead = times[1][0] / times[0][0]
@@ -133,7 +140,7 @@ def winner(rows: list[Row | None]) -> tuple[int | None, float] | None:
 def verdict(rows: list[Row | None]) -> str:
     won = winner(rows)
     if won is None:
-        return ""
+        return "noisy" if any(map(is_noisy, rows)) else ""
     return f"{won[0] + 1}, by {won[1]:.2f}" if won[0] is not None else "equal"
 
 
@@ -164,20 +171,20 @@ def wins_at(shape: str, files: list[Results]) -> str:
 
 
 def overall(files: list[Results]) -> str:
-    """One sentence for each machine after the first: geometric means over the rows that both have."""
+    """One sentence for each machine after the first: geometric means over the rows that both have without noise."""
     sentences = []
     for i in range(2, len(files) + 1):
         ratios = [
             math.log(rows[0].value("ns") / rows[i - 1].value("ns"))
             for _, _, rows in contests(files)
-            if rows[0] is not None and rows[i - 1] is not None
+            if rows[0] is not None and rows[i - 1] is not None and not is_noisy(rows[0]) and not is_noisy(rows[i - 1])
         ]
         if ratios:
             mean = math.exp(sum(ratios) / len(ratios))
             faster, slower = (i, 1) if mean >= 1 else (1, i)
             lead = "as fast" if max(mean, 1 / mean) <= SAME else f"{max(mean, 1 / mean):.2f} times as fast"
             names = [f"machine {n} ({files[n - 1].cpu})" for n in (faster, slower)]
-            sentences.append(f"Over all {len(ratios)} rows {names[0]} is {lead} as {names[1]} (geometric mean).")
+            sentences.append(f"Over the {len(ratios)} rows without noise {names[0]} is {lead} as {names[1]} (geometric mean).")
     return "\n".join(sentences)
 
 

@@ -162,6 +162,16 @@ def test_the_summary_says_which_machine_is_faster(make_file):
     assert "fastest" not in report.summary(files[:1])
 
 
+def test_a_noisy_row_decides_nothing(make_file):
+    quiet = [rotation("decode", 100.0), rotation("batch16", 100.0)]
+    loaded = [rotation("decode", 900.0, spread=0.4), rotation("batch16", 200.0)]
+    files = [results.load(make_file(stem, rows)) for stem, rows in (("a", quiet), ("b", loaded))]
+    text = report.summary(files)
+    assert "Over the 1 rows without noise machine 1 (CPU a) is 2.00 times as fast as machine 2 (CPU b)" in text
+    assert re.search(r"\| decode f32 half +\|.* noisy \|", text)
+    assert "- **decode**" not in text
+
+
 def test_missing_isas_are_one_line_and_a_short_run_says_so(make_file):
     missing = "avx512: this CPU has no AVX-512 F"
     found = results.load(make_file("a", [rotation("decode", 1.0)], isas_missing=missing, stopped="interrupted"))
