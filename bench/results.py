@@ -106,7 +106,10 @@ class Results:
 
     @property
     def cpu(self) -> str:
-        return self.context.get("cpu", "unknown CPU")
+        """With family and model where the file has them: two generations of one brand share a name."""
+        name = self.context.get("cpu", "unknown CPU")
+        numbers = re.match(r"(\d+)-(\d+)-\d+-l1", self.context.get("machine", ""))
+        return f"{name} (family {numbers[1]}, model {numbers[2]})" if numbers else name
 
     @property
     def commit(self) -> str:

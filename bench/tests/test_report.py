@@ -162,6 +162,12 @@ def test_the_summary_says_which_machine_is_faster(make_file):
     assert "fastest" not in report.summary(files[:1])
 
 
+def test_two_generations_of_one_brand_can_be_told_apart(make_file):
+    known = make_file("a", [rotation("decode", 1.0)], cpu="AMD EPYC", machine="26-2-1-l1-48k-l2-1024k")
+    assert results.load(known).cpu == "AMD EPYC (family 26, model 2)"
+    assert results.load(make_file("b", [rotation("decode", 1.0)], cpu="Neoverse", machine="41-d40-1-1")).cpu == "Neoverse"
+
+
 def test_a_noisy_row_decides_nothing(make_file):
     quiet = [rotation("decode", 100.0), rotation("batch16", 100.0)]
     loaded = [rotation("decode", 900.0, spread=0.4), rotation("batch16", 200.0)]
