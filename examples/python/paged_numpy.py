@@ -1,4 +1,4 @@
-"""NumPy: a serving loop with a paged key cache: ragged prompts and single tokens in one call of each layer."""
+"""NumPy: a serving loop with a paged cache: ragged prompts and single tokens, each layer by one call."""
 
 import numpy as np
 
@@ -7,7 +7,8 @@ import roperot
 HEADS, KV_HEADS, DIM, PAGE, PAGES = 8, 2, 64, 16, 64
 rng = np.random.default_rng(0)
 rope = roperot.Rope(DIM, base=500000.0)
-cache = np.zeros((PAGES * PAGE, KV_HEADS, DIM), np.float32)  # slot s: token s % PAGE of page s // PAGE
+norm = roperot.Norm(rng.standard_normal(DIM).astype(np.float32), rounding="twice")  # of keys and queries, as Qwen3 has
+keys, values = np.zeros((2, PAGES, PAGE, KV_HEADS, DIM), np.float32)  # slot s: token s % PAGE of page s // PAGE
 free = list(range(PAGES))
 
 
@@ -17,7 +18,7 @@ class Request:
     def __init__(self, prompt, total):
         self.done, self.table = 0, []
         self.prompt, self.total = prompt, total
-        self.k = rng.standard_normal((total, KV_HEADS, DIM)).astype(np.float32)  # what projections would give
+        self.kv = rng.standard_normal((2, total, KV_HEADS, DIM)).astype(np.float32)  # what projections would give
 
     def slots(self, count):
         """Where the next ``count`` tokens go; takes pages as they are needed."""
@@ -30,11 +31,21 @@ class Request:
 def step(batch):
     """One layer of one step: prompts of new requests and one token of the others, packed."""
     counts = [r.prompt if r.done == 0 else 1 for r in batch]
-    k = np.concatenate([r.k[r.done : r.done + n] for r, n in zip(batch, counts, strict=True)])
+    k, v = np.concatenate([r.kv[:, r.done : r.done + n] for r, n in zip(batch, counts, strict=True)], axis=1)
     q = rng.standard_normal((len(k), HEADS, DIM)).astype(np.float32)
-    ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    rope.apply_(q, k, [r.done for r in batch], layout="thd", cu_seqlens=ends)
-    cache[np.concatenate([r.slots(n) for r, n in zip(batch, counts, strict=True)])] = k
+    rope.run(
+        q,  # in place
+        k,
+        v,
+        [r.done for r in batch],
+        q_norm=norm,
+        k_norm=norm,
+        k_pages=roperot.Pages(keys),
+        v_pages=roperot.Pages(values),
+        slots=np.concatenate([r.slots(n) for r, n in zip(batch, counts, strict=True)]),
+        layout="thd",
+        cu_seqlens=np.concatenate([[0], np.cumsum(counts)]).astype(np.int32),
+    )
     for request, count in zip(batch, counts, strict=True):
         request.done += count
 
@@ -46,9 +57,12 @@ while any(r.done < r.total for r in requests):
         step(batch)
     arrived += 1
 
-# Each request alone, all its tokens at once: the same bits.
+# Each request alone, all its tokens at once, without pages: the same bits.
 for request in requests:
+    k, v = request.kv
+    alone = np.empty_like(k)
+    rope.run(k=k, positions=0, k_norm=norm, k_out=alone)
     at = np.arange(request.total)
-    slots = np.array(request.table)[at // PAGE] * PAGE + at % PAGE
-    assert np.array_equal(cache[slots], rope.apply(request.k, 0))
+    assert np.array_equal(keys[np.array(request.table)[at // PAGE], at % PAGE], alone)
+    assert np.array_equal(values[np.array(request.table)[at // PAGE], at % PAGE], v)
 print(f"{len(requests)} requests, {sum(r.total for r in requests)} keys in {PAGES - len(free)} pages")

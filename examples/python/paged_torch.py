@@ -22,9 +22,9 @@ x = [torch.randn(TOKENS, heads, DIM, dtype=torch.bfloat16) for heads in (HEADS, 
 paged = []
 for position in range(TOKENS):
     q, k, v = (part[position : position + 1].clone() for part in x)
-    rope.apply_(q, k, position)  # q and k in one call, in place
-    page, offset = table[position // PAGE], position % PAGE
-    keys[page, offset], values[page, offset] = k[0], v[0]
+    slot = table[position // PAGE] * PAGE + position % PAGE
+    pages = {"k_pages": roperot.Pages(keys), "v_pages": roperot.Pages(values)}
+    rope.run(q, k, v, position, **pages, slots=slot[None])  # q in place, k and v into their slots
     paged.append(attend(q, table, position + 1))
 
 # The same without pages: all tokens rotated at once, then causal attention.
