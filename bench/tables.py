@@ -10,6 +10,7 @@ from results import Results, Row
 
 NOISY = 0.15  # quartile distance over median
 DTYPES, PAIRINGS = ("f32", "f16", "bf16"), ("half", "interleaved")
+MANY = 3  # benchmarks that failed for one reason and have a line each
 SAME = 1.05  # two machines, or two peers, that are closer than this are equally fast
 COLD = ("hot", "12MiB", "96MiB")
 README_PEERS = {  # in the README: one column each
@@ -336,8 +337,18 @@ def startup(found: Results) -> str:
 
 
 def failures(found: Results) -> list[str]:
-    """What neither ran nor is void."""
-    return [f"{row.name}: {row.error}" for row in found.rows.values() if row.error and not row.void]
+    """What neither ran nor is void: a line for each, or for each reason that many share."""
+    by_reason: dict[str, list[str]] = {}
+    for row in found.rows.values():
+        if row.error and not row.void:
+            by_reason.setdefault(row.error, []).append(row.name)
+    lines = []
+    for reason, names in by_reason.items():
+        if len(names) > MANY:
+            lines.append(f"{len(names)} benchmarks, {names[0]} to {names[-1]}: {reason}")
+        else:
+            lines += [f"{name}: {reason}" for name in names]
+    return lines
 
 
 def overview(found: Results) -> str:

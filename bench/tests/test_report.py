@@ -168,6 +168,16 @@ def test_two_generations_of_one_brand_can_be_told_apart(make_file):
     assert results.load(make_file("b", [rotation("decode", 1.0)], cpu="Neoverse", machine="41-d40-1-1")).cpu == "Neoverse"
 
 
+def test_one_reason_of_many_failures_is_one_line(make_file):
+    failed = {"error_occurred": True, "error_message": "needs two CPUs"}
+    rows = [rotation(f"prefill{n}-2t", 1.0, **failed) for n in (1, 2, 3, 4)]
+    rows.append(rotation("decode", 1.0, error_occurred=True, error_message="no memory"))
+    assert tables.failures(results.load(make_file("a", rows))) == [
+        "4 benchmarks, rotate/f32/half/avx2/prefill1-2t to rotate/f32/half/avx2/prefill4-2t: needs two CPUs",
+        "rotate/f32/half/avx2/decode: no memory",
+    ]
+
+
 def test_a_noisy_row_decides_nothing(make_file):
     quiet = [rotation("decode", 100.0), rotation("batch16", 100.0)]
     loaded = [rotation("decode", 900.0, spread=0.4), rotation("batch16", 200.0)]
