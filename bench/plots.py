@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from results import Results
-from tables import kinds, shape_names
+from tables import duration, kinds, shape_names
 
 TOKEN_BYTES = {"f32": 40 * 128 * 4, "f16": 40 * 128 * 2, "bf16": 40 * 128 * 2}  # of growth/.../tokens-1
 KIB = 1024
@@ -162,8 +162,9 @@ def peers(found: Results) -> Figure | None:
         [ns for _, ns in points],
         color=["tab:orange" if who.startswith("roperot") else "tab:blue" for who, _ in points],
     )
-    axes.bar_label(bars, fmt="%.0f", padding=3, fontsize=8)
+    axes.bar_label(bars, [duration(ns) for _, ns in points], padding=3, fontsize=8)
     axes.set(xscale="log", xlabel="ns")
+    axes.set_xlim(right=axes.get_xlim()[1] * 1.6)  # the longest bar's label
     axes.invert_yaxis()
     return figure if points else None
 

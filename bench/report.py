@@ -141,7 +141,7 @@ def noisy(files: list[Results], noise: float) -> str:
         f"- {f.label}: `{row.name}` spreads by {row.noise:.0%}"
         for f in files
         for row in f.rows.values()
-        if not row.error and row.noise > noise
+        if not row.error and tables.is_noisy(row, noise)
     ]
     return "\n".join(lines) or f"No result spreads by more than {noise:.0%}."
 

@@ -10,6 +10,7 @@ from results import Results, Row
 
 NOISY = 0.15  # quartile distance over median
 DTYPES, PAIRINGS = ("f32", "f16", "bf16"), ("half", "interleaved")
+SINGLE_CALLS = ("cold/", "step/")
 MANY = 3  # benchmarks that failed for one reason and have a line each
 SAME = 1.05  # two machines, or two peers, that are closer than this are equally fast
 COLD = ("hot", "12MiB", "96MiB")
@@ -122,17 +123,18 @@ def contests(files: list[Results]) -> list[tuple[str, str, list[Row | None]]]:
     return found
 
 
-def is_noisy(row: Row | None) -> bool:
-    return row is not None and row.noise > NOISY
+def is_noisy(row: Row | None, limit: float = NOISY) -> bool:
+    """Single calls of a cold row differ by nature: their median is the figure."""
+    return row is not None and bool(row.repetitions) and not row.name.startswith(SINGLE_CALLS) and row.noise > limit
 
 
 def winner(rows: list[Row | None]) -> tuple[int | None, float] | None:
     """Index of the fastest machine (None: a tie) and its lead over the next one; None if there is no other.
 
-    Noisy rows take no part: a neighbour's load is not a machine's speed.
+    None, too, if one of the two is noisy: a neighbour's load is not a machine's speed.
     """
-    times = sorted((row.value("ns"), i) for i, row in enumerate(rows) if row is not None and not is_noisy(row))
-    if len(times) < 2:
+    times = sorted((row.value("ns"), i) for i, row in enumerate(rows) if row is not None)
+    if len(times) < 2 or any(is_noisy(rows[i]) for _, i in times[:2]):
         return None
     lead = times[1][0] / times[0][0]
     return (times[0][1] if lead > SAME else None), lead
@@ -194,7 +196,7 @@ def health(found: Results) -> str:
     rows = list(found.rows.values())
     void = sum(r.void for r in rows)
     failed = sum(bool(r.error) and not r.void for r in rows)
-    noisy = sum(bool(r.repetitions) and r.noise > NOISY for r in rows)
+    noisy = sum(is_noisy(r) for r in rows)
     parts = [f"{len(rows)} benchmarks", f"{void} void (timed, but without a share: the sweep was no limit)"]
     parts += [f"{noisy} noisy (quartiles more than {NOISY:.0%} of the median apart)", f"{failed} failed"]
     if found.context.get("isas_missing"):

@@ -186,6 +186,9 @@ def test_a_noisy_row_decides_nothing(make_file):
     assert "Over the 1 rows without noise machine 1 (CPU a) is 2.00 times as fast as machine 2 (CPU b)" in text
     assert re.search(r"\| decode f32 half +\|.* noisy \|", text)
     assert "- **decode**" not in text
+    assert tables.winner([*(f.rows["rotate/f32/half/avx2/decode"] for f in files), None]) is None
+    cold = results.load(make_file("c", [row("cold/f32/half/avx2/full-ids-hot", 1.0, spread=0.5)]))
+    assert ", 0 noisy" in tables.health(cold) or "; 0 noisy" in tables.health(cold)
 
 
 def test_missing_isas_are_one_line_and_a_short_run_says_so(make_file):
