@@ -5,7 +5,7 @@
  * of that axis and one pass over the row made last. scratch->last is that row. What keeps it right
  * (tests/kernels/test_axis_blend.c names each; 4 and 6 are about cost):
  *
- *   1 exact     `last` holds exactly the coefficients of scratch->at, for the pairs from last_first on.
+ *   1 exact     `last` holds exactly the coefficients of scratch->at, for the pairs from last_first on of last_head.
  *   2 own       It lies in the space of the token made last, or in a table. A row that is made in that space without
  *               blending makes it void (roperot_axis_blend_forget).
  *   3 moved     A token whose position is that of `last` starts from axis 0 all the same: its row would be `last`
@@ -15,11 +15,11 @@
  *   6 bits      Real coordinates are compared by their bits: -0 is not 0, which costs a row and changes nothing. */
 #include "axis_blend.h"
 
-static int starts_from_last(const roperot_row_source *source, const roperot_place *at, int32_t first,
+static int starts_from_last(const roperot_row_source *source, const roperot_place *at, roperot_pair_block block,
                             const roperot_scratch *scratch)
 {
     int moved = 0, differ = 0;
-    if (!scratch->last.cos || scratch->last_first != first) return 0;
+    if (!scratch->last.cos || scratch->last_first != block.first || scratch->last_head != block.head) return 0;
     for (int32_t a = 0; a < source->axes; a++) {
         moved += at->p[a] != scratch->at.p[a];
         differ += at->p[a] != at->p[0];
@@ -32,6 +32,7 @@ static void start_from_axis_0(const roperot_row_source *source, const roperot_pl
 {
     roperot_row_of_axis(source, at, 0, block, space, &scratch->last);
     scratch->last_first = block.first;
+    scratch->last_head = block.head;
     for (int32_t a = 0; a < source->axes; a++) scratch->at.p[a] = at->p[0];
 }
 
@@ -40,7 +41,7 @@ void roperot_axis_blend(const roperot_row_source *source, const roperot_place *a
 {
     const roperot_plan *const plan = source->plan;
     float *const workspace = scratch->values + ROPEROT_SCRATCH_FLOATS - 2 * block.count;
-    if (!starts_from_last(source, at, block.first, scratch)) start_from_axis_0(source, at, block, scratch, space);
+    if (!starts_from_last(source, at, block, scratch)) start_from_axis_0(source, at, block, scratch, space);
     row->cos = space;
     row->sin = space + block.count;
     for (int32_t a = 0; a < source->axes; a++) {

@@ -12,6 +12,17 @@
 #include "numbers.h"
 #include "table.h"
 
+/* The stride of an axis of 1 is anybody's. */
+static int64_t head_stride_of(const roperot_table *table)
+{
+    return table->heads > 1 ? table->head_stride : 0;
+}
+
+static int64_t heads_of(const roperot_plan *plan)
+{
+    return plan->heads ? plan->heads : 1;
+}
+
 /* NaN coefficients: the 16-bit kernels round in integers and count on NaNs whose lower half is zero, which
  * arithmetic makes of elements but a table may break. */
 static int is_odd_nan(float x)
@@ -21,43 +32,50 @@ static int is_odd_nan(float x)
     return (bits & 0x7fffffffu) > 0x7f800000u && (bits & 0xffffu);
 }
 
-static int has_odd_nan(const roperot_row_table *rows, int64_t count, int64_t pairs)
+static int has_odd_nan(const roperot_plan *plan, const roperot_row_table *rows)
 {
-    for (int64_t p = 0; p < count; p++)
-        for (int64_t j = 0; j < pairs; j++)
-            if (is_odd_nan(rows->cos[p * rows->stride + j]) || is_odd_nan(rows->sin[p * rows->stride + j])) return 1;
+    for (int64_t p = 0; p < plan->max_positions; p++)
+        for (int64_t head = 0; head < heads_of(plan); head++) {
+            const int64_t at = p * rows->stride + head * rows->head_stride;
+            for (int64_t j = at; j < at + plan->pairs; j++)
+                if (is_odd_nan(rows->cos[j]) || is_odd_nan(rows->sin[j])) return 1;
+        }
     return 0;
 }
 
-/* The caller's values as f32 rows of our own, times `factor` in f32. */
+/* One row of the caller's, `at` elements behind the first one, times `factor` in f32. */
+static void copy_row(const roperot_table *table, int64_t at, int32_t pairs, float factor, float *row)
+{
+    const int64_t size = roperot_dtype_size(table->dtype), step = roperot_table_shape_of(table, pairs).pair_stride;
+    roperot_convert((const char *)table->cos + at * size, table->dtype, step, row, ROPEROT_F32, 1, pairs);
+    roperot_convert((const char *)table->sin + at * size, table->dtype, step, row + pairs, ROPEROT_F32, 1, pairs);
+    for (int64_t j = 0; j < 2 * pairs; j++) {
+        if (factor != 1.0f) row[j] *= factor;
+        if (is_odd_nan(row[j])) row[j] = NAN;
+    }
+}
+
+/* The caller's values as f32 rows of our own. */
 static int32_t copy_table(roperot_plan *plan, const roperot_table *table, int slot, roperot_row_table *rows,
                           float factor)
 {
     float *const data = roperot_full_allocate(plan, slot, rows);
     if (!data) return ROPEROT_ERROR_MEMORY;
-    const int64_t size = roperot_dtype_size(table->dtype),
-                  step = roperot_table_shape_of(table, plan->pairs).pair_stride;
-    for (int64_t p = 0; p < plan->max_positions; p++) {
-        float *const row = data + p * rows->stride;
-        const char *const cos = (const char *)table->cos + p * table->row_stride * size;
-        const char *const sin = (const char *)table->sin + p * table->row_stride * size;
-        roperot_convert(cos, table->dtype, step, row, ROPEROT_F32, 1, plan->pairs);
-        roperot_convert(sin, table->dtype, step, row + plan->pairs, ROPEROT_F32, 1, plan->pairs);
-        for (int64_t j = 0; j < 2 * plan->pairs; j++) {
-            if (factor != 1.0f) row[j] *= factor;
-            if (is_odd_nan(row[j])) row[j] = NAN;
-        }
-    }
+    for (int64_t p = 0; p < plan->max_positions; p++)
+        for (int64_t head = 0; head < heads_of(plan); head++)
+            copy_row(table, p * table->row_stride + head * head_stride_of(table), plan->pairs, factor,
+                     data + p * rows->stride + head * rows->head_stride);
     return ROPEROT_OK;
 }
 
 int32_t roperot_borrowed_build(roperot_plan *plan, const roperot_table *table)
 {
-    const roperot_row_table given = { table->cos, table->sin, table->row_stride };
+    const roperot_row_table given = { table->cos, table->sin, table->row_stride, head_stride_of(table) };
     const int in_place = table->dtype == ROPEROT_F32 && roperot_table_shape_of(table, plan->pairs).pair_stride == 1 &&
-                         !has_odd_nan(&given, plan->max_positions, plan->pairs);
+                         !has_odd_nan(plan, &given);
     const int copies = !in_place + (plan->attention_factor != 1.0);
-    const int64_t bytes = roperot_saturating_mul(copies, roperot_full_bytes(plan->pairs, plan->max_positions));
+    const int64_t rows = roperot_saturating_mul(plan->max_positions, heads_of(plan));
+    const int64_t bytes = roperot_saturating_mul(copies, roperot_full_bytes(plan->pairs, rows));
     int32_t status = roperot_memory_check(bytes, copies == 1 ? "a copy of the table" : "two copies of the table");
     if (status) return status;
     if (in_place)

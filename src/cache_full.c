@@ -30,7 +30,8 @@ int64_t roperot_full_cache_bytes(const roperot_plan *plan)
 
 float *roperot_full_allocate(roperot_plan *plan, int slot, roperot_row_table *table)
 {
-    const int64_t bytes = roperot_full_bytes(plan->pairs, plan->max_positions);
+    const int64_t heads = plan->heads ? plan->heads : 1, rows = roperot_saturating_mul(plan->max_positions, heads);
+    const int64_t bytes = roperot_full_bytes(plan->pairs, rows), row = row_stride(plan->pairs);
     float *const data = roperot_memory_allocate(bytes);
     if (!data) {
         roperot_fail(ROPEROT_ERROR_MEMORY, "no memory for %lld bytes of cos/sin rows", (long long)bytes);
@@ -40,10 +41,11 @@ float *roperot_full_allocate(roperot_plan *plan, int slot, roperot_row_table *ta
     plan->cache_bytes += bytes;
     table->cos = data;
     table->sin = data + plan->pairs;
-    table->stride = row_stride(plan->pairs);
+    table->stride = heads * row;
+    table->head_stride = plan->heads ? row : 0;
     /* The padding is never used; it is zero so that a row can be hashed or written to a file. */
-    for (int64_t p = 0; p < plan->max_positions && table->stride > 2 * plan->pairs; p++)
-        for (int64_t j = 2 * plan->pairs; j < table->stride; j++) data[p * table->stride + j] = 0.0f;
+    for (int64_t i = 0; i < rows && row > 2 * plan->pairs; i++)
+        for (int64_t j = 2 * plan->pairs; j < row; j++) data[i * row + j] = 0.0f;
     return data;
 }
 

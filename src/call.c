@@ -69,6 +69,12 @@ static int32_t tokens_error(const roperot_tensor *src, int32_t i)
         (long long)src[i].shape[0], (long long)src[i].shape[1], (long long)src[0].shape[0], (long long)src[0].shape[1]);
 }
 
+static int32_t heads_error(const roperot_plan *plan, const roperot_tensor *src, int32_t i)
+{
+    return roperot_fail(ROPEROT_ERROR_SHAPE, "src[%d].shape[2] (heads) is %lld; it must be the %lld of the plan's table", i,
+                        (long long)src->shape[2], (long long)plan->heads);
+}
+
 static int32_t pairing_error(const roperot_plan *plan, int32_t i)
 {
     return roperot_fail(ROPEROT_ERROR_ALIAS,
@@ -95,6 +101,7 @@ static int32_t check_view(roperot_call *c, int32_t i)
         if (i < ROPEROT_KEPT_EXTENTS) v->dst_extent[i] = extent;
     }
     if (extent.begin == extent.end) return ROPEROT_OK;
+    if (c->walk.plan->heads && src->shape[2] != c->walk.plan->heads) return heads_error(c->walk.plan, src, i);
     const int stays = !out || roperot_tensor_same(src, dst);
     if (stays && c->walk.plan->pairing_out != c->walk.plan->pairing) return pairing_error(c->walk.plan, i);
     c->moved += !stays;

@@ -126,7 +126,7 @@ static int32_t check_max_positions(const roperot_config *c)
                         (long long)c->max_positions);
 }
 
-int32_t roperot_read_config(const roperot_config *config, roperot_config *full)
+int32_t roperot_read_config(const roperot_config *config, roperot_config *full, roperot_table *table)
 {
     const uint32_t first = offsetof(roperot_config, arithmetic);
     const int32_t status = roperot_check_size(config, first, sizeof *full, "config");
@@ -134,15 +134,15 @@ int32_t roperot_read_config(const roperot_config *config, roperot_config *full)
     memset(full, 0, sizeof *full);
     memcpy(full, config, config->size < sizeof *full ? config->size : sizeof *full);
     full->size = sizeof *full;
-    return ROPEROT_OK;
+    if (!full->table) return ROPEROT_OK;
+    full->table = table;
+    return roperot_table_read(config->table, table, "config.table");
 }
 
 int32_t roperot_check_config(const roperot_config *config)
 {
     int32_t status = check_geometry(config);
     if (!status) status = check_enums(config);
-    if (!status && config->table)
-        status = roperot_check_size(config->table, sizeof *config->table, sizeof *config->table, "config.table");
     if (status) return status;
     const int32_t pairs = (config->rotary_dim ? config->rotary_dim : config->head_dim) / 2;
     status = check_frequencies(config, pairs);

@@ -5,9 +5,9 @@
 
 #include <roperot/roperot.h>
 
-/* The caller's config, which may be of the first published size, as one of today's: what it has not is zero. OK, or
- * ROPEROT_ERROR_VERSION. */
-int32_t roperot_read_config(const roperot_config *config, roperot_config *full);
+/* The caller's config and its table, which may be of their first published sizes, as those of today: what they have not
+ * is zero. full->table is `table`, or NULL. OK, or ROPEROT_ERROR_VERSION. */
+int32_t roperot_read_config(const roperot_config *config, roperot_config *full, roperot_table *table);
 
 /* ROPEROT_OK if a plan can be built of it, unless the machine says no: it lacks the ISA or the memory, or the base makes
  * a frequency that is too large. */

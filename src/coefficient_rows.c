@@ -65,8 +65,9 @@ static void integer_row(const roperot_row_source *source, int64_t p, roperot_pai
         combine(plan, at, first, n, pure ? 1.0 : plan->attention_factor, space, space + n);
     } else {
         const roperot_row_table *const table = pure ? &plan->pure : &plan->rows;
-        row->cos = table->cos + at * table->stride + first;
-        row->sin = table->sin + at * table->stride + first;
+        const int64_t begin = at * table->stride + block.head * table->head_stride + first;
+        row->cos = table->cos + begin;
+        row->sin = table->sin + begin;
         if (!turn) return;
         memcpy(space + n, row->sin, (size_t)n * sizeof *space);
         row->sin = space + n;

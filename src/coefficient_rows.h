@@ -28,9 +28,10 @@ typedef struct roperot_token_range {
     int32_t across, count;
 } roperot_token_range;
 
-/* Pairs [first, first + count) of every row. */
+/* Pairs [first, first + count) of every row, or, if the table has rows per head, of every row of that head. */
 typedef struct roperot_pair_block {
     int32_t first, count;
+    int64_t head;
 } roperot_pair_block;
 
 /* One position or coordinate per axis. */
@@ -45,6 +46,7 @@ typedef struct roperot_scratch {
     roperot_row last;                                  /* cos NULL: none */
     roperot_place at;                                  /* where `last` is */
     int32_t last_first;                                /* its first pair */
+    int64_t last_head;                                 /* its head */
 } roperot_scratch;
 
 static inline void roperot_scratch_init(roperot_scratch *scratch)
@@ -64,11 +66,12 @@ void roperot_rows_make_any(const roperot_row_source *source, const roperot_token
 
 /* Pointers to the rows of the tokens of a range at an OFFSET. */
 static inline void roperot_rows_look_up(const roperot_row_source *source, const roperot_token_range *range,
-                                        int32_t first, roperot_row *rows)
+                                        roperot_pair_block block, roperot_row *rows)
 {
     const int pure = (source->flags & ROPEROT_PURE_ROTATION) != 0;
     const roperot_row_table *const table = pure ? &source->plan->pure : &source->plan->rows;
-    const int64_t at = (source->positions->offset + range->t) * table->stride + first;
+    const int64_t at =
+        (source->positions->offset + range->t) * table->stride + block.head * table->head_stride + block.first;
     const int64_t stride = range->across ? 0 : table->stride;
     for (int32_t k = 0; k < range->count; k++) {
         rows[k].cos = table->cos + at + k * stride;
@@ -81,7 +84,7 @@ static inline void roperot_rows_make(const roperot_row_source *source, const rop
                                      roperot_pair_block block, roperot_scratch *scratch, roperot_row *rows)
 {
     if (source->looked_up)
-        roperot_rows_look_up(source, range, block.first, rows);
+        roperot_rows_look_up(source, range, block, rows);
     else
         roperot_rows_make_any(source, range, block, scratch, rows);
 }

@@ -10,13 +10,15 @@
 #if UINTPTR_MAX == UINT64_MAX
 _Static_assert(offsetof(roperot_config, reserved) + sizeof(int32_t) == sizeof(roperot_config),
                "a member that roperot_config has gained belongs in a list below");
+_Static_assert(offsetof(roperot_table, head_stride) + sizeof(int64_t) == sizeof(roperot_table),
+               "a member that roperot_table has gained belongs in a list below");
 #endif
 
 /* Every member that is compared as a number, after the zeros have got their meaning. */
 #define CONFIG_NUMBERS(N)                                                                                              \
     N(head_dim) N(rotary_dim) N(rotary_offset) N(pairing) N(pairing_out) N(pairs) N(axes) N(angles) N(cache)           \
     N(max_positions) N(bounds) N(isa) N(arithmetic)
-#define TABLE_NUMBERS(N) N(dtype) N(rows) N(row_stride) N(element_stride) N(width)
+#define TABLE_NUMBERS(N) N(dtype) N(rows) N(row_stride) N(element_stride) N(width) N(heads) N(head_stride)
 
 void roperot_config_key(const roperot_config *config, roperot_config *key)
 {
@@ -59,7 +61,8 @@ uint64_t roperot_config_hash(const roperot_config *config)
         return 0;
     }
     roperot_config full, key;
-    if (roperot_read_config(config, &full) || roperot_check_config(&full)) return 0;
+    roperot_table table;
+    if (roperot_read_config(config, &full, &table) || roperot_check_config(&full)) return 0;
     roperot_config_key(&full, &key);
     uint64_t hash = 0;
 #define MIX(member) hash = mix(hash, (uint64_t)(int64_t)key.member);
@@ -103,7 +106,8 @@ int32_t roperot_plan_is(const roperot_plan *plan, const roperot_config *config)
         return 0;
     }
     roperot_config full, key;
-    if (roperot_read_config(config, &full) || roperot_check_config(&full)) return 0;
+    roperot_table table;
+    if (roperot_read_config(config, &full, &table) || roperot_check_config(&full)) return 0;
     roperot_config_key(&full, &key);
     const roperot_config *const asked = &plan->asked;
 #define SAME(member) && key.member == asked->member

@@ -121,23 +121,16 @@ static void repack(const roperot_task *j, const piece *p, const float *from, flo
                     from[h * p->pitch + (j->in == ROPEROT_PAIR_HALF ? i + k * n : 2 * i + k)];
 }
 
-/* The rotation of a piece that is in a; where it is then. */
-static float *turn(roperot_hub *hub, const roperot_task *j, const piece *p, const roperot_row *row)
+/* Heads of a piece by one row. */
+static void turn_heads(const roperot_task *j, const piece *p, const roperot_row *row, int64_t heads, const float *from,
+                       float *to)
 {
-    const int moves = j->in != j->out;
-    if (p->pairs == 0 || (!row->cos && !moves)) return hub->half[0];
-    float *const to = hub->half[moves];
-    if (moves) memcpy(to, hub->half[0], (size_t)(p->heads * p->pitch) * sizeof *to);
-    if (!row->cos) {
-        repack(j, p, hub->half[0] + p->offset, to + p->offset);
-        return to;
-    }
     const ptrdiff_t head = p->pitch * (ptrdiff_t)sizeof(float);
-    const roperot_token token = { row->cos, row->sin, hub->half[0], to };
+    const roperot_token token = { row->cos, row->sin, from, to };
     const roperot_tile tile = {
         .token = &token,
         .tokens = 1,
-        .heads = p->heads,
+        .heads = heads,
         .pairs = p->pairs,
         .src_head = head,
         .dst_head = head,
@@ -149,6 +142,35 @@ static float *turn(roperot_hub *hub, const roperot_task *j, const piece *p, cons
         .heads_outer = 0,
     };
     j->in_scratch(&tile);
+}
+
+static roperot_row row_of(const roperot_line *line, const piece *p, int64_t head)
+{
+    const roperot_row none = { NULL, NULL };
+    if (p->pairs == 0) return none;
+    if (line->row_of) return line->row_of(line->walk, line->b, line->t, head, p->first_pair, p->pairs);
+    if (!line->row.cos) return none;
+    const roperot_row row = { line->row.cos + p->first_pair, line->row.sin + p->first_pair };
+    return row;
+}
+
+/* The rotation of a piece that is in a; where it is then. */
+static float *turn(roperot_hub *hub, const roperot_task *j, const roperot_line *line, const piece *p)
+{
+    const int moves = j->in != j->out;
+    roperot_row row = row_of(line, p, p->head);
+    if (p->pairs == 0 || (!row.cos && !moves)) return hub->half[0];
+    float *const to = hub->half[moves];
+    if (moves) memcpy(to, hub->half[0], (size_t)(p->heads * p->pitch) * sizeof *to);
+    if (!row.cos) {
+        repack(j, p, hub->half[0] + p->offset, to + p->offset);
+        return to;
+    }
+    const int64_t step = j->plan->heads ? 1 : p->heads;
+    for (int64_t h = 0; h < p->heads; h += step) {
+        if (h > 0) row = row_of(line, p, p->head + h);
+        turn_heads(j, p, &row, step, hub->half[0] + h * p->pitch, to + h * p->pitch);
+    }
     return to;
 }
 
@@ -162,24 +184,13 @@ static void round_through(const roperot_task *j, const piece *p, float *x)
     if (j->through != ROPEROT_F32) j->kernels->heads.round[j->through - 1](x, p->pitch, p->heads, channels_of(p));
 }
 
-static roperot_row row_of(const roperot_line *line, const piece *p)
-{
-    const roperot_row none = { NULL, NULL };
-    if (p->pairs == 0) return none;
-    if (line->row_of) return line->row_of(line->walk, line->b, line->t, p->first_pair, p->pairs);
-    if (!line->row.cos) return none;
-    const roperot_row row = { line->row.cos + p->first_pair, line->row.sin + p->first_pair };
-    return row;
-}
-
 /* A piece as it is before a norm that comes after the rotation, or (f) with the norm that comes before it. */
 static float *rotated(roperot_hub *hub, const roperot_task *j, const roperot_line *line, const piece *p,
                       const factors *f)
 {
-    const roperot_row row = row_of(line, p);
     fetch(hub, j, line, p, p->in[0], hub->half[0], f);
     fetch(hub, j, line, p, p->in[1], hub->half[0] + p->in[0].count, f);
-    float *const x = turn(hub, j, p, &row);
+    float *const x = turn(hub, j, line, p);
     if (roperot_norm_is(j->norm, ROPEROT_NORM_AFTER) && j->norm->rounding) round_through(j, p, x);
     return x;
 }

@@ -44,8 +44,9 @@ typedef struct roperot_hub {
     float scale[ROPEROT_HUB_HEADS]; /* of the heads that are loaded from pages */
 } roperot_hub;
 
-/* The coefficients of pairs [first, first + n) of a line whose rows do not fit the walk's scratch. */
-typedef roperot_row roperot_hub_row_fn(void *walk, int64_t b, int64_t t, int32_t first, int32_t n);
+/* The coefficients of pairs [first, first + n) of a head of a line, where there is not one row at hand for all of it: it
+ * does not fit the walk's scratch, or each head has its own. */
+typedef roperot_row roperot_hub_row_fn(void *walk, int64_t b, int64_t t, int64_t head, int32_t first, int32_t n);
 
 /* One line of a task: all its heads from src or `from` to dst and `to`. slot and from_slot: where pages are concerned;
  * slot < 0 leaves the store out. row: of all pairs, cos NULL if the line is not rotated; or, if row_of is not NULL,

@@ -136,6 +136,7 @@ static ROPEROT_NOINLINE int32_t fill(roperot_plan *plan, const roperot_config *c
     plan->bounds = config->bounds;
     plan->arithmetic = config->arithmetic;
     plan->attention_factor = config->attention_factor;
+    plan->heads = config->table ? config->table->heads : 0;
     int32_t status = choose_kernels(plan, config->isa);
     if (!status) status = set_frequencies(plan, config);
     if (!status) status = set_axes(plan, config);
@@ -144,7 +145,7 @@ static ROPEROT_NOINLINE int32_t fill(roperot_plan *plan, const roperot_config *c
     const int32_t block = ROPEROT_SCRATCH_FLOATS / 2, computed = plan->cache == ROPEROT_CACHE_FACTORED;
     const int32_t fit = computed ? block / plan->pairs : ROPEROT_TILE_TOKENS;
     plan->tile_tokens = (uint16_t)(fit < ROPEROT_TILE_TOKENS ? fit : ROPEROT_TILE_TOKENS);
-    plan->fast = plan->pairing_out == plan->pairing && fit > 0;
+    plan->fast = plan->pairing_out == plan->pairing && fit > 0 && !plan->heads;
     plan->combine = plan->kernels ? plan->kernels->combine : NULL;
     return status;
 }
@@ -155,7 +156,8 @@ int32_t roperot_plan_create(const roperot_config *config, roperot_plan **plan)
     *plan = NULL;
     if (!config) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config is NULL; it must point to a roperot_config");
     roperot_config full;
-    int32_t status = roperot_read_config(config, &full);
+    roperot_table table;
+    int32_t status = roperot_read_config(config, &full, &table);
     if (!status) status = roperot_check_config(&full);
     if (status) return status;
     roperot_plan *const made = roperot_memory_allocate(sizeof *made); /* on whole lines */

@@ -10,10 +10,11 @@
 /* A position's row is the product of one factor of each level: cache_factors.h. */
 enum { ROPEROT_LEVELS = 3 };
 
-/* f32 rows, one per position: cos and sin of pair j at row p are cos[p * stride + j] and sin[p * stride + j]. */
+/* f32 rows, one per position (and head): cos and sin of pair j at row p of head h are cos[p * stride + h * head_stride
+ * + j] and sin likewise; head_stride is 0 where a row serves all heads. */
 typedef struct roperot_row_table {
     const float *cos, *sin;
-    int64_t stride;
+    int64_t stride, head_stride;
 } roperot_row_table;
 
 /* What a built plan keeps of cos and sin, A being the attention factor. No other combination occurs.
@@ -36,7 +37,7 @@ struct roperot_plan {
     int64_t max_positions;
     int64_t near_bytes; /* calls up to this size are walked by columns */
     int32_t head_dim, rotary_offset, pairs;
-    uint16_t fast;                 /* the fast path may take it: one pairing, rows fit the scratch in one block */
+    uint16_t fast;                 /* the fast path may take it: one pairing, rows of all heads that fit the scratch */
     uint16_t tile_tokens;          /* of a call on the fast path */
     roperot_row_table rows;        /* with the attention factor; cos NULL: FACTORED */
     double *level[ROPEROT_LEVELS]; /* factor tables; NULL: every position has index 0 there, or no factors are kept */
@@ -46,6 +47,7 @@ struct roperot_plan {
     const roperot_kernels *kernels;
     roperot_rotate_fn *rotate_back[ROPEROT_DTYPES][ROPEROT_DTYPES]; /* pairing_out to pairing, for INVERSE */
     int32_t rotary_dim, pairing, pairing_out, axes, angles, cache, bounds, arithmetic;
+    int64_t heads;     /* of tensors, if the borrowed table has rows per head; 0: any */
     int32_t cpus;      /* tasks of a parallel call whose options do not say how many */
     int64_t far_bytes; /* calls out of place beyond it are streamed */
     int64_t cache_bytes;

@@ -103,6 +103,9 @@ static int32_t check_shape(const call *c, const roperot_job *j, int32_t i, int64
     if (shape[3] < least || shape[3] > most)
         return roperot_fail(ROPEROT_ERROR_SHAPE, "jobs[%d] has heads of %lld channels; they must be %s%lld", i,
                             (long long)shape[3], is_rotated(j) ? "the plan's head_dim, " : "1 .. ", (long long)most);
+    if (is_rotated(j) && c->plan->heads && shape[2] != 0 && shape[2] != c->plan->heads)
+        return roperot_fail(ROPEROT_ERROR_SHAPE, "jobs[%d] has %lld heads; it must have the %lld of the plan's table", i,
+                            (long long)shape[2], (long long)c->plan->heads);
     if (i > 0 && (shape[0] != c->batch || shape[1] != c->tokens))
         return roperot_fail(ROPEROT_ERROR_SHAPE,
                             "jobs[%d] has batch %lld and %lld tokens; they must be those of jobs[0], %lld and %lld", i,
@@ -417,15 +420,15 @@ static void leave_alone(const roperot_task *t, const char *src, char *dst, int64
                             out_half ? 1 : 2, t->pairs);
 }
 
-/* Pairs [first, first + n) of the heads of one line by a fused kernel. */
+/* Pairs [first, first + n) of heads of one line by a fused kernel. */
 static void rotate_line(const roperot_task *t, roperot_rotate_fn *fn, const char *src, char *dst, int64_t dst_head,
-                        const roperot_row *row, int32_t first, int32_t n)
+                        const roperot_row *row, int32_t first, int32_t n, int64_t heads)
 {
     const roperot_token token = { row->cos, row->sin, src, dst };
     const roperot_tile tile = {
         .token = &token,
         .tokens = 1,
-        .heads = t->heads,
+        .heads = heads,
         .pairs = n,
         .src_head = t->src.head,
         .dst_head = dst_head,
@@ -448,31 +451,34 @@ typedef struct walk {
     roperot_hub hub;
 } walk;
 
-static roperot_row row_in_pieces(void *arg, int64_t b, int64_t t, int32_t first, int32_t n)
+static roperot_row row_in_pieces(void *arg, int64_t b, int64_t t, int64_t head, int32_t first, int32_t n)
 {
     walk *const w = arg;
     const roperot_token_range token = { b, t, 0, 1 };
-    const roperot_pair_block block = { first, n };
+    const roperot_pair_block block = { first, n, head };
     roperot_row row;
     roperot_rows_make(&w->call->rows, &token, block, &w->scratch, &row);
     return row;
 }
 
-/* A line by a fused kernel; rows longer than the scratch come in blocks. */
+/* A line by a fused kernel; rows longer than the scratch come in blocks, rows per head head by head. */
 static void run_fused(walk *w, const roperot_task *t, roperot_rotate_fn *fn, const roperot_line *line, char *dst,
                       int64_t dst_head, int32_t dtype, int moves)
 {
     const char *const src = roperot_dense_at(&t->src, line->b, line->t, 0);
     const int64_t after = t->offset + 2 * (int64_t)t->pairs;
     const int32_t block = w->call->rows.block_pairs;
-    for (int32_t first = 0; first < t->pairs; first += block) {
-        const int32_t n = t->pairs - first < block ? t->pairs - first : block;
-        const roperot_row row = !line->row_of ? line->row : row_in_pieces(w, line->b, line->t, first, n);
-        if (row.cos)
-            rotate_line(t, fn, src, dst, dst_head, &row, first, n);
-        else if (moves && first == 0)
-            leave_alone(t, src, dst, dst_head, dtype);
-    }
+    const int64_t heads = t->plan->heads ? 1 : t->heads;
+    int alone = 0;
+    for (int64_t head = 0; head < t->heads; head += heads)
+        for (int32_t first = 0; first < t->pairs; first += block) {
+            const int32_t n = t->pairs - first < block ? t->pairs - first : block;
+            const roperot_row row = !line->row_of ? line->row : row_in_pieces(w, line->b, line->t, head, first, n);
+            if (row.cos)
+                rotate_line(t, fn, src + head * t->src.head, dst + head * dst_head, dst_head, &row, first, n, heads);
+            alone = !row.cos;
+        }
+    if (alone && moves) leave_alone(t, src, dst, dst_head, dtype);
     if (!moves) return;
     if (t->offset) copy_channels(t, src, dst, dst_head, dtype, 0, t->offset);
     if (after < t->dim) copy_channels(t, src, dst, dst_head, dtype, after, t->dim - after);
@@ -545,9 +551,9 @@ static void run_line(walk *w, const roperot_task *t, const roperot_line *line)
 static void run_tile(walk *w, int64_t b, int64_t t, int across, int n)
 {
     const call *const c = w->call;
-    const int whole = c->rotates && c->rows.block_pairs == c->plan->pairs;
+    const int whole = c->rotates && c->rows.block_pairs == c->plan->pairs && !c->plan->heads;
     const roperot_token_range range = { b, t, across, n };
-    const roperot_pair_block block = { 0, c->plan->pairs };
+    const roperot_pair_block block = { 0, c->plan->pairs, 0 };
     if (whole) roperot_rows_make(&c->rows, &range, block, &w->scratch, w->row);
     for (int32_t i = 0; i < c->kept; i++) {
         const roperot_task *const task = &c->task[i];

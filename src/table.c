@@ -3,6 +3,9 @@
  * plans. */
 #include "table.h"
 
+#include <stddef.h>
+#include <string.h>
+
 #include "lists.h"
 #include "numbers.h"
 #include "status.h"
@@ -21,13 +24,37 @@ void roperot_table_reach(const roperot_table *table, int32_t pairs, int64_t *bel
     const int64_t rows = roperot_saturating_mul(roperot_magnitude(table->row_stride), table->rows - 1);
     const int64_t columns = roperot_table_shape_of(table, pairs).columns;
     const int64_t row = roperot_saturating_add(roperot_saturating_mul(table->element_stride, columns - 1), 1);
-    *below = table->row_stride < 0 ? rows : 0;
-    *above = table->row_stride < 0 ? row : roperot_saturating_add(rows, row);
+    const int64_t heads =
+        table->heads > 1 ? roperot_saturating_mul(roperot_magnitude(table->head_stride), table->heads - 1) : 0;
+    *below = roperot_saturating_add(table->row_stride < 0 ? rows : 0, table->head_stride < 0 ? heads : 0);
+    *above = roperot_saturating_add(
+        row, roperot_saturating_add(table->row_stride < 0 ? 0 : rows, table->head_stride < 0 ? 0 : heads));
+}
+
+int32_t roperot_table_read(const roperot_table *given, roperot_table *full, const char *name)
+{
+    const int32_t status = roperot_check_size(given, offsetof(roperot_table, heads), sizeof *full, name);
+    if (status) return status;
+    memset(full, 0, sizeof *full);
+    memcpy(full, given, given->size < sizeof *full ? given->size : sizeof *full);
+    full->size = sizeof *full;
+    return ROPEROT_OK;
+}
+
+static int32_t check_heads(const roperot_table *table, const char *name)
+{
+    if (table->heads < 0)
+        return roperot_fail(ROPEROT_ERROR_SHAPE, "%s.heads is %lld; it must be at least 0", name,
+                            (long long)table->heads);
+    if (table->heads == 0 && table->head_stride != 0)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                            "%s.head_stride is %lld with heads 0; heads must say how many rows a position has", name,
+                            (long long)table->head_stride);
+    return ROPEROT_OK;
 }
 
 int32_t roperot_table_check(const roperot_table *table, int32_t pairs, int64_t rows, const char *name)
 {
-    if (roperot_check_size(table, sizeof *table, sizeof *table, name)) return ROPEROT_ERROR_VERSION;
     if (table->reserved)
         return roperot_fail(ROPEROT_ERROR_VERSION, "%s.reserved is %d; it must be 0", name, table->reserved);
     const int32_t size = roperot_dtype_size(table->dtype);
@@ -51,14 +78,16 @@ int32_t roperot_table_check(const roperot_table *table, int32_t pairs, int64_t r
     if (table->element_stride < 1)
         return roperot_fail(ROPEROT_ERROR_SHAPE, "%s.element_stride is %lld; it must be at least 1", name,
                             (long long)table->element_stride);
+    const int32_t status = check_heads(table, name);
+    if (status) return status;
     int64_t below, above;
     roperot_table_reach(table, pairs, &below, &above);
     if (!roperot_is_addressable(table->cos, below, above, size) ||
         !roperot_is_addressable(table->sin, below, above, size))
         return roperot_fail(ROPEROT_ERROR_SHAPE,
-                            "%s: %lld rows with row_stride %lld and element_stride %lld must not reach outside the "
-                            "address space",
+                            "%s: %lld rows with row_stride %lld and element_stride %lld, of %lld heads with "
+                            "head_stride %lld, must not reach outside the address space",
                             name, (long long)table->rows, (long long)table->row_stride,
-                            (long long)table->element_stride);
+                            (long long)table->element_stride, (long long)table->heads, (long long)table->head_stride);
     return ROPEROT_OK;
 }

@@ -76,8 +76,8 @@ static int64_t list_tokens(const part *p, const roperot_operand *o, roperot_toke
     const roperot_token_range *const range = &p->range;
     const int64_t src_stride = range->across ? o->src_batch : o->src_token;
     const int64_t dst_stride = range->across ? o->dst_batch : o->dst_token;
-    const char *const src = src_of(o, range, 0);
-    char *const dst = dst_of(o, range, 0);
+    const char *const src = src_of(o, range, 0) + p->block.head * o->src_head;
+    char *const dst = dst_of(o, range, 0) + p->block.head * o->dst_head;
     int64_t n = 0;
     for (int32_t k = 0; k < range->count; k++)
         if (p->rows[k].cos)
@@ -93,7 +93,7 @@ static inline void run_operand(const part *p, const roperot_operand *o)
     roperot_tile tile;
     tile.token = token;
     tile.tokens = list_tokens(p, o, token);
-    tile.heads = o->heads;
+    tile.heads = plan->heads ? 1 : o->heads;
     tile.pairs = p->block.count;
     tile.src_head = o->src_head;
     tile.dst_head = o->dst_head;
@@ -113,12 +113,15 @@ static inline void run_range(part *p, roperot_scratch *scratch)
 {
     const roperot_walk *const w = p->walk;
     const int32_t pairs = w->plan->pairs;
-    for (p->block.first = 0; p->block.first < pairs; p->block.first += w->rows.block_pairs) {
-        const int32_t left = pairs - p->block.first;
-        p->block.count = left < w->rows.block_pairs ? left : w->rows.block_pairs;
-        roperot_rows_make(&w->rows, &p->range, p->block, scratch, p->rows);
-        for (int32_t i = 0; i < w->operands; i++) run_operand(p, &w->operand[i]);
-    }
+    p->block.head = 0;
+    do { /* once, or for each head that has rows of its own */
+        for (p->block.first = 0; p->block.first < pairs; p->block.first += w->rows.block_pairs) {
+            const int32_t left = pairs - p->block.first;
+            p->block.count = left < w->rows.block_pairs ? left : w->rows.block_pairs;
+            roperot_rows_make(&w->rows, &p->range, p->block, scratch, p->rows);
+            for (int32_t i = 0; i < w->operands; i++) run_operand(p, &w->operand[i]);
+        }
+    } while (++p->block.head < w->plan->heads);
     for (int32_t i = 0; i < w->operands; i++)
         if (!w->operand[i].in_place) copy_others(p, &w->operand[i]);
 }

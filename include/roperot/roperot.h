@@ -374,7 +374,11 @@ typedef enum roperot_table_width {
  * in column j, or with FULL_REPEAT in columns 2j and 2j + 1, of which the first is read. Borrowed by a plan (and then
  * outliving it, unchanged), or filled by roperot_cos_sin. cos||sin in one row: sin = cos + columns; sin||cos: the other
  * way round; (cos, sin) interleaved: element_stride 2, sin = cos + 1. Borrowing copies nothing if the values are f32
- * with one column per pair, element_stride 1, attention_factor 1, and no NaN among them. */
+ * with one column per pair, element_stride 1, attention_factor 1, and no NaN among them.
+ *
+ * A table may have a row of its own for each head (LTX-2): head h of position p is p * row_stride + h * head_stride. It
+ * says how many heads, since every tensor that it rotates must have as many: [heads, positions, pairs] storage is
+ * row_stride = pairs, head_stride = positions * pairs. */
 typedef struct roperot_table {
     uint32_t size;
     int32_t dtype;
@@ -382,6 +386,8 @@ typedef struct roperot_table {
     int64_t rows, row_stride, element_stride; /* strides in elements: of rows any sign, of elements at least 1 */
     int32_t width;                            /* a roperot_table_width */
     int32_t reserved;
+    int64_t heads;                            /* 0: a row serves all heads; else each head has rows of its own */
+    int64_t head_stride;                      /* in elements, any sign; not read for one head, 0 for none */
 } roperot_table;
 
 /* ---- plans ----------------------------------------------------------------------------------------------------- */
@@ -461,8 +467,9 @@ ROPEROT_API int32_t roperot_plan_is(const roperot_plan *plan, const roperot_conf
 ROPEROT_API const char *roperot_plan_kernel(const roperot_plan *plan, int32_t src_dtype, int32_t dst_dtype);
 
 /* Fills dst with the cos and sin (times the attention factor) that the plan would use for batch x tokens positions:
- * row b * tokens + t, in dst's dtype (one rounding from f32), strides and width. dst->rows >= batch * tokens; dst must
- * not overlap itself or the positions (byte ranges count, from the first byte to the last). A position out of bounds,
+ * row b * tokens + t, in dst's dtype (one rounding from f32), strides and width. dst->rows >= batch * tokens, and its
+ * heads are those of the plan's own table, 0 without one; dst must not overlap itself or the positions (byte ranges
+ * count, from the first byte to the last). A position out of bounds,
  * such as any negative one (there is no ROPEROT_SIGNED_POSITIONS here), is an error, clamped, or, with IDENTITY, cos 1
  * and sin 0 whatever the attention factor. Allocates nothing. Thread safe. */
 ROPEROT_API int32_t roperot_cos_sin(const roperot_plan *plan, const roperot_positions *positions, int64_t batch,
@@ -497,7 +504,8 @@ typedef struct roperot_options {
  * strides and no row block (one token's heads x dim) of one meets any row block, of any token, of the other (slots of
  * one packed QKV buffer). The same rule applies to every pair of tensors in a call if at least one of them is written.
  * A written tensor that overlaps itself, and any other overlap, is ROPEROT_ERROR_ALIAS. Positions and a borrowed table
- * must not lie in what is written, which is not checked. options NULL = defaults. Thread safe. */
+ * must not lie in what is written, which is not checked. A plan whose table has rows per head takes tensors of as many
+ * heads. options NULL = defaults. Thread safe. */
 ROPEROT_API int32_t roperot_apply(const roperot_plan *plan, const roperot_positions *positions,
                                   const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
                                   const roperot_options *options);
@@ -622,7 +630,7 @@ ROPEROT_API int32_t roperot_run(const roperot_plan *plan, const roperot_position
                                  0, 0 }
 #define ROPEROT_SHARD_INIT { sizeof(roperot_shard), ROPEROT_SHARD_CONTIGUOUS, 1, 0, 0, NULL, ROPEROT_POSITIONS_I32, 0, \
                              NULL, ROPEROT_POSITIONS_I64, 1, 0 }
-#define ROPEROT_TABLE_INIT { sizeof(roperot_table), ROPEROT_F32, NULL, NULL, 0, 0, 1, ROPEROT_TABLE_HALF, 0 }
+#define ROPEROT_TABLE_INIT { sizeof(roperot_table), ROPEROT_F32, NULL, NULL, 0, 0, 1, ROPEROT_TABLE_HALF, 0, 0, 0 }
 #define ROPEROT_CONFIG_INIT { sizeof(roperot_config), 0, 0, 0, ROPEROT_PAIR_HALF, 0, 0, 1, 10000.0, 1.0, NULL, NULL, \
                               ROPEROT_ANGLES_EXACT, ROPEROT_CACHE_AUTO, 0, NULL, ROPEROT_BOUNDS_ERROR, \
                               ROPEROT_ISA_AUTO, ROPEROT_ARITHMETIC_F32, 0 }

@@ -79,6 +79,8 @@ class TableStruct(_Sized):
         ("element_stride", c_int64),
         ("width", c_int32),
         ("reserved", c_int32),
+        ("heads", c_int64),
+        ("head_stride", c_int64),
     ]
 
 

@@ -149,7 +149,8 @@ class Rope:
             As for ``Rope``.
         cos, sin : array
             ``[positions, rotary_dim / 2]``, or full width ``[positions, rotary_dim]``; float32, float16 or bfloat16.
-            Without ``sin``, ``cos`` is one cos||sin array ``[positions, rotary_dim]`` (vLLM, FlashInfer).
+            Without ``sin``, ``cos`` is one cos||sin array ``[positions, rotary_dim]`` (vLLM, FlashInfer). With rows
+            of its own for each head (LTX-2) ``[positions, heads, ...]``: all that is rotated has as many heads then.
         attention_factor : float
             Multiplies the tables' values.
         full : {"halves", "repeat"}, optional
@@ -213,6 +214,7 @@ class Rope:
         plan = POINTER(c.PlanStruct)()
         c.check(c.lib.roperot_plan_create(byref(config), byref(plan)))
         self._keep = keep
+        self._heads = int(config.table.contents.heads) if config.table else 0
         self._plan = byref(plan.contents)
         weakref.finalize(self, c.lib.roperot_plan_destroy, plan).atexit = False  # other threads may still rotate then
         self._frames: list[Frame] = []
@@ -569,7 +571,7 @@ class Rope:
         Returns
         -------
         tuple of numpy.ndarray, or numpy.ndarray
-            Two arrays, or the one that the layout describes.
+            Two arrays, or the one that the layout describes; ``[..., heads, ...]`` if the Rope's own tables are so.
         """
         arrays.refuse_recording(positions, coordinates)
         return self._tables_of(positions, coordinates=coordinates, layout=layout, dtype=dtype)
@@ -594,7 +596,7 @@ class Rope:
         batch, tokens = (1, *lead)[-2:] if lead else (1, 1)
         struct = c.PositionsStruct()
         set_ids(struct, grid, "positions", batch, tokens)
-        result, table = tables.table_for(layout, code, dtype, lead, self._info.pairs)
+        result, table = tables.table_for(layout, code, dtype, lead, self._info.pairs, self._heads)
         c.check(c.lib.roperot_cos_sin(self._plan, byref(struct), batch, tokens, byref(table)))
         return result
 
@@ -627,7 +629,8 @@ class Rope:
         -------
         dict
             ``isa``, geometry, ``pairing``, ``angles``, ``cache``, ``cache_bytes``, ``bounds``, ``max_positions``,
-            ``attention_factor``, ``axis`` (per pair, or None) and ``kernels`` by dtype.
+            ``attention_factor``, ``axis`` (per pair, or None), ``heads`` (of tables with rows per head, or None) and
+            ``kernels`` by dtype.
         """
         info = self._info
         axis = [info.axis[j] for j in range(info.pairs)] if info.axis else None
@@ -642,6 +645,7 @@ class Rope:
             "cache": _name(c.CACHES, info.cache),
             "bounds": _name(c.BOUNDS, info.bounds),
             "axis": axis,
+            "heads": self._heads or None,
             "kernels": {name: c.text(c.lib.roperot_plan_kernel(self._plan, i, i)) for i, name in c.DTYPE_NAMES.items()},
         }
 

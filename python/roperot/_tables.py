@@ -17,39 +17,49 @@ LAYOUTS = (*_WIDTHS, *_PACKED)
 
 
 def table_for(
-    layout: str, code: int, dtype: np.dtype[Any], lead: tuple[int, ...], pairs: int
+    layout: str, code: int, dtype: np.dtype[Any], lead: tuple[int, ...], pairs: int, heads: int
 ) -> tuple[Any, c.TableStruct]:
     """A new table in a layout of ``Rope.cos_sin``, and the struct that says where its values go.
 
-    ``code`` is the elements' roperot_dtype, ``dtype`` what the arrays call it.
+    ``code`` is the elements' roperot_dtype, ``dtype`` what the arrays call it; ``heads`` 0: a row serves all heads.
     """
     rows = int(np.prod(lead, dtype=np.int64))
-    table = c.TableStruct(dtype=code, rows=rows, element_stride=1)
+    table = c.TableStruct(dtype=code, rows=rows, element_stride=1, heads=heads)
+    if heads:
+        lead = (*lead, heads)
     size = dtype.itemsize
     if layout in _WIDTHS:
         table.width = _WIDTHS[layout]
         width = pairs * (1 if table.width == _HALF else 2)
         cos, sin = np.empty((*lead, width), dtype), np.empty((*lead, width), dtype)
-        table.cos, table.sin, table.row_stride = arrays.address(cos), arrays.address(sin), width
+        table.cos, table.sin = arrays.address(cos), arrays.address(sin)
+        _set_strides(table, width)
         return (cos, sin), table
     if layout not in _PACKED:
         raise ValueError(f"layout must be one of {', '.join(map(repr, LAYOUTS))}, not {layout!r}")
     out = np.empty((*lead, pairs, 2) if layout == "chatglm" else (*lead, 2 * pairs), dtype)
     first, step = arrays.address(out), size if layout == "chatglm" else pairs * size
     cos_at, sin_at = (first + step, first) if layout == "ipex" else (first, first + step)
-    table.cos, table.sin, table.row_stride = cos_at, sin_at, 2 * pairs
+    table.cos, table.sin = cos_at, sin_at
+    _set_strides(table, 2 * pairs)
     table.element_stride = 2 if layout == "chatglm" else 1
     return out, table
+
+
+def _set_strides(table: c.TableStruct, row: int) -> None:
+    """Of rows of so many elements one after the other, those of a position's heads first."""
+    table.row_stride = row * max(table.heads, 1)
+    table.head_stride = row if table.heads else 0
 
 
 def borrow(cos: Any, sin: Any, rotary_dim: int, pairing: str, full: str | None) -> tuple[c.TableStruct, Any]:
     """The table struct of a caller's arrays, and what must live as long as the plan."""
     cos_raw = _table_raw(cos, "cos")
-    pairs, width = rotary_dim // 2, cos_raw.shape[1]
+    pairs, width = rotary_dim // 2, cos_raw.shape[-1]
     if sin is None:
         if width != rotary_dim:
             raise ValueError(f"a cos||sin table has rotary_dim = {rotary_dim} columns, not {width}; pass rotary_dim")
-        step = pairs * cos_raw.strides[1] * (4 if cos_raw.code == c.F32 else 2)
+        step = pairs * cos_raw.strides[-1] * (4 if cos_raw.code == c.F32 else 2)
         sin_raw = cos_raw._replace(pointer=cos_raw.pointer + step)
         kind = _HALF
     else:
@@ -62,14 +72,19 @@ def borrow(cos: Any, sin: Any, rotary_dim: int, pairing: str, full: str | None) 
             raise ValueError(f"cos has {width} columns; rotary_dim = {rotary_dim} allows {pairs} or {rotary_dim}")
         kind = _HALF if width == pairs else _full_kind(full, pairing)
     table = c.TableStruct(dtype=cos_raw.code, cos=cos_raw.pointer, sin=sin_raw.pointer, rows=cos_raw.shape[0])
-    table.row_stride, table.element_stride, table.width = cos_raw.strides[0], cos_raw.strides[1], kind
+    table.row_stride, table.element_stride, table.width = cos_raw.strides[0], cos_raw.strides[-1], kind
+    if len(cos_raw.shape) == 3:
+        table.heads, table.head_stride = cos_raw.shape[1], cos_raw.strides[1]
+        if not table.heads:
+            raise ValueError(f"cos {cos_raw.shape} has no heads: [positions, width] serves all of them")
     return table, (cos_raw.keep, sin_raw.keep)
 
 
 def _table_raw(x: Any, name: str) -> arrays.Raw:
     view = arrays.raw(x, name)
-    if len(view.shape) != 2:
-        raise ValueError(f"{name} has {len(view.shape)} axes, a table has two: [positions, width]")
+    if len(view.shape) not in (2, 3):
+        axes = "two, [positions, width], or three, [positions, heads, width]"
+        raise ValueError(f"{name} has {len(view.shape)} axes, a table has {axes}")
     return view
 
 

@@ -189,6 +189,32 @@ def test_borrowed_tables_rotate_as_their_origin(pairing):
         borrowed.apply(X, 8)
 
 
+@pytest.mark.parametrize("pairing", ["half", "interleaved"])
+def test_tables_with_rows_per_head(pairing):
+    """[positions, heads, width], in any strides and layout, is a Rope per head."""
+    heads = X.shape[-2]
+    ropes = [Rope(16, pairing=pairing, base=10.0 + h) for h in range(heads)]
+    expected = np.concatenate([rope.apply(X[..., h : h + 1, :], 7) for h, rope in enumerate(ropes)], axis=-2)
+    cos, sin = (np.stack(t, axis=1) for t in zip(*(rope.cos_sin(np.arange(12)) for rope in ropes)))
+    packed = np.stack([rope.cos_sin(np.arange(12), layout="vllm") for rope in ropes])
+    outside = tuple(np.stack(t).swapaxes(0, 1) for t in zip(*(rope.cos_sin(np.arange(12)) for rope in ropes)))
+    for table in ((cos, sin), (packed.swapaxes(0, 1),), outside, (cos[:, ::-1][:, ::-1], sin)):
+        rope = Rope.from_tables(16, *table, pairing=pairing)
+        assert_same_bits(rope.apply(X, 7), expected)
+        assert rope.info()["heads"] == heads
+        assert_same_bits(pickle.loads(pickle.dumps(rope)).apply(X, 7), expected)
+        for layout in ("separate", "hf", "vllm", "chatglm"):
+            again = rope.cos_sin(np.arange(12), layout=layout)
+            single = [r.cos_sin(np.arange(12), layout=layout) for r in ropes]
+            for h in range(heads):
+                for all_heads, one in zip(*(x if type(x) is tuple else (x,) for x in (again, single[h]))):
+                    assert_same_bits(np.ascontiguousarray(all_heads[:, h]), one)
+    with pytest.raises(ValueError, match=rf"heads\) is {heads + 1}; it must be the {heads} of the plan's table"):
+        rope.apply(np.zeros((3, heads + 1, 16), np.float32))
+    with pytest.raises(ValueError, match="no heads"):
+        Rope.from_tables(16, cos[:, :0], sin[:, :0])
+
+
 def test_borrowed_tables_are_kept_alive():
     rope = Rope(16)
     expected = rope.apply(X)

@@ -158,7 +158,7 @@ static void tables_count(const void *arg)
 {
     (void)arg;
     const roperot_config one = borrowed(&table);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         other_table = table_of(ROWS);
         if (i == 0) other_table.cos = rows + 2 * PAIRS, other_table.rows = table.rows;
         if (i == 1) other_table.sin = rows;
@@ -166,12 +166,20 @@ static void tables_count(const void *arg)
         if (i == 3) other_table.row_stride = PAIRS;
         if (i == 4) other_table.dtype = ROPEROT_BF16;
         if (i == 5) other_table.width = ROPEROT_TABLE_FULL_HALVES, other_table.row_stride = 0;
+        if (i == 6) other_table.heads = 1;
         if (i == 0 || i == 5) other_table.rows = 4;
         const roperot_config two = borrowed(&other_table);
         compare(&one, &two, 0, "another table");
     }
     const roperot_config none = config_of(0);
     compare(&one, &none, 0, "no table");
+    roperot_table two_heads = table_of(2), apart = two_heads;
+    two_heads.heads = apart.heads = 2;
+    two_heads.head_stride = 4 * PAIRS;
+    apart.head_stride = 2 * PAIRS;
+    const roperot_config three = borrowed(&two_heads), four = borrowed(&apart);
+    compare(&three, &three, 1, "heads");
+    compare(&three, &four, 0, "head_stride");
 }
 
 static void refuses(const void *arg)

@@ -69,13 +69,29 @@ static void another_plan(fixture *f, void (*change)(roperot_config *))
 }
 
 static float borrowed_values[100 * DIM];
-static roperot_table borrowed = {
-    sizeof(roperot_table), ROPEROT_F32, borrowed_values, borrowed_values + DIM / 2, 100, DIM, 1, ROPEROT_TABLE_HALF, 0
-};
+static roperot_table borrowed = { sizeof(roperot_table),
+                                  ROPEROT_F32,
+                                  borrowed_values,
+                                  borrowed_values + DIM / 2,
+                                  100,
+                                  DIM,
+                                  1,
+                                  ROPEROT_TABLE_HALF,
+                                  0,
+                                  0,
+                                  0 };
 
 static void borrow(roperot_config *c)
 {
     c->table = &borrowed;
+}
+
+static void borrow_30_heads(roperot_config *c)
+{
+    static roperot_table table;
+    table = borrowed;
+    table.heads = 30;
+    c->table = &table;
 }
 
 static void repair(roperot_config *c)
@@ -130,6 +146,7 @@ static void two_axes(roperot_config *c)
     X(dst_more_heads, (out_of_place(f), f->dst[0].shape[2] = 40), SHAPE, "dst[0]", "40")                               \
     X(batch_differs, f->src[1].shape[0] = 1, SHAPE, "src[1]", "1")                                                     \
     X(tokens_differ, f->src[1].shape[1] = 2, SHAPE, "src[1]", "2")                                                     \
+    X(table_heads_differ, another_plan(f, borrow_30_heads), SHAPE, "src[0].shape[2]", "30")                            \
     X(dst_heads_differ, (out_of_place(f), f->dst[0].shape[2] = 1), SHAPE, "dst[0]", "1")                               \
     X(dst_dim_differs, (out_of_place(f), f->dst[0].shape[3] = 8), SHAPE, "dst[0]", "8")                                \
     X(stride_3, f->src[0].stride[3] = 2, SHAPE, "stride[3]", "2")                                                      \
@@ -376,6 +393,7 @@ static void cut(roperot_positions *at, void *cu)
     X(columns_overlap, (t->row_stride = 1, t->element_stride = 3), ALIAS, "overlap", "3")                              \
     X(element_stride, t->element_stride = -2, SHAPE, "element_stride", "-2")                                           \
     X(row_stride, t->row_stride = INT64_MAX / 2, SHAPE, "row_stride", "4611686018427387903")                           \
+    X(heads_without_table, t->heads = 2, SHAPE, "dst.heads", "2")                                                      \
     X(same_sin, t->sin = t->cos, ALIAS, "overlap", "sin")                                                              \
     X(rows_overlap, t->row_stride = DIM / 2 - 1, ALIAS, "overlap", "7")                                                \
     X(position, at->offset = 97, POSITION, "position", "100")                                                          \
@@ -401,7 +419,7 @@ static void table_is_refused(const void *arg)
     const bad_table *const bad = arg;
     float out[2 * 4 * DIM], before[2 * 4 * DIM];
     for (size_t i = 0; i < sizeof out / sizeof *out; i++) out[i] = (float)random_between(-1, 1);
-    roperot_table table = { sizeof table, ROPEROT_F32, out, out + DIM / 2, 4, DIM, 1, ROPEROT_TABLE_HALF, 0 };
+    roperot_table table = { sizeof table, ROPEROT_F32, out, out + DIM / 2, 4, DIM, 1, ROPEROT_TABLE_HALF, 0, 0, 0 };
     roperot_positions at = roperot_positions_offset(0);
     roperot_plan *const plan = plan_of_100();
     bad->change(&table, &at);
@@ -415,7 +433,9 @@ static void cos_sin_arguments(const void *arg)
 {
     (void)arg;
     float out[DIM];
-    const roperot_table table = { sizeof table, ROPEROT_F32, out, out + DIM / 2, 1, DIM, 1, ROPEROT_TABLE_HALF, 0 };
+    const roperot_table table = {
+        sizeof table, ROPEROT_F32, out, out + DIM / 2, 1, DIM, 1, ROPEROT_TABLE_HALF, 0, 0, 0
+    };
     const roperot_table nothing = ROPEROT_TABLE_INIT;
     const roperot_positions at = roperot_positions_offset(0);
     roperot_plan *const plan = plan_of_100();
@@ -437,8 +457,11 @@ static void transposed_table(const void *arg)
     enum { ROWS = 4, PAIRS = DIM / 2 };
     float plain[2][ROWS][PAIRS], turned[2][PAIRS][ROWS];
     const roperot_positions at = roperot_positions_offset(9);
-    const roperot_table rows = { sizeof rows, ROPEROT_F32, plain[0], plain[1], ROWS, PAIRS, 1, ROPEROT_TABLE_HALF, 0 };
-    roperot_table columns = { sizeof rows, ROPEROT_F32, turned[0], turned[1], ROWS, 1, ROWS, ROPEROT_TABLE_HALF, 0 };
+    const roperot_table rows = { sizeof rows, ROPEROT_F32,        plain[0], plain[1], ROWS, PAIRS,
+                                 1,           ROPEROT_TABLE_HALF, 0,        0,        0 };
+    roperot_table columns = {
+        sizeof rows, ROPEROT_F32, turned[0], turned[1], ROWS, 1, ROWS, ROPEROT_TABLE_HALF, 0, 0, 0
+    };
     roperot_plan *const plan = plan_of_100();
     CHECK(!roperot_cos_sin(plan, &at, 1, ROWS, &rows), "%s", roperot_last_error());
     CHECK(!roperot_cos_sin(plan, &at, 1, ROWS, &columns), "%s", roperot_last_error());

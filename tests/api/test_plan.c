@@ -17,7 +17,9 @@ static const double nan_frequency[4] = { 1, 0.5, NAN, 0.1 }, large_frequency[4] 
 static const double good_frequency[4] = { 1, 0.5, 0.25, 0 };
 static const uint8_t axis_map[4] = { 0, 1, 2, 0 }, plain_map[4] = { 0, 0, 0, 0 };
 static float table_values[16 * 4];
-static roperot_table table_16x4 = { sizeof(roperot_table), ROPEROT_F32, table_values, table_values, 16, 4, 1, 0, 0 };
+static roperot_table table_16x4 = {
+    sizeof(roperot_table), ROPEROT_F32, table_values, table_values, 16, 4, 1, 0, 0, 0, 0
+};
 
 static const roperot_table *changed_table(size_t offset, const void *value, size_t bytes)
 {
@@ -28,6 +30,16 @@ static const roperot_table *changed_table(size_t offset, const void *value, size
 }
 
 #define TABLE(member, type, value) changed_table(offsetof(roperot_table, member), &(type){ value }, sizeof(type))
+static const roperot_table *table_of_heads(int64_t heads, int64_t stride)
+{
+    static roperot_table table;
+    table = table_16x4;
+    table.heads = heads;
+    table.head_stride = stride;
+    return &table;
+}
+
+#define HEADS(heads, stride)       table_of_heads(heads, stride)
 #define SPECTRUM(w)                (c->inv_freq = (w), c->pairs = 4)
 
 /* X(case, change, status, argument that the sentence names, value that it says). head_dim is 8 before. */
@@ -100,6 +112,12 @@ static const roperot_table *changed_table(size_t offset, const void *value, size
     X(table_element_stride, c->table = TABLE(element_stride, int64_t, 0), SHAPE, "element_stride", "0")                \
     X(table_row_stride, c->table = TABLE(row_stride, int64_t, INT64_MAX / 2), SHAPE, "row_stride",                     \
       "4611686018427387903")                                                                                           \
+    X(table_heads, c->table = TABLE(heads, int64_t, -3), SHAPE, "heads", "-3")                                         \
+    X(table_head_stride, c->table = TABLE(head_stride, int64_t, 8), ARGUMENT, "head_stride", "8")                      \
+    X(table_many_heads, c->table = HEADS(2, INT64_MAX / 2), SHAPE, "head_stride", "4611686018427387903")               \
+    X(table_most_heads, c->table = HEADS(INT64_MAX, 4), SHAPE, "heads", "9223372036854775807")                         \
+    X(table_heads_below, c->table = HEADS(2, -(INT64_C(1) << 55)), SHAPE, "head_stride", "-36028797018963968")         \
+    X(table_heads_least, c->table = HEADS(2, INT64_MIN), SHAPE, "head_stride", "-9223372036854775808")                 \
     X(size_small, c->size = 40, VERSION, "size", "40")                                                                 \
     X(size_0, c->size = 0, VERSION, "size", "0")
 
@@ -177,6 +195,14 @@ static void sizes(const void *arg)
     roperot_plan_destroy(plan);
     old.size -= 8;
     expect_error(roperot_plan_create(&old, &plan), ROPEROT_ERROR_VERSION, "config", "88");
+    roperot_table first = table_16x4; /* of before `heads` */
+    roperot_config owner = small_config();
+    owner.table = &first;
+    first.size = offsetof(roperot_table, heads);
+    first.heads = first.head_stride = 77;
+    CHECK(roperot_plan_create(&owner, &plan) == ROPEROT_OK, "the first table: %s", roperot_last_error());
+    CHECK(roperot_plan_is(plan, &owner) && roperot_config_hash(&owner), "the first table as a key");
+    roperot_plan_destroy(plan);
     roperot_config strange = small_config();
     strange.arithmetic = 2;
     expect_error(roperot_plan_create(&strange, &plan), ROPEROT_ERROR_ARGUMENT, "config.arithmetic", "2");

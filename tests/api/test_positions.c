@@ -238,7 +238,7 @@ static roperot_table *table_of(int32_t rows)
 {
     static float values[64 * 2 * PAIRS];
     static roperot_table table = {
-        sizeof table, ROPEROT_F32, values, values + PAIRS, 0, 2 * PAIRS, 1, ROPEROT_TABLE_HALF, 0
+        sizeof table, ROPEROT_F32, values, values + PAIRS, 0, 2 * PAIRS, 1, ROPEROT_TABLE_HALF, 0, 0, 0
     };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) values[i] = (float)random_between(-1, 1);
     table.rows = rows;
@@ -331,7 +331,7 @@ static void coordinates_are_exact(const void *arg)
         const double scale[] = { 1, 0.01, 1e-30, 2147483647.0 };
         const double x = i == 0 ? 0.0 : random_between(-1, 1) * scale[i % 4];
         const float narrow = (float)x;
-        roperot_table table = { sizeof table, ROPEROT_F32, row, row + 32, 1, 64, 1, ROPEROT_TABLE_HALF, 0 };
+        roperot_table table = { sizeof table, ROPEROT_F32, row, row + 32, 1, 64, 1, ROPEROT_TABLE_HALF, 0, 0, 0 };
         p.kind = ROPEROT_POSITIONS_IDS;
         p.type = i % 2 ? ROPEROT_POSITIONS_F32 : ROPEROT_POSITIONS_F64;
         p.ids = i % 2 ? (const void *)&narrow : (const void *)&x;

@@ -128,7 +128,7 @@ static roperot_config config_of(const plan_kind *k)
     static roperot_table table;
     for (size_t j = 0; j < sizeof axis; j++) axis[j] = (uint8_t)(j % 3);
     table = (roperot_table){
-        sizeof table, k->dtype, values, (char *)values + DIM / 2 * format_bytes(k->dtype), ROWS, DIM, 1, 0, 0
+        sizeof table, k->dtype, values, (char *)values + DIM / 2 * format_bytes(k->dtype), ROWS, DIM, 1, 0, 0, 0, 0
     };
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) values[i] = 0.25f; /* some number in every dtype */
     roperot_config c = ROPEROT_CONFIG_INIT;
@@ -195,7 +195,7 @@ static void apply_allocates_nothing(const void *arg)
                 const roperot_positions at = roperot_positions_offset(flags & 4 ? -20 : 100);
                 roperot_options o = ROPEROT_OPTIONS_INIT;
                 float row[40 * DIM];
-                const roperot_table table = { sizeof table, 1, row, row + DIM / 2, 40, DIM, 1, 0, 0 };
+                const roperot_table table = { sizeof table, 1, row, row + DIM / 2, 40, DIM, 1, 0, 0, 0, 0 };
                 const roperot_positions first = roperot_positions_offset(3);
                 o.flags = flags;
                 watch(0);
@@ -261,7 +261,7 @@ static void rows_of(const roperot_plan *plan, float *rows)
 {
     static const int64_t p[] = { 0, 1, 2, 77, 123, 255, 256, 299 };
     const roperot_positions at = roperot_positions_i64(p, 0);
-    const roperot_table table = { sizeof table, 1, rows, rows + DIM / 2, 8, DIM, 1, 0, 0 };
+    const roperot_table table = { sizeof table, 1, rows, rows + DIM / 2, 8, DIM, 1, 0, 0, 0, 0 };
     const int32_t status = roperot_cos_sin(plan, &at, 1, 8, &table);
     CHECK(!status, "%s", roperot_last_error());
 }

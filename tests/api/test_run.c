@@ -392,6 +392,8 @@ typedef struct scene {
     int64_t shape[4];
     trial *trial[MOST_JOBS];
     int32_t count;
+    roperot_table table; /* borrowed, with rows per head */
+    guard_buffer rows;
 } scene;
 
 static void backwards(void *ctx, int64_t tasks, void (*task)(void *arg, int64_t index), void *arg)
@@ -431,6 +433,26 @@ static void choose_config(scene *s)
     if (c->axes > 1) c->axis = s->axis;
 }
 
+/* A table with rows per head, [positions, heads, ..] or [heads, positions, ..], heads in either direction. */
+static void choose_table(scene *s, int64_t heads)
+{
+    const int64_t pairs = s->config.pairs, positions = s->config.max_positions, row = 2 * pairs;
+    const int inside = (int)random_below(2), back = (int)random_below(2);
+    s->rows = guard_buffer_open((size_t)(positions * heads * row) * sizeof(float), (int)random_below(2));
+    float *const values = (float *)(void *)s->rows.data;
+    for (int64_t i = 0; i < positions * heads * row; i++) values[i] = (float)random_between(-1, 1);
+    s->table = (roperot_table)ROPEROT_TABLE_INIT;
+    s->table.rows = positions;
+    s->table.heads = heads;
+    s->table.row_stride = inside ? heads * row : row;
+    s->table.head_stride = inside ? row : positions * row;
+    s->table.cos = values + (back ? (heads - 1) * s->table.head_stride : 0);
+    s->table.sin = (float *)s->table.cos + pairs;
+    if (back) s->table.head_stride = -s->table.head_stride;
+    s->config.table = &s->table;
+    s->config.cache = ROPEROT_CACHE_BORROWED;
+}
+
 static void choose_positions(scene *s)
 {
     const int64_t lines = s->shape[0] * s->shape[1];
@@ -455,13 +477,17 @@ static void scene_open(scene *s)
         s->options.token_end = s->options.token_begin + 1 + random_below(20);
     }
     choose_positions(s);
+    const int64_t heads = random_below(4) ? 0 : 1 + random_below(4);
+    s->rows.bytes = 0;
+    if (heads) choose_table(s, heads);
     s->count = 1 + (int32_t)random_below(random_below(4) ? 3 : MOST_JOBS);
     for (int32_t i = 0; i < s->count; i++) {
         const int rotated = random_below(3) != 0;
         int64_t shape[4] = { s->shape[0], s->shape[1], 1 + random_below(random_below(3) ? 4 : MOST_HEADS),
                              s->config.head_dim };
-        if (!rotated && random_below(2)) shape[3] = 1 + random_below(3) ? any_dim() : 33;
+        if (!rotated && random_below(2)) shape[3] = random_below(3) ? any_dim() : 33;
         if (shape[3] > 300) shape[2] = 1 + random_below(3);
+        if (rotated && heads) shape[2] = heads;
         s->trial[i] = malloc(sizeof *s->trial[i]);
         trial_open(s->trial[i], shape, rotated, s->config.pairing_out != 0, s->options.flags);
     }
@@ -503,6 +529,7 @@ static void jobs_equal_their_chain(const void *arg)
         for (int32_t i = 0; i < s->count; i++) trial_check_equal(s->trial[i], want[i]);
         for (int32_t i = 0; i < s->count; i++) trial_close(s->trial[i]), trial_close(want[i]);
         roperot_plan_destroy(plan);
+        if (s->rows.bytes) guard_buffer_close(&s->rows);
     }
     free(s);
 }

@@ -80,6 +80,19 @@ static void set_up(fixture *f)
 
 static const float bad_scale[HEADS] = { 1.0f, 0.0f, 1.0f };
 
+/* A table with rows for so many heads. */
+static void borrow(fixture *f, int64_t heads)
+{
+    static float rows[2][DIM];
+    static roperot_table table;
+    table = (roperot_table)ROPEROT_TABLE_INIT;
+    table.cos = rows[0];
+    table.sin = rows[1];
+    table.rows = 100;
+    table.heads = heads;
+    f->config.table = &table;
+}
+
 #define SPOIL(name, statement)                                                                                         \
     static void name(fixture *f)                                                                                       \
     {                                                                                                                  \
@@ -142,6 +155,7 @@ SPOIL(source_slot_outside, f->source_slots[0] = PAGES * PAGE_TOKENS + 7;)
 SPOIL(pages_meet_source, f->to.data = f->q;)
 SPOIL(pages_meet_pages, f->other.data = f->cache[0] + 64;)
 SPOIL(pages_meet_slots, f->to.data = f->slots;)
+SPOIL(table_heads, borrow(f, HEADS + 4);)
 SPOIL(factor_alignment, f->job[0].factor = (const void *)((const char *)f->factor + 1);)
 SPOIL(factor_overflow, f->job[0].factor = f->factor; f->job[0].factor_token_stride = INT64_MAX / 4;)
 
@@ -154,12 +168,12 @@ typedef struct refusal {
 
 #define REFUSE(name, status, argument, value) { #name, name, ROPEROT_ERROR_##status, argument, value },
 static const refusal refusals[] = {
-    REFUSE(flags, ARGUMENT, "jobs[0].flags", "0x8") REFUSE(neither_source, ARGUMENT, "jobs[0]", "neither src nor from")
-        REFUSE(both_sources, ARGUMENT, "jobs[0]", "src and from") REFUSE(
-            neither_target, ARGUMENT, "jobs[0]",
-            "neither dst nor to") REFUSE(shape_and_src, ARGUMENT, "jobs[0]",
-                                         "must be 0") REFUSE(negative_shape, SHAPE, "jobs[1].heads",
-                                                             "-1") REFUSE(other_tokens, SHAPE, "jobs[1]", "5 tokens")
+    REFUSE(table_heads, SHAPE, "jobs[0] has 3 heads", "7") REFUSE(flags, ARGUMENT, "jobs[0].flags", "0x8") REFUSE(
+        neither_source, ARGUMENT, "jobs[0]",
+        "neither src nor from") REFUSE(both_sources, ARGUMENT, "jobs[0]",
+                                       "src and from") REFUSE(neither_target, ARGUMENT, "jobs[0]", "neither dst nor to")
+        REFUSE(shape_and_src, ARGUMENT, "jobs[0]", "must be 0") REFUSE(
+            negative_shape, SHAPE, "jobs[1].heads", "-1") REFUSE(other_tokens, SHAPE, "jobs[1]", "5 tokens")
             REFUSE(other_dim, SHAPE, "jobs[1]", "16 channels") REFUSE(no_dim, SHAPE, "jobs[1]", "0 channels") REFUSE(
                 inverse_norm, ARGUMENT, "jobs[0]",
                 "inverse") REFUSE(no_positions, ARGUMENT, "positions",

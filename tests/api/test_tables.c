@@ -50,6 +50,8 @@ static roperot_table table_over(void *memory, const table_case *c, int64_t rows)
                             c->layout->row_stride,
                             c->layout->element_stride,
                             c->layout->width,
+                            0,
+                            0,
                             0 };
 }
 
@@ -89,7 +91,7 @@ static void is_filled(const void *arg)
     for (size_t i = 0; i < sizeof got; i++)
         ((unsigned char *)got)[i] = ((unsigned char *)want)[i] = (unsigned char)random_bits();
     float rows[ROWS][2][PAIRS];
-    const roperot_table plain = { sizeof plain, ROPEROT_F32, rows[0][0], rows[0][1], ROWS, 2 * PAIRS, 1, 0, 0 };
+    const roperot_table plain = { sizeof plain, ROPEROT_F32, rows[0][0], rows[0][1], ROWS, 2 * PAIRS, 1, 0, 0, 0, 0 };
     CHECK(!roperot_cos_sin(plan, &at, 2, ROWS / 2, &plain), "%s", roperot_last_error());
     const roperot_table table = table_over(got, c, ROWS), twin = table_over(want, c, ROWS);
     CHECK(!roperot_cos_sin(plan, &at, 2, ROWS / 2, &table), "%s", roperot_last_error());
@@ -220,7 +222,7 @@ static void identity_row(const void *arg)
 {
     (void)arg;
     float cosine[3 * PAIRS], sine[3 * PAIRS];
-    const roperot_table table = { sizeof table, ROPEROT_F32, cosine, sine, 3, PAIRS, 1, 0, 0 };
+    const roperot_table table = { sizeof table, ROPEROT_F32, cosine, sine, 3, PAIRS, 1, 0, 0, 0, 0 };
     roperot_config config = ROPEROT_CONFIG_INIT;
     config.head_dim = 2 * PAIRS;
     config.max_positions = 10;
@@ -233,6 +235,326 @@ static void identity_row(const void *arg)
         CHECK(cosine[2 * PAIRS + j] == 1.0f && sine[2 * PAIRS + j] == 0.0f, "pair %d: %g %g", j,
               (double)cosine[2 * PAIRS + j], (double)sine[2 * PAIRS + j]);
     roperot_plan_destroy(plan);
+}
+
+/* ---- rows per head ----------------------------------------------------------------------------------------------- */
+
+enum { HEADS = 5, LONG_PAIRS = 600 };
+
+/* [positions, heads, ..], [heads, positions, ..], and both with the last head first. */
+enum { HEADS_INSIDE, HEADS_OUTSIDE, HEADS_INSIDE_BACK, HEADS_OUTSIDE_BACK, HEADS_ORDERS };
+
+typedef struct headed {
+    guard_buffer memory;
+    roperot_table table;
+} headed;
+
+/* Elements from the first to behind the last of a table whose cos is the first. */
+static int64_t elements_of(const roperot_table *t, int32_t pairs)
+{
+    const int64_t columns = t->width == ROPEROT_TABLE_HALF ? pairs : 2 * pairs;
+    return t->row_stride * (t->rows - 1) + t->head_stride * (t->heads - 1) + t->element_stride * (columns - 1) + 1;
+}
+
+/* cos and sin in one guarded block, which ends with the last element. */
+static headed headed_open(int32_t dtype, int32_t width, int32_t pairs, int64_t rows, int64_t heads, int order,
+                          int turns)
+{
+    headed it;
+    roperot_table *const t = &it.table;
+    const int64_t size = (int64_t)format_bytes(dtype), step = turns ? 2 : 1;
+    const int64_t row = (width == ROPEROT_TABLE_HALF ? pairs : 2 * pairs) * step;
+    *t = (roperot_table)ROPEROT_TABLE_INIT;
+    t->dtype = dtype, t->width = width, t->rows = rows, t->heads = heads, t->element_stride = step;
+    t->row_stride = order % 2 == HEADS_INSIDE ? heads * row + 3 : row;
+    t->head_stride = order % 2 == HEADS_INSIDE ? row : rows * row + 2;
+    const int64_t each = elements_of(t, pairs), sin = turns ? 1 : each;
+    it.memory = guard_buffer_open((size_t)((each + sin) * size), GUARD_HIGH);
+    for (int64_t i = 0; i < each + sin; i++)
+        format_store(dtype, it.memory.data + i * size, oracle_round(dtype, random_between(-1, 1)));
+    const int64_t first = order >= HEADS_INSIDE_BACK ? (heads - 1) * t->head_stride : 0;
+    t->cos = it.memory.data + first * size;
+    t->sin = it.memory.data + (first + sin) * size;
+    if (order >= HEADS_INSIDE_BACK) t->head_stride = -t->head_stride;
+    return it;
+}
+
+/* What one head reads: a table as it was before there were heads. */
+static roperot_table table_of_head(const roperot_table *all, int64_t head)
+{
+    roperot_table one = *all;
+    const int64_t at = head * all->head_stride * (int64_t)format_bytes(all->dtype);
+    one.cos = (char *)all->cos + at;
+    one.sin = (char *)all->sin + at;
+    one.heads = one.head_stride = 0;
+    return one;
+}
+
+static roperot_tensor view_of_head(const roperot_tensor *all, int64_t head)
+{
+    roperot_tensor one = *all;
+    one.data = (char *)all->data + head * all->stride[2] * (int64_t)format_bytes(all->dtype);
+    one.shape[2] = 1;
+    return one;
+}
+
+typedef struct head_call {
+    roperot_config config;
+    roperot_positions at;
+    roperot_options options;
+    int64_t ids[3 * 64];
+    uint8_t axis[LONG_PAIRS];
+    int32_t dtype[2];
+    int64_t shape[4];
+} head_call;
+
+static void choose_call(head_call *c, int32_t pairs)
+{
+    c->config = (roperot_config)ROPEROT_CONFIG_INIT;
+    c->config.head_dim = 2 * pairs + 2;
+    c->config.rotary_dim = 2 * pairs;
+    c->config.rotary_offset = 2 * (int32_t)random_below(2);
+    c->config.pairing = 1 + (int32_t)random_below(2);
+    c->config.pairing_out = random_below(3) ? 0 : 3 - c->config.pairing;
+    c->config.attention_factor = random_below(2) ? 1.0 : 1.37;
+    c->config.bounds = (int32_t)random_below(3);
+    c->config.axes = random_below(2) ? 1 : 3;
+    c->config.arithmetic = (int32_t)random_below(2);
+    c->config.pairs = pairs;
+    for (int32_t j = 0; j < pairs; j++) c->axis[j] = (uint8_t)random_below(3);
+    if (c->config.axes > 1) c->config.axis = c->axis;
+    c->dtype[0] = 1 + (int32_t)random_below(3);
+    const int other = c->config.arithmetic == ROPEROT_ARITHMETIC_F32 && !c->config.pairing_out && random_below(2);
+    c->dtype[1] = !other ? c->dtype[0] : c->dtype[0] == ROPEROT_F32 ? 1 + (int32_t)random_below(3) : ROPEROT_F32;
+    c->shape[0] = 1 + random_below(2);
+    c->shape[1] = random_below(4) ? 1 + random_below(32) : 1;
+    c->shape[2] = HEADS;
+    c->shape[3] = c->config.head_dim;
+    c->options = (roperot_options)ROPEROT_OPTIONS_INIT;
+    c->options.flags = random_below(8);
+    c->options.token_begin = random_below(3);
+    if (random_below(2)) c->options.token_end = 7;
+    const int64_t lines = c->shape[0] * c->shape[1], outside = c->config.bounds == ROPEROT_BOUNDS_ERROR ? 0 : 3;
+    const int is_signed = (c->options.flags & ROPEROT_SIGNED_POSITIONS) != 0;
+    for (int64_t i = 0; i < 3 * lines; i++)
+        c->ids[i] = (int64_t)random_below((uint32_t)(ROWS + outside)) - (is_signed ? 5 : 0);
+    c->at = roperot_positions_i64(c->ids, c->shape[1]);
+    c->at.axes = random_below(3) ? c->config.axes : 1;
+    c->at.axis_stride = lines;
+    if (random_below(4) == 0) c->at = roperot_positions_offset(0), c->shape[1] = c->shape[1] % ROWS + 1;
+}
+
+/* Both tensors of a call, q and k, head by head. */
+static void rotate_by_head(const head_call *c, const roperot_table *table, const guarded_tensor *src,
+                           const guarded_tensor *dst)
+{
+    for (int64_t h = 0; h < HEADS; h++) {
+        const roperot_table one = table_of_head(table, h);
+        roperot_config config = c->config;
+        config.table = &one;
+        roperot_plan *const plan = expect_plan(&config);
+        const roperot_tensor from[2] = { view_of_head(&src[0].view, h), view_of_head(&src[1].view, h) };
+        const roperot_tensor to[2] = { view_of_head(&dst[0].view, h), view_of_head(&dst[1].view, h) };
+        CHECK(!roperot_apply(plan, &c->at, from, to, 2, &c->options), "head %lld: %s", (long long)h,
+              roperot_last_error());
+        roperot_plan_destroy(plan);
+    }
+}
+
+static void rotates_by_head(head_call *c, const roperot_table *table)
+{
+    guarded_tensor src[2], dst[2], want[2];
+    for (int i = 0; i < 2; i++) {
+        const views_layout how = { (int)random_below(VIEWS_ORDERS), GUARD_HIGH, 0, (int)random_below(8) };
+        src[i] = guarded_tensor_open(c->dtype[0], c->shape[0], c->shape[1], HEADS, c->shape[3], how);
+        dst[i] = guarded_tensor_open(c->dtype[1], c->shape[0], c->shape[1], HEADS, c->shape[3], how);
+        want[i] = guarded_tensor_clone(&dst[i]);
+    }
+    rotate_by_head(c, table, src, want);
+    c->config.table = table;
+    roperot_plan *const plan = expect_plan(&c->config);
+    const roperot_tensor from[2] = { src[0].view, src[1].view }, to[2] = { dst[0].view, dst[1].view };
+    CHECK(!roperot_apply(plan, &c->at, from, to, 2, &c->options), "%s", roperot_last_error());
+    for (int i = 0; i < 2; i++) guarded_tensor_check_equal(&dst[i], &want[i], i ? "k" : "q");
+    if (c->dtype[0] == c->dtype[1] && !c->config.pairing_out) {
+        CHECK(!roperot_apply(plan, &c->at, from, NULL, 2, &c->options), "in place: %s", roperot_last_error());
+        const int64_t lines = c->shape[0] * c->shape[1];
+        const int all = c->options.token_begin == 0 && c->options.token_end > lines;
+        for (int i = 0; i < 2 && all; i++) guarded_tensor_check_equal(&src[i], &want[i], "in place");
+    }
+    for (int i = 0; i < 2; i++)
+        guarded_tensor_close(&src[i]), guarded_tensor_close(&dst[i]), guarded_tensor_close(&want[i]);
+    roperot_plan_destroy(plan);
+}
+
+/* Rows per head are a loop over the heads, bit for bit: every layout, dtype, position and option. */
+static void heads_rotate(const void *arg)
+{
+    const int32_t dtype = *(const int32_t *)arg;
+    static head_call c;
+    const int rounds = harness_quick() > 1 ? 60 : 400;
+    for (int i = 0; i < rounds; i++) {
+        const int is_long = i % 20 == 19; /* rows that do not fit the scratch of a call */
+        const int32_t pairs = is_long ? LONG_PAIRS : PAIRS;
+        headed it = headed_open(dtype, (int32_t)random_below(3), pairs, ROWS, HEADS, (int)random_below(HEADS_ORDERS),
+                                (int)random_below(2));
+        choose_call(&c, pairs);
+        rotates_by_head(&c, &it.table);
+        guard_buffer_close(&it.memory);
+    }
+}
+
+static void backwards(void *ctx, int64_t tasks, void (*task)(void *arg, int64_t index), void *arg)
+{
+    *(int64_t *)ctx += tasks;
+    for (int64_t i = tasks - 1; i >= 0; i--) task(arg, i);
+}
+
+/* A call that is split, and one beyond the caches, where stores bypass them. */
+static void heads_of_large_calls(const void *arg)
+{
+    (void)arg;
+    const int64_t sizes[2] = { 800, harness_quick() ? 1600 : 60000 };
+    for (int i = 0; i < 2; i++) {
+        headed it = headed_open(ROPEROT_F32, ROPEROT_TABLE_HALF, 32, sizes[i], HEADS, HEADS_OUTSIDE, 0);
+        guarded_tensor x = guarded_tensor_plain(ROPEROT_F32, 1, sizes[i], HEADS, 64), y = guarded_tensor_clone(&x),
+                       want = guarded_tensor_clone(&x);
+        const roperot_positions at = roperot_positions_offset(0);
+        roperot_config config = ROPEROT_CONFIG_INIT;
+        config.head_dim = 64;
+        for (int64_t h = 0; h < HEADS; h++) {
+            const roperot_table one = table_of_head(&it.table, h);
+            const roperot_tensor view = view_of_head(&want.view, h);
+            config.table = &one;
+            roperot_plan *const plan = expect_plan(&config);
+            CHECK(!roperot_apply(plan, &at, &view, NULL, 1, NULL), "%s", roperot_last_error());
+            roperot_plan_destroy(plan);
+        }
+        config.table = &it.table;
+        roperot_plan *const plan = expect_plan(&config);
+        int64_t tasks = 0;
+        roperot_options options = ROPEROT_OPTIONS_INIT;
+        options.parallel_for = backwards, options.ctx = &tasks, options.threads = 4;
+        CHECK(!roperot_apply(plan, &at, &x.view, &y.view, 1, &options), "%s", roperot_last_error());
+        CHECK(tasks > 1, "%lld tasks", (long long)tasks);
+        guarded_tensor_check_equal(&y, &want, "out of place");
+        CHECK(!roperot_apply(plan, &at, &x.view, NULL, 1, &options), "%s", roperot_last_error());
+        guarded_tensor_check_equal(&x, &want, "in place");
+        roperot_plan_destroy(plan);
+        guarded_tensor_close(&x), guarded_tensor_close(&y), guarded_tensor_close(&want);
+        guard_buffer_close(&it.memory);
+    }
+}
+
+/* Published again, head by head and in any layout, and borrowed back. */
+static void heads_are_filled(const void *arg)
+{
+    const int32_t dtype = *(const int32_t *)arg;
+    for (int order = 0; order < HEADS_ORDERS; order++)
+        for (int32_t width = 0; width < 3; width++)
+            for (int turns = 0; turns < 2; turns++) {
+                headed from = headed_open(ROPEROT_F32, width, PAIRS, ROWS, HEADS, HEADS_ORDERS - 1 - order, turns);
+                headed to = headed_open(dtype, (width + 1) % 3, PAIRS, ROWS, HEADS, order, !turns);
+                roperot_config config = ROPEROT_CONFIG_INIT;
+                config.head_dim = 2 * PAIRS;
+                config.table = &from.table;
+                config.attention_factor = 1.25;
+                roperot_plan *const plan = expect_plan(&config);
+                const roperot_positions at = roperot_positions_offset(0);
+                CHECK(!roperot_cos_sin(plan, &at, 1, ROWS, &to.table), "%s", roperot_last_error());
+                CHECK(guard_buffer_intact(&to.memory), "something beside the table was written");
+                for (int64_t h = 0; h < HEADS; h++) {
+                    const roperot_table one = table_of_head(&from.table, h), got = table_of_head(&to.table, h);
+                    headed want = headed_open(dtype, (width + 1) % 3, PAIRS, ROWS, 1, HEADS_INSIDE, !turns);
+                    want.table.heads = want.table.head_stride = 0;
+                    config.table = &one;
+                    roperot_plan *const single = expect_plan(&config);
+                    CHECK(!roperot_cos_sin(single, &at, 1, ROWS, &want.table), "%s", roperot_last_error());
+                    const int64_t size = (int64_t)format_bytes(dtype), columns = want.table.width ? 2 * PAIRS : PAIRS;
+                    for (int64_t i = 0; i < ROWS * columns; i++) {
+                        const int64_t p = i / columns, k = i % columns * got.element_stride;
+                        const unsigned char *g = (unsigned char *)got.cos + (p * got.row_stride + k) * size;
+                        const unsigned char *w =
+                            (unsigned char *)want.table.cos + (p * want.table.row_stride + k) * size;
+                        CHECK(format_load(dtype, g) == format_load(dtype, w), "head %lld, position %lld", (long long)h,
+                              (long long)p);
+                        g += (char *)got.sin - (char *)got.cos;
+                        w += (char *)want.table.sin - (char *)want.table.cos;
+                        CHECK(format_load(dtype, g) == format_load(dtype, w), "sin of head %lld, position %lld",
+                              (long long)h, (long long)p);
+                    }
+                    guard_buffer_close(&want.memory);
+                    roperot_plan_destroy(single);
+                }
+                guard_buffer_close(&from.memory);
+                guard_buffer_close(&to.memory);
+                roperot_plan_destroy(plan);
+            }
+}
+
+/* Heads that share elements, and tensors of other heads: refused, nothing written. */
+static void heads_are_refused(const void *arg)
+{
+    (void)arg;
+    headed from = headed_open(ROPEROT_F32, ROPEROT_TABLE_HALF, PAIRS, ROWS, HEADS, HEADS_INSIDE, 0);
+    headed to = headed_open(ROPEROT_F32, ROPEROT_TABLE_HALF, PAIRS, ROWS, HEADS, HEADS_OUTSIDE, 0);
+    headed before = headed_open(ROPEROT_F32, ROPEROT_TABLE_HALF, PAIRS, ROWS, HEADS, HEADS_OUTSIDE, 0);
+    roperot_config config = ROPEROT_CONFIG_INIT;
+    config.head_dim = 2 * PAIRS;
+    config.table = &from.table;
+    roperot_plan *const plan = expect_plan(&config);
+    const roperot_positions at = roperot_positions_offset(0);
+    memcpy(before.memory.data, to.memory.data, to.memory.bytes);
+    roperot_table t = to.table;
+    t.head_stride = PAIRS - 1;
+    expect_error(roperot_cos_sin(plan, &at, 1, ROWS, &t), ROPEROT_ERROR_ALIAS, "dst", "head_stride 8");
+    t.head_stride = 0;
+    expect_error(roperot_cos_sin(plan, &at, 1, ROWS, &t), ROPEROT_ERROR_ALIAS, "dst", "head_stride 0");
+    t = to.table;
+    t.sin = (float *)t.cos + 3 * t.head_stride + 2 * t.row_stride + 1;
+    expect_error(roperot_cos_sin(plan, &at, 1, ROWS, &t), ROPEROT_ERROR_ALIAS, "dst", "overlaps itself");
+    t = to.table;
+    t.heads = HEADS - 1;
+    expect_error(roperot_cos_sin(plan, &at, 1, ROWS, &t), ROPEROT_ERROR_SHAPE, "dst.heads is 4", "5");
+    t.heads = t.head_stride = 0;
+    expect_error(roperot_cos_sin(plan, &at, 1, ROWS, &t), ROPEROT_ERROR_SHAPE, "dst.heads is 0", "5");
+    CHECK(memcmp(before.memory.data, to.memory.data, to.memory.bytes) == 0, "something was written");
+    for (int64_t heads = 1; heads <= HEADS + 1; heads++) {
+        guarded_tensor x = guarded_tensor_plain(ROPEROT_BF16, 1, ROWS, heads, 2 * PAIRS), y = guarded_tensor_clone(&x);
+        if (heads != HEADS)
+            expect_error(roperot_apply(plan, &at, &x.view, NULL, 1, NULL), ROPEROT_ERROR_SHAPE, "heads",
+                         "5 of the plan's table");
+        guarded_tensor_check_equal(&x, &y, "refused");
+        guarded_tensor_close(&x), guarded_tensor_close(&y);
+    }
+    guarded_tensor none = guarded_tensor_plain(ROPEROT_F32, 1, ROWS, 1, 2 * PAIRS);
+    none.view.shape[2] = 0;
+    CHECK(!roperot_apply(plan, &at, &none.view, NULL, 1, NULL), "no heads: %s", roperot_last_error());
+    guarded_tensor_close(&none);
+    guard_buffer_close(&from.memory), guard_buffer_close(&to.memory), guard_buffer_close(&before.memory);
+    roperot_plan_destroy(plan);
+}
+
+/* f32 rows of heads are used where they are, too. */
+static void heads_are_not_copied(const void *arg)
+{
+    (void)arg;
+    for (int order = 0; order < HEADS_ORDERS; order++) {
+        headed it = headed_open(ROPEROT_F32, ROPEROT_TABLE_FULL_HALVES, PAIRS, ROWS, HEADS, order, 0);
+        roperot_config config = ROPEROT_CONFIG_INIT;
+        roperot_plan_info info = ROPEROT_PLAN_INFO_INIT;
+        config.head_dim = 2 * PAIRS;
+        config.table = &it.table;
+        roperot_plan *const plan = expect_plan(&config);
+        CHECK(!roperot_plan_describe(plan, &info) && info.cache_bytes == 0, "%lld bytes", (long long)info.cache_bytes);
+        roperot_plan_destroy(plan);
+        config.attention_factor = 2;
+        roperot_plan *const twice = expect_plan(&config);
+        CHECK(!roperot_plan_describe(twice, &info) && info.cache_bytes == ROWS * HEADS * 32 * 4, "%lld bytes",
+              (long long)info.cache_bytes);
+        roperot_plan_destroy(twice);
+        guard_buffer_close(&it.memory);
+    }
 }
 
 int main(int argc, char **argv)
@@ -250,6 +572,14 @@ int main(int argc, char **argv)
             harness_add(zero_copy, c, "zero-copy/%s/%s", layouts[i].name, name);
             harness_add(round_trip, c, "round-trip/%s/%s", layouts[i].name, name);
         }
+    static const int32_t dtypes[] = { ROPEROT_F32, ROPEROT_F16, ROPEROT_BF16 };
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
+        harness_add(heads_rotate, &dtypes[i], "heads/rotate/%s", format_name(dtypes[i]));
+        harness_add(heads_are_filled, &dtypes[i], "heads/filled/%s", format_name(dtypes[i]));
+    }
+    harness_add(heads_of_large_calls, NULL, "heads/large");
+    harness_add(heads_are_refused, NULL, "heads/refused");
+    harness_add(heads_are_not_copied, NULL, "heads/zero-copy");
     harness_add(identity_row, NULL, "identity-row");
     return harness_run(argc, argv, "tables");
 }

@@ -6,7 +6,7 @@
 #if UINTPTR_MAX == UINT64_MAX
 _Static_assert(sizeof(roperot_tensor) == 88, "frozen");
 _Static_assert(sizeof(roperot_positions) == 72, "ABI");
-_Static_assert(sizeof(roperot_table) == 56, "ABI");
+_Static_assert(sizeof(roperot_table) == 72, "ABI");
 _Static_assert(sizeof(roperot_config) == 104, "ABI");
 _Static_assert(sizeof(roperot_plan_info) == 88, "ABI");
 _Static_assert(sizeof(roperot_options) == 48, "ABI");
@@ -27,6 +27,7 @@ _Static_assert(offsetof(roperot_positions, offset) == 16 && offsetof(roperot_pos
 _Static_assert(offsetof(roperot_positions, cu_seqlens) == 56 && offsetof(roperot_positions, sequences) == 68, "ABI");
 _Static_assert(offsetof(roperot_table, cos) == 8 && offsetof(roperot_table, rows) == 24, "ABI");
 _Static_assert(offsetof(roperot_table, width) == 48 && offsetof(roperot_table, reserved) == 52, "ABI");
+_Static_assert(offsetof(roperot_table, heads) == 56 && offsetof(roperot_table, head_stride) == 64, "ABI");
 _Static_assert(offsetof(roperot_config, pairing) == 16 && offsetof(roperot_config, base) == 32, "ABI");
 _Static_assert(offsetof(roperot_config, inv_freq) == 48 && offsetof(roperot_config, angles) == 64, "ABI");
 _Static_assert(offsetof(roperot_config, max_positions) == 72 && offsetof(roperot_config, isa) == 92, "ABI");
@@ -65,7 +66,7 @@ int main(void)
     if (c.size != sizeof c || c.pairing != ROPEROT_PAIR_HALF || c.base < 10000 || c.base > 10000) return 1;
     if (c.attention_factor < 1 || c.attention_factor > 1 || c.axes != 1 || c.isa || c.table || c.inv_freq) return 2;
     if (p.size != sizeof p || p.kind != ROPEROT_POSITIONS_OFFSET || p.axes != 1 || p.offset || p.ids) return 3;
-    if (t.size != sizeof t || t.dtype != ROPEROT_F32 || t.element_stride != 1 || t.cos || t.width) return 4;
+    if (t.size != sizeof t || t.dtype != ROPEROT_F32 || t.element_stride != 1 || t.cos || t.width || t.heads) return 4;
     if (o.size != sizeof o || o.flags || o.token_begin || o.token_end != INT64_MAX || o.parallel_for) return 5;
     if (i.size != sizeof i || s.size != sizeof s || scaling.size != sizeof scaling || scaling.kind) return 6;
     const roperot_norm n = ROPEROT_NORM_INIT;

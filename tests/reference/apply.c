@@ -21,14 +21,14 @@ static int32_t pairs_of(const roperot_config *c)
 }
 
 /* The caller's own table, element by element; the attention factor in f32. */
-static void borrowed(const reference_call *call, int64_t p, float *cosine, float *sine)
+static void borrowed(const reference_call *call, int64_t p, int64_t head, float *cosine, float *sine)
 {
     const roperot_table *const t = call->config->table;
     const int64_t size = (int64_t)format_bytes(t->dtype);
     const int64_t step = t->width == ROPEROT_TABLE_FULL_REPEAT ? 2 * t->element_stride : t->element_stride;
     const float factor = call->flags & ROPEROT_PURE_ROTATION ? 1.0f : (float)call->config->attention_factor;
     for (int64_t j = 0; j < pairs_of(call->config); j++) {
-        const int64_t at = (p * t->row_stride + j * step) * size;
+        const int64_t at = (p * t->row_stride + head * t->head_stride + j * step) * size;
         cosine[j] = factor * (float)oracle_value(t->dtype, format_load(t->dtype, (const unsigned char *)t->cos + at));
         sine[j] = factor * (float)oracle_value(t->dtype, format_load(t->dtype, (const unsigned char *)t->sin + at));
     }
@@ -81,7 +81,7 @@ static void row_of_plan(const source *from, const roperot_positions *at, float *
     CHECK(status == ROPEROT_OK, "cos_sin: %s", roperot_last_error());
 }
 
-static void integer_coefficients(const source *from, int64_t position, float *cosine, float *sine)
+static void integer_coefficients(const source *from, int64_t position, int64_t head, float *cosine, float *sine)
 {
     const int64_t magnitude = position < 0 ? -position : position;
     const int32_t pairs = pairs_of(from->call->config);
@@ -89,7 +89,7 @@ static void integer_coefficients(const source *from, int64_t position, float *co
     if (from->plan)
         row_of_plan(from, &at, cosine, sine);
     else
-        borrowed(from->call, magnitude, cosine, sine);
+        borrowed(from->call, magnitude, head, cosine, sine);
     for (int32_t j = 0; j < pairs && position < 0; j++) sine[j] = -sine[j];
 }
 
@@ -123,7 +123,7 @@ static int bound(const reference_call *call, int64_t *p)
     return 1;
 }
 
-static void coefficients_of(const source *from, int64_t line, int64_t lines, token *out)
+static void coefficients_of(const source *from, int64_t line, int64_t lines, int64_t head, token *out)
 {
     static float cosine[MAX_PAIRS], sine[MAX_PAIRS];
     const reference_call *const call = from->call;
@@ -137,7 +137,7 @@ static void coefficients_of(const source *from, int64_t line, int64_t lines, tok
             int64_t p = call->position[a * lines + line];
             if (!bound(call, &p)) out->alone = 1;
             if (out->alone) return;
-            integer_coefficients(from, p, cosine, sine);
+            integer_coefficients(from, p, head, cosine, sine);
         }
         for (int32_t j = 0; j < pairs; j++) {
             if (axes > 1 && c->axis[j] != a) continue;
@@ -200,9 +200,9 @@ void reference_apply(const reference_call *call, const roperot_tensor *src, cons
     const int64_t end = call->end > 0 && call->end < lines ? call->end : lines;
     const source from = open_source(call, call->begin, end, lines);
     for (int64_t i = call->begin; i < end; i++) {
-        coefficients_of(&from, i, lines, &t);
         for (int64_t h = 0; h < src->shape[2]; h++) {
             const int64_t at[3] = { i / tokens, i % tokens, h };
+            if (h == 0 || (call->config->table && call->config->table->heads)) coefficients_of(&from, i, lines, h, &t);
             rotate_row(call, &t, src, dst, at);
         }
     }
