@@ -89,6 +89,31 @@ def _raw_dlpack(x: Any, name: str) -> Raw:
 
 # ---- NumPy
 
+# Where an array object holds the address of its elements: first behind the head of every object, by NumPy's C ABI
+# (PyArrayObject_fields of ndarraytypes.h, the same in NumPy 1 and 2). __array_interface__ tells it, too, in the time of
+# several rotated tokens, because it builds a dict of everything else.
+_DATA = object.__basicsize__
+_word_at = ctypes.c_size_t.from_address
+
+
+def _address_of_interface(array: np.ndarray[Any, Any]) -> int:
+    return cast(int, array.__array_interface__["data"][0])
+
+
+def _address_of_object(array: np.ndarray[Any, Any]) -> int:
+    return _word_at(id(array) + _DATA).value
+
+
+def _objects_can_be_read() -> bool:
+    """Whether this interpreter's arrays lie as CPython's do."""
+    if sys.implementation.name != "cpython":
+        return False
+    samples: list[np.ndarray[Any, Any]] = [np.empty(0, np.float16), np.ones((3, 5), np.float32)[1:, ::2], np.arange(7)[3:]]
+    return all(_address_of_object(sample) == _address_of_interface(sample) for sample in samples)
+
+
+address = _address_of_object if _objects_can_be_read() else _address_of_interface  # where element 0 of an array is
+
 
 def numpy_code(dtype: np.dtype[Any], name: str) -> int:
     """The roperot_dtype of a NumPy dtype; bfloat16 is known by name, so that ml_dtypes stays optional."""
@@ -137,8 +162,7 @@ def _raw_numpy(x: np.ndarray[Any, Any], name: str) -> Raw:
     if any(stride % size for stride in x.strides):
         raise ValueError(f"{name} has strides {x.strides} that are no multiples of its {size}-byte elements; copy it")
     strides = tuple(stride // size for stride in x.strides)
-    pointer, readonly = x.__array_interface__["data"]
-    return Raw(pointer, code, x.shape, strides, readonly, x)
+    return Raw(address(x), code, x.shape, strides, not x.flags.writeable, x)
 
 
 # ---- PyTorch
@@ -284,8 +308,8 @@ class Slot:
         """Point the struct at ``x``. Raises as ``raw`` does, and for ranks, strides and read-only arrays."""
         if type(x) is np.ndarray:
             if self.dtype is x.dtype and x.shape == self.shape and x.strides == self.strides and layout == self.layout:
-                self.struct.data, readonly = x.__array_interface__["data"]
-                if write and readonly:
+                self.struct.data = address(x)
+                if write and not x.flags.writeable:
                     raise ValueError(f"{name} is read-only; pass a writable copy (x.copy())")
                 return
             strides = x.strides
@@ -397,8 +421,3 @@ def type_code(array: np.ndarray[Any, Any]) -> int:
     """The roperot_positions type of what ``integers`` or ``reals`` returned."""
     codes = _INTEGER_CODES if array.dtype.kind == "i" else _REAL_CODES
     return codes[array.dtype]
-
-
-def address(array: np.ndarray[Any, Any]) -> int:
-    """Where element 0 is."""
-    return cast(int, array.__array_interface__["data"][0])

@@ -250,3 +250,33 @@ def test_positions_on_another_device_are_refused():
 def test_unknown_layout():
     with pytest.raises(ValueError, match="layout"):
         ROPE.apply(good(), layout="sbhd")
+
+
+class _Subclass(np.ndarray):
+    pass
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.empty(0, np.float16),
+        np.arange(24, dtype=np.float32).reshape(2, 3, 4)[::-1, 1:, ::2],
+        np.zeros((2, 2), np.float32)[np.newaxis].view(_Subclass),
+        np.broadcast_to(np.float32(1), (3, 4)),
+        np.frombuffer(b"\0" * 16, np.float16, offset=4),
+    ],
+    ids=["empty", "view", "subclass", "broadcast", "buffer"],
+)
+def test_the_address_read_from_an_object_is_that_of_its_interface(array):
+    assert _arrays.address is _arrays._address_of_object  # CPython: the quick way is in use
+    assert _arrays.address(array) == array.__array_interface__["data"][0]
+
+
+def test_without_that_layout_addresses_come_from_the_interface(monkeypatch):
+    assert _arrays._objects_can_be_read()
+    monkeypatch.setattr(_arrays, "_DATA", _arrays._DATA + 8)
+    assert not _arrays._objects_can_be_read()
+    monkeypatch.setattr(_arrays, "address", _arrays._address_of_interface)
+    q = np.ones((3, 2, 64), np.float32)
+    roperot.Rope(64).apply_(q, positions=5)
+    assert q[0, 0, 0] != 1.0
