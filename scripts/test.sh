@@ -35,6 +35,7 @@ run_tests() {
     say "testing $what ($directory/)"
     meson test -C "$directory" --no-rebuild --print-errorlogs --num-processes "$(nproc)" "$@" ||
         die "$what: tests failed; $directory/meson-logs/testlog.txt has all output"
+    "$(python_with sys)" scripts/skipped.py "$directory" || die "$what: a test was skipped without a reason"
 }
 
 native() {

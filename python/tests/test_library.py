@@ -64,6 +64,30 @@ def test_beside_the_package_comes_first(tmp_path):
     assert done.stdout.strip() == str(tmp_path / "roperot" / "libroperot.so"), done.stderr
 
 
+def tree_with_a_build(tmp_path, folder, *, header):
+    """A copy of the package in tmp_path/folder, beside a build/ that has the library; what an import there loads."""
+    if os.sep not in _library.path:
+        pytest.skip("the library came from the system's loader")
+    shutil.copytree(PACKAGE, tmp_path / folder / "roperot", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    (tmp_path / "build").mkdir()
+    shutil.copy(_library.path, tmp_path / "build" / "libroperot.so")
+    if header:
+        (tmp_path / "include" / "roperot").mkdir(parents=True)
+        (tmp_path / "include" / "roperot" / "roperot.h").touch()
+    done = import_with(None, package=tmp_path / folder, code="import roperot; print(roperot.info()['library'])")
+    return done.stdout.strip() + done.stderr
+
+
+def test_a_checkout_uses_its_own_build(tmp_path):
+    loaded = tree_with_a_build(tmp_path, "python", header=True)
+    assert loaded == str(tmp_path / "build" / "libroperot.so")
+
+
+@pytest.mark.parametrize(("folder", "header"), [("site-packages", True), ("python", False)])
+def test_an_installed_copy_ignores_a_build_beside_it(tmp_path, folder, header):
+    assert str(tmp_path / "build") not in tree_with_a_build(tmp_path, folder, header=header)
+
+
 def test_another_library_is_refused(tmp_path):
     done = import_with(build(tmp_path, "int nothing;"))
     assert "ImportError" in done.stderr
