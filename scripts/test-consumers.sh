@@ -79,6 +79,11 @@ path_without_meson() {
     done
 }
 
+# The header states the version; what cannot read it there must follow.
+version=$(sh "$root/scripts/version.sh")
+grep -qF "\"version\": \"$version\"" "$root/packaging/vcpkg/vcpkg.json" || die "packaging/vcpkg/vcpkg.json is not of version $version"
+head -n 1 "$root/debian/changelog" | grep -qF "($version-" || die "debian/changelog does not open with version $version"
+
 say "installing with meson and with CMake into build-consumers/"
 install_with_meson meson-shared
 install_with_meson meson-static -Ddefault_library=static -Dsleef=disabled

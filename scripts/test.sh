@@ -159,6 +159,7 @@ native
 if [ "$all" = yes ]; then
     other_builds
     sh scripts/test-consumers.sh || die "a way in of docs/install.md does not work"
+    sh scripts/test-reproducible.sh --quick || die "a build is not reproducible, or not hardened"
     attacks
     python_package
 fi
