@@ -231,7 +231,7 @@ def rotary(
 Form = tuple[str, str, str, str]
 
 
-def borrow(form: Form, head_dim: int, cos: Tensor, sin: Tensor) -> Rope:
+def borrow(form: Form, arithmetic: str, head_dim: int, cos: Tensor, sin: Tensor) -> Rope:
     """The Rope that rotates heads of head_dim by tables [rows, width] in the way of ``form``."""
     pairing, pairing_out, columns, place = form
     rotary_dim = cos.shape[-1] * (2 if columns == "half" else 1)
@@ -248,7 +248,7 @@ def borrow(form: Form, head_dim: int, cos: Tensor, sin: Tensor) -> Rope:
         full=None if columns == "half" else columns,
         max_positions=0,
         bounds="error",
-        arithmetic="f32",
+        arithmetic=arithmetic,
         isa=None,
     )
 
@@ -259,24 +259,24 @@ class Rows:
     def __init__(self, cos: Tensor, sin: Tensor) -> None:
         self.batch, self.tokens, self.width = (1, *cos.shape)[-3:]
         self.cos, self.sin = cos, sin
-        self._ropes: dict[tuple[Form, int], Rope] = {}
+        self._ropes: dict[tuple[Form, str, int], Rope] = {}
         self._positions: Tensor | None = None
 
-    def rotate(self, q: Tensor, k: Tensor | None, form: Form, layout: str) -> Any:
+    def rotate(self, q: Tensor, k: Tensor | None, form: Form, arithmetic: str, layout: str) -> Any:
         """As ``rotary``, by row t of the batch's own rows, or of the only ones."""
         if needs_graph(q, k):
-            text = " ".join(form)
+            text = " ".join((*form, arithmetic))
             rotated = _rotate_rows(q, self.cos, self.sin, text, False, layout)
             return rotated if k is None else (rotated, _rotate_rows(k, self.cos, self.sin, text, False, layout))
-        key = (form, q.shape[-1])
+        key = (form, arithmetic, q.shape[-1])
         if key not in self._ropes:
-            self._ropes[key] = borrow(form, q.shape[-1], *(t.reshape(-1, self.width) for t in (self.cos, self.sin)))
+            self._ropes[key] = borrow(*key, *(t.reshape(-1, self.width) for t in (self.cos, self.sin)))
         if self.batch > 1 and self._positions is None:
             self._positions = row_numbers(self.batch, self.tokens)
         if k is not None and k.shape[-1] == q.shape[-1]:
             return _call_pair(self._ropes[key], q, k, 0, self._positions, False, layout)
         rotated = _call(self._ropes[key], q, 0, self._positions, False, layout)
-        return rotated if k is None else (rotated, self.rotate(k, None, form, layout))
+        return rotated if k is None else (rotated, self.rotate(k, None, form, arithmetic, layout))
 
 
 def row_numbers(batch: int, tokens: int) -> Tensor:
@@ -288,8 +288,9 @@ def row_numbers(batch: int, tokens: int) -> Tensor:
 def _rotate_rows(x: Tensor, cos: Tensor, sin: Tensor, form: str, inverse: bool, layout: str) -> Tensor:
     _refuse_tangents(x)
     batch, tokens, width = (1, *cos.shape)[-3:]
-    pairing, pairing_out, columns, place = form.split()
-    rope = borrow((pairing, pairing_out, columns, place), x.shape[-1], cos.reshape(-1, width), sin.reshape(-1, width))
+    pairing, pairing_out, columns, place, arithmetic = form.split()
+    rows = cos.reshape(-1, width), sin.reshape(-1, width)
+    rope = borrow((pairing, pairing_out, columns, place), arithmetic, x.shape[-1], *rows)
     return _call(rope, x, 0, row_numbers(batch, tokens) if batch > 1 else None, inverse, layout)
 
 

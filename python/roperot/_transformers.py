@@ -27,8 +27,8 @@ class Patch:
         How many rotations have gone through roperot.
     """
 
-    def __init__(self, angles: str) -> None:
-        self.angles = angles
+    def __init__(self, angles: str, arithmetic: str) -> None:
+        self.angles, self.arithmetic = angles, arithmetic
         self.calls = 0
         self._undo: list[Callable[[], None]] = []
 
@@ -125,6 +125,7 @@ class _Way(NamedTuple):
     form: Form
     layout: str  # of functions that have no unsqueeze_dim
     dtype: torch.dtype  # of the result
+    eager: str | None  # the arithmetic that gives the function's own bits in that dtype; None if there is none
 
 
 class _Call(NamedTuple):
@@ -186,9 +187,10 @@ class _Rotation:
         way = self._ways.get(key)
         return _learn_way(self, *key) if way is None else way
 
-    def remember(self, key: Any, form: Form, layout: str, dtype: torch.dtype) -> None:
+    def remember(self, key: Any, way: _Way) -> _Way:
         """Keep what was found out."""
-        self._ways[key] = _Way(form, layout, dtype)
+        self._ways[key] = way
+        return way
 
     def rotate(self, x: Tensor, cos: Tensor, sin: Tensor) -> list[Tensor]:
         """The function itself, on one tensor of heads for all that it takes."""
@@ -203,19 +205,26 @@ def _learn_way(rotation: _Rotation, head_dim: int, width: int, dtype: torch.dtyp
 
     Asking the function is safer than a list of model names: it holds for every model and version of transformers.
     """
+    key = (head_dim, width, dtype, cos_dtype)
     found = _aside(lambda: _classify(rotation, head_dim, width))
     if found is None:
         raise NotImplementedError(
             "this model rotates in a way that roperot does not know; patch.undo() restores the model"
         )
     form, layout = found
-    x, row = (
-        torch.zeros(1, 1, 1, head_dim, dtype=dtype, device="cpu"),
-        torch.zeros(1, 1, width, dtype=cos_dtype, device="cpu"),
-    )
-    result = _aside(lambda: rotation.rotate(x, row, row)[0].dtype)
-    rotation.remember((head_dim, width, dtype, cos_dtype), form, layout, result)
-    return _Way(form, layout, result)
+    way = _aside(lambda: _in_dtype(rotation, form, layout, key))
+    return rotation.remember(key, way)
+
+
+def _in_dtype(rotation: _Rotation, form: Form, layout: Any, key: tuple[int, int, torch.dtype, torch.dtype]) -> _Way:
+    """What becomes of the form in another dtype: that of the result, and where a 16-bit one is rounded on the way."""
+    head_dim, width, dtype, cos_dtype = key
+    x = _made_up(_heads_shape(layout, head_dim), 1).to(dtype)
+    cos, sin = (t.to(cos_dtype) for t in _tables(width)[form[2]])
+    expected = rotation.rotate(x, cos, sin)
+    x, names = x.to(expected[0].dtype), ("f32", "eager")
+    eager = next((name for name in names if _equals(form, name, x, cos, sin, expected, layout)), None)
+    return _Way(form, layout, x.dtype, eager)
 
 
 def _made_up(shape: tuple[int, ...], seed: int) -> Tensor:
@@ -223,33 +232,43 @@ def _made_up(shape: tuple[int, ...], seed: int) -> Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
 
 
+_HEADS, _TOKENS = 2, 5  # made up; too few to rotate in the wrong order unseen
+
+
+def _heads_shape(layout: str, head_dim: int) -> tuple[int, ...]:
+    return (1, _HEADS, _TOKENS, head_dim) if layout == "bhsd" else (1, _TOKENS, _HEADS, head_dim)
+
+
+def _tables(width: int) -> dict[str, Tensor]:
+    """Made-up cos and sin [2, 1, tokens, width] by how their columns repeat."""
+    rows = _made_up((2, 1, _TOKENS, width), 2)
+    if width % 2:
+        return {"half": rows}
+    half = rows[..., : width // 2]
+    return {"half": rows, "halves": half.repeat(1, 1, 1, 2), "repeat": half.repeat_interleave(2, -1)}
+
+
 def _classify(rotation: _Rotation, head_dim: int, width: int) -> tuple[Form, str] | None:
     """The form, and the layout that a function without unsqueeze_dim takes; None if there is none or more than one."""
-    heads, tokens = 2, 5
-    rows = _made_up((2, 1, tokens, width), 2)
-    tables = {"half": rows}
-    if width % 2 == 0:
-        tables |= {
-            "halves": rows[..., : width // 2].repeat(1, 1, 1, 2),
-            "repeat": rows[..., : width // 2].repeat_interleave(2, -1),
-        }
     for layout in ("bhsd", "bshd"):
-        shape = (1, heads, tokens, head_dim) if layout == "bhsd" else (1, tokens, heads, head_dim)
-        x, found = _made_up(shape, 1), set()
-        for columns, (cos, sin) in tables.items():
+        x, found = _made_up(_heads_shape(layout, head_dim), 1), set()
+        for columns, (cos, sin) in _tables(width).items():
             try:
                 expected = rotation.rotate(x, cos, sin)
             except Exception:  # rows of this width, or heads in this order, are not what it takes
                 continue
-            found |= {form for form in _FORMS if form[2] == columns and _equals(form, x, cos, sin, expected, layout)}
+            forms = [form for form in _FORMS if form[2] == columns]
+            found |= {form for form in forms if _equals(form, "f32", x, cos, sin, expected, layout)}
         if found:
             return min(found, key=_FORMS.index), layout
     return None
 
 
-def _equals(form: Form, x: Tensor, cos: Tensor, sin: Tensor, expected: list[Tensor], layout: Any) -> bool:
+def _equals(
+    form: Form, arithmetic: str, x: Tensor, cos: Tensor, sin: Tensor, expected: list[Tensor], layout: Any
+) -> bool:
     try:
-        rope = borrow(form, x.shape[-1], *(t.reshape(-1, t.shape[-1]) for t in (cos, sin)))
+        rope = borrow(form, arithmetic, x.shape[-1], *(t.reshape(-1, t.shape[-1]) for t in (cos, sin)))
     except ValueError:  # the heads are too small for rows of this width
         return False
     rotated = rope.apply(x, layout=layout)
@@ -291,7 +310,7 @@ def _patched_apply(original: Callable[..., Any]) -> Callable[..., Any]:
         marked = None if call is None else _marked(call)
         if call is None or marked is None or transformed(call.q, call.k):
             return original(*args, **kwargs)
-        rotated = _rotated(rotation, call, marked.rows)
+        rotated = _rotated(rotation, call, marked.rows, marked.patch.arithmetic)
         if rotated is None:
             return original(*args, **kwargs)
         marked.patch.calls += 1
@@ -300,9 +319,12 @@ def _patched_apply(original: Callable[..., Any]) -> Callable[..., Any]:
     return apply
 
 
-def _rotated(rotation: _Rotation, call: _Call, rows: Rows) -> Any:
+def _rotated(rotation: _Rotation, call: _Call, rows: Rows, arithmetic: str | None) -> Any:
     """The rotation by roperot; None where tensors and rows fit in a way that the original may understand."""
     way = rotation.way(call.q, call.cos)
+    arithmetic = way.eager if arithmetic == "eager" else arithmetic
+    if arithmetic is None:
+        return None
     layout = {None: way.layout, 1: "bhsd", 2: "bshd"}[call.unsqueeze_dim]
     heads = [call.q] if call.k is None else [call.q, call.k]
     for x in heads:
@@ -311,7 +333,7 @@ def _rotated(rotation: _Rotation, call: _Call, rows: Rows) -> Any:
     if call.k is not None and (call.k.shape[-1] != call.q.shape[-1] or call.k.dtype != call.q.dtype):
         return None
     q, *k = (_dense(x.to(way.dtype)) for x in heads)
-    return rows.rotate(q, k[0] if k else None, way.form, layout)
+    return rows.rotate(q, k[0] if k else None, way.form, arithmetic, layout)
 
 
 def _dense(x: Tensor) -> Tensor:
@@ -478,7 +500,7 @@ def _patch_rotary(patch: Patch, module: Any, exact: _Exact | None) -> None:
             if tables is None:
                 return made
             rows, cos, sin = tables, *(t.to(cos.dtype) for t in tables)
-        _mark(patch, cos, sin, rows)
+        _mark(patch, cos, sin, (cos, sin) if patch.arithmetic == "eager" else rows)
         return cos, sin
 
     patch.replace(module, "forward", _Forward(forward, original))
@@ -520,7 +542,7 @@ def _patched_gathered_apply(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(*args, **kwargs)
         if _marked(call) is None:
             _mark(patch, call.cos, call.sin, (call.cos, call.sin))
-        rotated = _rotated(rotation, call, call.cos._roperot.rows)  # type: ignore[attr-defined]
+        rotated = _rotated(rotation, call, call.cos._roperot.rows, patch.arithmetic)  # type: ignore[attr-defined]
         if rotated is None:
             return original(*args, **kwargs)
         patch.calls += 1
@@ -575,7 +597,7 @@ def _is_rotary(module: Any) -> bool:
     return "RotaryEmbedding" in type(module).__name__ and any(name.endswith("inv_freq") for name in names)
 
 
-def patch_transformers(model: Any, *, angles: str = "exact") -> Patch:
+def patch_transformers(model: Any, *, angles: str | None = None, arithmetic: str = "f32") -> Patch:
     """Make a transformers model rotate its queries and keys with roperot.
 
     Copies of a patched model, deep or pickled, are not patched; they may be patched by themselves. A rotation that is
@@ -588,8 +610,12 @@ def patch_transformers(model: Any, *, angles: str = "exact") -> Patch:
         A model whose modules make cos and sin from positions (Llama, Qwen, Phi, GPT-NeoX, Gemma, gpt-oss, M-RoPE ...),
         or GPT-J and CodeGen.
     angles : {"exact", "model"}
-        cos and sin of the exact angles, from the model's own frequencies; or the model's own cos and sin, which gives
-        the very bits of the unpatched float32 model.
+        cos and sin of the exact angles, from the model's own frequencies (the default); or the model's own cos and sin
+        (the default with "eager"), which gives the very bits of the unpatched float32 model.
+    arithmetic : {"f32", "eager"}
+        16-bit heads are rotated in float32 and rounded once; or cos, sin, each product and the sum are rounded as
+        the model rounds them, which with ``angles="model"`` gives the very bits of the unpatched model in bfloat16 and
+        float16. A function that rounds otherwise is then left alone.
 
     Returns
     -------
@@ -606,11 +632,15 @@ def patch_transformers(model: Any, *, angles: str = "exact") -> Patch:
         If no rotary module's angles are understood ("exact"); from the first forward pass, if its attention rotates in
         a way that roperot does not know; when a graph is recorded of a model whose frequencies follow the length.
     """
+    if arithmetic not in ("f32", "eager"):
+        raise ValueError(f"arithmetic must be 'f32' or 'eager', not {arithmetic!r}")
+    if angles is None:
+        angles = "model" if arithmetic == "eager" else "exact"
     if angles not in ("exact", "model"):
         raise ValueError(f"angles must be 'exact' or 'model', not {angles!r}")
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model must be a transformers model (a torch.nn.Module), not {type(model).__name__}")
-    patch = Patch(angles)
+    patch = Patch(angles, arithmetic)
     rotaries = [m for m in model.modules() if _is_rotary(m) and "Vision" not in type(m).__name__]
     gathering = [m for m in model.modules() if isinstance(getattr(m, "embed_positions", None), Tensor)]
     functions = list(_functions(model))

@@ -307,12 +307,12 @@ MODELS = {
 }
 
 
-def generate(model, ids):
+def generate(model, ids, tokens=20):
     """With a KV cache, and with padding, so that the rows of the batch are at different positions."""
     mask = torch.ones_like(ids)
     mask[0, :3] = 0
     return model.generate(
-        ids, attention_mask=mask, max_new_tokens=20, do_sample=False, pad_token_id=0, eos_token_id=None
+        ids, attention_mask=mask, max_new_tokens=tokens, do_sample=False, pad_token_id=0, eos_token_id=None
     )
 
 
@@ -340,6 +340,74 @@ def test_patched_models_give_the_same_logits(name):
             calls = patch.calls
             assert torch.equal(model(ids).logits, logits)
             assert patch.calls == calls
+
+
+EAGER = ("llama", "qwen2", "qwen3", "gpt_neox", "phi3", "gemma3", "gpt_oss", "cohere", "glm", "gptj")
+
+
+@pytest.mark.parametrize(
+    ("attention", "dtype"), [("eager", torch.bfloat16), ("sdpa", torch.bfloat16), ("sdpa", torch.float16)], ids=str
+)
+@pytest.mark.parametrize("name", EAGER)
+@pytest.mark.filterwarnings("ignore")
+def test_eager_arithmetic_gives_the_bits_of_the_16_bit_model(name, attention, dtype):
+    """Of the logits and the text, with a cache, padding, long and short inputs."""
+    torch.manual_seed(0)
+    model = MODELS[name](pytest.importorskip("transformers")).to(dtype).eval()
+    try:
+        model.set_attn_implementation(attention)
+    except ValueError:
+        pytest.skip(f"this model has no attention {attention!r}")
+    ids = torch.randint(1, 98, (2, 24))
+    with torch.no_grad():
+        expected, text = model(ids).logits, generate(model, ids[:, :10], 5)
+        with rt.patch_transformers(model, arithmetic="eager") as patch:
+            found, patched_text = model(ids).logits, generate(model, ids[:, :10], 5)
+            assert patch.angles == "model"
+            assert patch.calls >= 12
+        with rt.patch_transformers(model, angles="model"):
+            once = model(ids).logits
+    assert torch.equal(found, expected)
+    assert torch.equal(patched_text, text)
+    assert torch.equal(once, expected) is (name == "cohere")  # which rotates in float32 itself
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_eager_arithmetic_with_exact_angles_rounds_what_the_model_rounds():
+    torch.manual_seed(0)
+    model = MODELS["llama"](pytest.importorskip("transformers")).to(torch.bfloat16).eval()
+    modeling = sys.modules[type(model).__module__]
+    q, at = tensor(1, 4, 9, 16, dtype=torch.bfloat16), torch.arange(70, 79)[None]
+    with torch.no_grad(), rt.patch_transformers(model, angles="exact", arithmetic="eager") as patch:
+        cos, sin = model.model.rotary_emb(q, at)
+        found = modeling.apply_rotary_pos_emb(q, q, cos, sin)
+        assert patch.calls == 1
+        graph = torch.ops.roperot.rotate_rows(q, cos, sin, "half half halves start eager", False, "bhsd")
+    exact = roperot.Rope(16, inv_freq=model.model.rotary_emb.inv_freq, arithmetic="eager")
+    expected = modeling.apply_rotary_pos_emb(q, q, cos, sin)
+    for x in (*found, *expected, graph):
+        assert torch.equal(x, exact.apply(q, at, layout="bhsd"))
+
+
+def test_a_function_that_rounds_otherwise_is_left_alone():
+    """Where no arithmetic gives its bits, "eager" keeps its promise by not replacing the call."""
+    from roperot import _transformers as patching
+
+    def rotate_half(x):
+        return torch.cat((-x[..., 8:], x[..., :8]), -1)
+
+    def apply_rotary_pos_emb(q, k, cos, sin, unsqueeze_dim=1):
+        cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
+        return tuple((x.float() * cos.float() + rotate_half(x) * sin).to(x.dtype) for x in (q, k))
+
+    rotation = patching._Rotation(apply_rotary_pos_emb)
+    x, rows = tensor(1, 4, 5, 16), torch.ones(1, 5, 16)
+    assert rotation.way(x, rows).eager == "f32"
+    x, rows = x.bfloat16(), rows.bfloat16()
+    assert rotation.way(x, rows).eager is None
+    call = rotation.understand((x, x, rows, rows), {})
+    assert patching._rotated(rotation, call, op.Rows(rows, rows), "eager") is None
+    assert patching._rotated(rotation, call, op.Rows(rows, rows), "f32") is not None
 
 
 def left_padded():
@@ -494,6 +562,8 @@ def test_patch_refuses_a_model_without_rotary_embedding():
         rt.patch_transformers(None)
     with pytest.raises(ValueError, match="angles"):
         rt.patch_transformers(model, angles="approximate")
+    with pytest.raises(ValueError, match="arithmetic must be 'f32' or 'eager'"):
+        rt.patch_transformers(model, arithmetic="bf16")
 
 
 def test_numpy_users_need_no_torch():
