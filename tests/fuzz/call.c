@@ -8,7 +8,7 @@
 
 #include "fuzz/numbers.h"
 
-enum { MOST_DIM = 2 * CALL_PAIRS + 7, MOST_POSITIONS = 5000, MOST_IDS = 4096 };
+enum { MOST_POSITIONS = 5000, MOST_IDS = 4096 };
 
 int32_t call_pairs(const call *c)
 {
@@ -16,7 +16,7 @@ int32_t call_pairs(const call *c)
 }
 
 /* Exactly as large as needed, so that a sanitizer sees every byte beside it. */
-static void *filled(size_t bytes, input *in)
+void *call_filled(size_t bytes, input *in)
 {
     unsigned char *const data = malloc(bytes ? bytes : 1);
     if (!data) abort();
@@ -65,7 +65,7 @@ static void decode_table(call *c, input *in)
     const int64_t columns = t->width ? 2 * pairs : pairs, size = (int64_t)number_bytes(t->dtype);
     t->row_stride = columns * t->element_stride + input_byte(in) % 3;
     const int64_t elements = t->row_stride * (t->rows - 1) + (columns - 1) * t->element_stride + 1;
-    c->table_memory = filled((size_t)(2 * elements * size), in);
+    c->table_memory = call_filled((size_t)(2 * elements * size), in);
     t->cos = c->table_memory;
     t->sin = (char *)c->table_memory + elements * size;
     if (input_byte(in) % 4 == 0) { /* last row first */
@@ -76,13 +76,13 @@ static void decode_table(call *c, input *in)
     c->config.table = t;
 }
 
-int call_decode_plan(call *c, input *in)
+int call_decode_plan(call *c, input *in, int64_t most_dim)
 {
     memset(c, 0, sizeof *c);
     roperot_config *const config = &c->config;
     *config = (roperot_config)ROPEROT_CONFIG_INIT;
-    config->head_dim = (int32_t)input_or(in, 2 + input_below(in, MOST_DIM - 2));
-    const int64_t room = config->head_dim > 1 && config->head_dim <= MOST_DIM ? config->head_dim : 2;
+    config->head_dim = (int32_t)input_or(in, 2 + input_below(in, most_dim - 2));
+    const int64_t room = config->head_dim > 1 && config->head_dim <= most_dim ? config->head_dim : 2;
     const int whole = input_byte(in) % 2 && config->head_dim % 2 == 0;
     config->rotary_dim = (int32_t)input_or(in, whole ? 0 : 2 + 2 * input_below(in, room / 2));
     config->rotary_offset = (int32_t)input_or(
@@ -100,6 +100,7 @@ int call_decode_plan(call *c, input *in)
     config->isa = (int32_t)input_or(in, input_byte(in) % 4 ? 0 : 1 + input_byte(in) % 6);
     if (input_byte(in) % 4 == 0) decode_table(c, in);
     if (config->table) config->cache = (int32_t)input_or(in, ROPEROT_CACHE_BORROWED * (input_byte(in) % 2));
+    c->dim = config->head_dim > 0 && config->head_dim <= most_dim ? config->head_dim : 8;
     const int64_t positions = config->max_positions ? config->max_positions : 1;
     return config->head_dim <= 65536 && call_pairs(c) <= CALL_PAIRS && (positions < 0 || positions <= 1 << 20);
 }
@@ -159,7 +160,7 @@ static void decode_ragged(call *c, input *in)
     p->cu_seqlens = c->cu;
 }
 
-static void decode_positions(call *c, input *in)
+void call_decode_positions(call *c, input *in)
 {
     roperot_positions *const p = &c->at;
     *p = (roperot_positions)ROPEROT_POSITIONS_INIT;
@@ -222,21 +223,21 @@ static int put(const call *c, roperot_tensor *v, input *in)
 {
     wide low, high;
     reach(v, &low, &high);
-    if (high - low > CALL_ARENA) return 0;
-    const int64_t room = CALL_ARENA - (int64_t)(high - low), odd = input_byte(in) % 32 == 31;
+    if (high - low > c->arena_bytes) return 0;
+    const int64_t room = c->arena_bytes - (int64_t)(high - low), odd = input_byte(in) % 32 == 31;
     int64_t first = input_below(in, room + 1);
     if (!odd) first -= first % (int64_t)number_bytes(v->dtype);
     v->data = c->arena + first - (int64_t)low;
     return 1;
 }
 
-static int decode_view(const call *c, roperot_tensor *v, const roperot_tensor *like, input *in)
+int call_decode_view(const call *c, roperot_tensor *v, const roperot_tensor *like, input *in)
 {
     *v = (roperot_tensor){ NULL, 1 + (int32_t)input_byte(in) % 3, 0, { 0, 0, 0, 0 }, { 0, 0, 0, 1 }, NULL };
     v->shape[0] = c->batch;
     v->shape[1] = c->tokens;
     v->shape[2] = like ? like->shape[2] : input_byte(in) % 5;
-    v->shape[3] = c->config.head_dim > 0 && c->config.head_dim <= MOST_DIM ? c->config.head_dim : 8;
+    v->shape[3] = c->dim;
     const uint32_t how = input_byte(in) % 16;
     if (how < 4 && like) { /* a slot of one packed buffer, or nearly */
         *v = *like;
@@ -245,7 +246,7 @@ static int decode_view(const call *c, roperot_tensor *v, const roperot_tensor *l
         wide low, high;
         reach(v, &low, &high);
         const wide first = (unsigned char *)v->data - c->arena + by;
-        if (first + low < 0 || first + high > CALL_ARENA) return put(c, v, in);
+        if (first + low < 0 || first + high > c->arena_bytes) return put(c, v, in);
         v->data = c->arena + (int64_t)first;
         return 1;
     }
@@ -262,7 +263,7 @@ static int decode_view(const call *c, roperot_tensor *v, const roperot_tensor *l
     return put(c, v, in);
 }
 
-static void decode_options(call *c, input *in)
+void call_decode_options(call *c, input *in)
 {
     roperot_options *const o = &c->options;
     *o = (roperot_options)ROPEROT_OPTIONS_INIT;
@@ -276,21 +277,22 @@ static void decode_options(call *c, input *in)
 
 int call_decode_apply(call *c, input *in)
 {
-    c->arena = filled(CALL_ARENA, in);
+    c->arena_bytes = CALL_ARENA;
+    c->arena = call_filled(CALL_ARENA, in);
     c->batch = input_below(in, 4);
     c->tokens = input_below(in, 7);
     if (input_byte(in) % 2) c->batch = 1;
-    decode_positions(c, in);
-    decode_options(c, in);
+    call_decode_positions(c, in);
+    call_decode_options(c, in);
     c->count = 1 + (int32_t)input_byte(in) % CALL_TENSORS;
     c->in_place = input_byte(in) % 2;
     for (int32_t i = 0; i < c->count; i++) {
         const int strided = i && input_byte(in) % 2;
-        if (!decode_view(c, &c->src[i], strided ? &c->src[0] : NULL, in)) return 0;
+        if (!call_decode_view(c, &c->src[i], strided ? &c->src[0] : NULL, in)) return 0;
         if (c->in_place) continue;
         if (input_byte(in) % 4 == 0)
             c->dst[i] = c->src[i];
-        else if (!decode_view(c, &c->dst[i], &c->src[i], in))
+        else if (!call_decode_view(c, &c->dst[i], &c->src[i], in))
             return 0;
     }
     /* Strangers' sizes again: ids are there for what was decoded; nothing, or what is refused, needs none. */

@@ -10,7 +10,8 @@
 
 #include "fuzz/input.h"
 
-enum { CALL_TENSORS = 3, CALL_PAIRS = 40, CALL_AXES = 4, CALL_ARENA = 6000 };
+enum { CALL_TENSORS = 3, CALL_PAIRS = 360, CALL_AXES = 4, CALL_ARENA = 6000 };
+enum { CALL_USUAL_DIM = 87, CALL_LONG_DIM = 719 }; /* of heads, at most */
 
 typedef struct call {
     roperot_config config;
@@ -27,14 +28,21 @@ typedef struct call {
     int in_place; /* dst is NULL */
     roperot_tensor src[CALL_TENSORS], dst[CALL_TENSORS];
     roperot_options options;
-    unsigned char *arena; /* of CALL_ARENA bytes, exactly: what reads or writes beside it is caught */
+    unsigned char *arena; /* of arena_bytes, exactly: what reads or writes beside it is caught */
+    int64_t arena_bytes, dim; /* dim: of the next view */
 } call;
 
 int32_t call_pairs(const call *c);
 
 /* The plan's half; 0 if the input asks for what would only take time and memory. */
-int call_decode_plan(call *c, input *in);
-/* The rest; 0 if some view or list would be accepted although it reaches outside the memory that it was given. */
+int call_decode_plan(call *c, input *in, int64_t most_dim);
+void call_decode_positions(call *c, input *in); /* for batch and tokens */
+void call_decode_options(call *c, input *in);
+/* A view in the arena; 0 if it would be accepted although it does not fit. `like`: a neighbour of that one, or NULL. */
+int call_decode_view(const call *c, roperot_tensor *v, const roperot_tensor *like, input *in);
+/* Bytes from any seed. */
+void *call_filled(size_t bytes, input *in);
+/* The rest of a call of roperot_apply; 0 if some view or list would be accepted although it reaches outside the memory that it was given. */
 int call_decode_apply(call *c, input *in);
 void call_free(call *c);
 

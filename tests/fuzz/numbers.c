@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * f16 and bf16 in integers, written anew for the fuzzer's oracle; it must share no code with the library or with the
- * oracle of the other tests. */
+ * Float formats and codes in integers, written anew for the fuzzer's oracle; it must share no code with the library or
+ * with the oracle of the other tests. */
 #include "fuzz/numbers.h"
 
 #include <string.h>
@@ -9,7 +9,12 @@
 
 size_t number_bytes(int32_t dtype)
 {
-    return dtype == ROPEROT_F32 ? 4 : 2;
+    return dtype == ROPEROT_F32 ? 4 : dtype == ROPEROT_E4M3 || dtype == ROPEROT_I8 ? 1 : 2;
+}
+
+int number_is_dtype(int32_t dtype)
+{
+    return dtype >= ROPEROT_F32 && dtype <= ROPEROT_I8;
 }
 
 int number_is_nan(int32_t dtype, uint32_t bits)
@@ -73,4 +78,52 @@ uint32_t number_narrow(int32_t dtype, float value)
     if (exponent >= -14) return sign | rounded(magnitude - (112u << 23), 13); /* may carry into infinity: right */
     if (exponent < -25) return sign;
     return sign | rounded((magnitude & 0x7fffffu) | 0x800000u, (uint32_t)(-exponent - 1));
+}
+
+/* ---- codes ------------------------------------------------------------------------------------------------------- */
+
+float number_from_e4m3(uint8_t code)
+{
+    const uint32_t exponent = code >> 3 & 15, mantissa = code & 7;
+    float value = exponent ? (float)(8 + mantissa) : (float)mantissa;
+    for (uint32_t e = exponent ? exponent : 1; e < 10; e++) value /= 2;
+    for (uint32_t e = 10; e < exponent; e++) value *= 2;
+    if (exponent == 15 && mantissa == 7) value = float_of(0x7fc00000u);
+    return code & 0x80 ? -value : value;
+}
+
+uint8_t number_to_e4m3(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    const uint8_t sign = (uint8_t)(bits >> 31 << 7);
+    const uint32_t magnitude = bits & 0x7fffffffu;
+    if (magnitude > 0x7f800000u) return 0x7f;
+    const int exponent = (int)(magnitude >> 23) - 127;
+    if (exponent >= 9) return sign | 0x7e;
+    if (exponent < -11) return sign; /* below half of 2^-9 */
+    const uint32_t drop = exponent >= -6 ? 20 : (uint32_t)(14 - exponent);
+    const uint32_t code = exponent >= -6 ? rounded(magnitude - (120u << 23), drop)
+                                         : rounded((magnitude & 0x7fffffu) | 0x800000u, drop);
+    return sign | (uint8_t)(code > 0x7e ? 0x7e : code);
+}
+
+int8_t number_to_i8(float value)
+{
+    if (!(value == value)) return 0;
+    if (value > 127) return 127;
+    if (value < -127) return -127;
+    int32_t near = (int32_t)value; /* towards zero */
+    const float rest = value - (float)near, size = rest < 0 ? -rest : rest;
+    if (size > 0.5f || (size == 0.5f && near % 2)) near += value < 0 ? -1 : 1;
+    return (int8_t)near;
+}
+
+int8_t number_to_q8_0(float value)
+{
+    if (!(value == value)) return 0;
+    const float size = value < 0 ? -value : value;
+    int32_t near = (int32_t)size;
+    if (size - (float)near >= 0.5f) near++;
+    return (int8_t)(value < 0 ? -near : near);
 }
