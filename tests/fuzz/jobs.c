@@ -84,11 +84,11 @@ static void hull(const int64_t (*axis)[2], int axes, wide core, wide unit, wide 
     wide below = 0, above = core;
     for (int i = 0; i < axes; i++) {
         if (axis[i][0] < 2) continue;
-        const wide span = (wide)axis[i][1] * (axis[i][0] - 1);
+        const wide span = (wide)axis[i][1] * (axis[i][0] - 1), most = (wide)1 << 100; /* as absurd as any */
         if (span < 0)
-            below -= span;
+            below += span < -most ? most : -span;
         else
-            above += span;
+            above += span > most ? most : span;
     }
     *low = -below * unit;
     *high = above * unit;
