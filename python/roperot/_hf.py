@@ -45,26 +45,69 @@ _OTHERWISE = {
     "nanochat": "rotates backwards: build Rope(head_dim, base=...) and call apply with inverse=True",
 }
 
+# Families that rotate, or by one base, only where this field says so.
+_STATED = {
+    "esm": "position_embedding_type", "granitemoehybrid": "position_embedding_type", "muse_glimmer": "layer_rope_theta",
+    "muse_spark": "layer_rope_theta", "zamba2": "use_mem_rope",
+}  # fmt: skip
+# Files that state a field of BERT's which their model does not read.
+_UNREAD_TYPE = {"modernbert", "modernbert-decoder"}
+
 # What transformers' classes assume where config.json is silent.
 _THETA = {
-    "apertus": 12e6, "bitnet": 5e5, "blt": 5e5, "cohere": 5e5, "csm": 5e5, "cwm": 1e6, "emu3": 1e6,
-    "ernie4_5": 5e5, "ernie4_5_moe": 5e5, "ernie4_5_vl_moe": 5e5, "flex_olmo": 5e5, "fuyu": 25000.0,
-    "gpt_oss": 150000.0, "gte": 160000.0, "helium": 1e5, "hy_v3": 11158840.0, "lfm2": 1e6, "lfm2_moe": 1e6,
-    "llama4": 5e5, "longcat_flash": 1e7,
-    "minimax": 1e6, "minimax_m2": 5e6, "mixtral": 1e6, "mllama": 5e5, "nomic_bert": 1000.0, "olmo3": 5e5,
-    "openai_privacy_filter": 150000.0, "paddleocr_vl": 5e5, "phimoe": 1e6, "qwen2_5_omni": 1e6, "qwen2_5_vl": 1e6,
-    "qwen2_vl": 1e6, "qwen3_omni_moe": 1e6, "qwen3_vl": 5e5, "qwen3_vl_moe": 5e5, "smollm3": 2e6, "solar_open": 1e6,
+    "apertus": 12e6, "bailing_hybrid": 6e6, "bitnet": 5e5, "blt": 5e5, "blt_global_transformer": 5e5,
+    "blt_local_decoder": 5e5, "blt_local_encoder": 5e5, "cohere": 5e5, "cosmos3_edge": 1e8, "csm": 5e5,
+    "csm_depth_decoder_model": 5e5, "cwm": 1e6, "emu3": 1e6, "emu3_text_model": 1e6,
+    "ernie4_5": 5e5, "ernie4_5_moe": 5e5, "ernie4_5_vl_moe": 5e5, "evolla": 5e5, "flex_olmo": 5e5, "fuyu": 25000.0,
+    "gpt_oss": 150000.0, "gte": 160000.0, "helium": 1e5, "higgs_audio_v2": 5e5, "hy_v3": 11158840.0,
+    "jina_embeddings_v3": 20000.0, "lfm2": 1e6, "lfm2_moe": 1e6, "llama4": 5e5, "longcat_flash": 1e7,
+    "minimax": 1e6, "minimax_m2": 5e6, "minimax_m3_vl": 5e6, "ministral3": 1e6, "mixtral": 1e6, "mllama": 5e5,
+    "mllama_text_model": 5e5, "muse_glimmer_assistant": 5e5, "nomic_bert": 1000.0, "olmo3": 5e5,
+    "openai_privacy_filter": 150000.0, "paddleocr_vl": 5e5, "pe_audio_encoder": 20000.0,
+    "pe_audio_video_encoder": 20000.0, "pe_video_encoder": 20000.0, "phimoe": 1e6, "qwen2_5_omni": 1e6,
+    "qwen2_5_omni_talker": 1e6, "qwen2_5_vl": 1e6, "qwen2_vl": 1e6, "qwen3_omni_moe": 1e6, "qwen3_vl": 5e5,
+    "qwen3_vl_moe": 5e5, "smollm3": 2e6,
+    "solar_open": 1e6,
 }  # fmt: skip
 _PARTIAL = {
-    "bamba": 0.5, "chatglm": 0.5, "fuyu": 0.5, "glm": 0.5, "glm4": 0.5, "glm4_moe": 0.5, "glm4v_moe": 0.5,
-    "gpt_neox": 0.25, "moonshine": 0.9, "nemotron": 0.5, "persimmon": 0.5, "phi": 0.5, "qwen3_5": 0.25,
+    "bamba": 0.5, "chatglm": 0.5, "dots3_note_audio_encoder": 0.5, "fuyu": 0.5, "glm": 0.5, "glm4": 0.5,
+    "glm4_moe": 0.5, "glm4v_moe": 0.5, "glmasr_encoder": 0.5, "gpt_neox": 0.25, "moonshine": 0.9,
+    "moonshine_streaming": 0.8, "nemotron": 0.5, "nemotron3_5_transcribe_asr_audio": 0.5,
+    "nemotron3_5_transcribe_word_timestamp": 0.5, "persimmon": 0.5, "phi": 0.5, "qwen3_5": 0.25,
     "qwen3_5_moe": 0.25, "qwen3_next": 0.25, "recurrent_gemma": 0.5, "stablelm": 0.25,
 }  # fmt: skip
 _ROTARY_DIM = {"codegen": 64, "gptj": 64}
 _FULL_HEAD_DIM = dict.fromkeys(
     ("diffusion_gemma", "embedding_gemma2", "gemma4", "gemma4_unified", "gemma4_unified_assistant"), 512
 )
+_LLAMA3 = {"rope_type": "llama3", "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+_YARN = {"rope_type": "yarn", "beta_fast": 32.0, "beta_slow": 1.0}
 _PARAMETERS: dict[str, dict[str, Any]] = {
+    "apertus": {**_LLAMA3, "factor": 8.0, "original_max_position_embeddings": 8192},
+    "cwm": {**_LLAMA3, "factor": 16.0, "original_max_position_embeddings": 8192},
+    "higgs_audio_v2": {
+        "rope_type": "llama3",
+        "factor": 32.0,
+        "low_freq_factor": 0.125,
+        "high_freq_factor": 0.5,
+        "original_max_position_embeddings": 1024,
+    },
+    "ministral3": {
+        **_YARN,
+        "factor": 16.0,
+        "original_max_position_embeddings": 16384,
+        "mscale": 1.0,
+        "mscale_all_dim": 1.0,
+    },
+    "mistral4": {
+        **_YARN,
+        "factor": 128.0,
+        "original_max_position_embeddings": 8192,
+        "mscale": 1.0,
+        "mscale_all_dim": 1.0,
+    },
+    "mistral_large4": {**_YARN, "factor": 2048.0, "original_max_position_embeddings": 512, "attention_factor": 1.0},
+    "openai_privacy_filter": {**_YARN, "factor": 32.0, "original_max_position_embeddings": 4096, "truncate": False},
     "gpt_oss": {
         "rope_type": "yarn",
         "factor": 32.0,
@@ -130,26 +173,37 @@ def load(config: Any) -> dict[str, Any]:
 
 def text_of(config: dict[str, Any]) -> dict[str, Any]:
     """The language model's part of a multimodal configuration, or the configuration itself."""
-    if "thinker_config" in config:
-        return text_of(config["thinker_config"])
+    if isinstance(config.get("thinker_config"), Mapping):
+        return text_of(dict(config["thinker_config"]))
     for name in _TEXT_CONFIGS:
         if isinstance(config.get(name), Mapping):
-            return {"model_type": config.get("model_type", ""), **config[name]}
+            return {"model_type": config.get("model_type", ""), **_rotation_of(config), **config[name]}
     return config
 
 
-def _family(text: Mapping[str, Any]) -> str:
+def _rotation_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the outer part of a multimodal configuration says of rotation: it must be read, or refused, too."""
+    inner = {field for name in _TEXT_CONFIGS for field in config.get(name) or ()}
+    said = {field: value for field, value in config.items() if _SPEAKS.search(field) and field not in inner}
+    return {field: value for field, value in said.items() if not isinstance(value, Mapping) or field in _READ}
+
+
+def _family(text: Mapping[str, Any], seq_len: int | None) -> str:
     """The model_type without "_text"; a sentence for one that has no rotary embedding, another one, or is unknown."""
     name = text.get("model_type")
     if not isinstance(name, str) or not name:
         raise ValueError(f"model_type must be the name of a model family, not {name!r}; {_OWN_ARGUMENTS}")
     family = name.removesuffix("_text")
-    absolute = text.get("position_embedding_type", "rope") not in ("rope", "rotary")
+    kind = "rope" if family in _UNREAD_TYPE else text.get("position_embedding_type", "rope")
+    absolute = kind not in ("rope", "rotary")
     without = family in _WITHOUT and not (family == "mpt" and text.get("rope"))
     if without or text.get("alibi") or text.get("rope") is False or text.get("use_rope") is False or absolute:
         raise ValueError(f"{family} has no rotary position embedding")
     if family in _OTHERWISE:
         raise ValueError(f"{family} {_OTHERWISE[family]}")
+    if _STATED.get(family, "model_type") not in text:
+        raise ValueError(f"{family} has rotary position embeddings only as {_STATED[family]} says, which is missing")
+    _check_variant(text, family, seq_len)
     tables = (_INTERLEAVED, _DEINTERLEAVED, _THETA, _PARTIAL, _ROTARY_DIM, _SECTIONS, _LAYERS, _FULL_HEAD_DIM)
     if family not in KNOWN and not any(family in table for table in tables):
         raise ValueError(
@@ -158,10 +212,22 @@ def _family(text: Mapping[str, Any]) -> str:
     return family
 
 
+def _check_variant(text: Mapping[str, Any], family: str, seq_len: int | None) -> None:
+    """Refuse members of a family that rotate otherwise, or not at all, though no field speaks of it."""
+    if family == "baichuan" and text.get("hidden_size") != 4096:
+        raise ValueError(f"baichuan of hidden_size {text.get('hidden_size')} has no rotary position embedding (ALiBi)")
+    if family.startswith("deepseek") and (text.get("use_mla") is False or text.get("qk_rope_head_dim") == 0):
+        raise ValueError(f"{family} without multi-head latent attention is not understood here; {_OWN_ARGUMENTS}")
+    if text.get("use_dynamic_ntk") and (seq_len or 0) > _count(text.get("seq_length") or 8192, "seq_length"):
+        raise ValueError(f"use_dynamic_ntk beyond seq_length is not understood here; {_OWN_ARGUMENTS}")
+    if family in _ROTARY_DIM and "rotary_dim" in text and text["rotary_dim"] is None:
+        raise ValueError(f"{family} with rotary_dim null is not understood here; {_OWN_ARGUMENTS}")
+
+
 _OWN_ARGUMENTS = "build roperot.Rope(head_dim, base=..., pairing=...) from what its code does"
 _THETAS = ("rope_theta", "rotary_emb_base", "rope_embedding_base", "rotary_base", "rope_base")
-_PARTIALS = ("partial_rotary_factor", "rotary_pct", "rotary_percentage")
-_ROTARY_DIMS = ("rotary_dim", "rotary_emb_dim")
+_PARTIALS = ("partial_rotary_factor", "rotary_pct", "rotary_percentage", "rotary_emb_fraction")
+_ROTARY_DIMS = ("rotary_dim", "rotary_emb_dim", "attn_rotary_emb")
 _READ = {
     *_THETAS, *_PARTIALS, *_ROTARY_DIMS, "compress_rope_theta", "global_rope_theta", "layer_rope_theta",
     "local_rope_theta", "original_max_position_embeddings", "original_rope", "position_embedding_type",
@@ -169,15 +235,22 @@ _READ = {
     "rope_ratio", "rope_scaling", "use_mem_rope",
 }  # fmt: skip
 _SPEAKS = re.compile("rope|rotary|position|alibi")
+_ATTENTION = re.compile("attn|attention")
 _NEUTRAL = {"original_rope": True, "rope_position_scale": 1, "use_mem_rope": True, "rope_impl": "hf"}
 
 
 def _flat(text: dict[str, Any]) -> dict[str, Any]:
     """The configuration with what a nested attention configuration says of rotation (DBRX, MPT) beside the rest."""
-    for name in ("attn_config", "attention_config", "attention"):
-        nested = text.get(name)
-        if isinstance(nested, Mapping):
-            text = {**{field: value for field, value in nested.items() if _SPEAKS.search(field)}, **text}
+    for name, nested in list(text.items()):
+        if not (isinstance(nested, Mapping) and _ATTENTION.search(name)):
+            continue
+        found = {field: value for field, value in nested.items() if _SPEAKS.search(field)}
+        for field, value in found.items():
+            if text.get(field, value) != value:
+                raise ValueError(
+                    f"the configuration contradicts itself: {field} is {text[field]!r}, in {name} {value!r}"
+                )
+        text = {**found, **text}
     return text
 
 
@@ -193,10 +266,19 @@ def _check_fields(text: Mapping[str, Any]) -> None:
             continue
         raise ValueError(f"the configuration says {field} = {value!r}, which is not understood here; {_OWN_ARGUMENTS}")
     bases = text.get("layer_rope_theta")
-    if isinstance(bases, (list, tuple)) and len(set(bases)) > 1:
-        raise ValueError(f"layer_rope_theta gives the layers different bases, {set(bases)}: pass base=... for each")
+    if isinstance(bases, (list, tuple)) and any(base != bases[0] for base in bases):
+        distinct = sorted({str(base) for base in bases})
+        raise ValueError(
+            f"layer_rope_theta gives the layers different bases, {', '.join(distinct)}: pass base=... for each"
+        )
     _agreed(text, _THETAS)
     _agreed(text, _PARTIALS)
+    given = [text[name] for name in ("rope_parameters", "rope_scaling") if text.get(name)]
+    if len(given) == 2 and given[0] != given[1]:
+        raise ValueError(f"the configuration contradicts itself: rope_parameters {given[0]}, rope_scaling {given[1]}")
+    inner = given[0].get("rope_theta") if given and isinstance(given[0], Mapping) else None
+    if inner is not None and _first(text, _THETAS) not in (None, inner):
+        raise ValueError(f"the configuration contradicts itself: rope_theta is {_first(text, _THETAS)!r} and {inner!r}")
 
 
 def _agreed(text: Mapping[str, Any], names: tuple[str, ...]) -> None:
@@ -205,6 +287,14 @@ def _agreed(text: Mapping[str, Any], names: tuple[str, ...]) -> None:
         numbers = [v for v in given.values() if isinstance(v, (int, float))]
         if len(set(numbers)) != 1 or len(numbers) != len(given):
             raise ValueError(f"the configuration contradicts itself: {given}")
+
+
+def _flag(fields: Mapping[str, Any], name: str) -> bool:
+    """true or false, null as false: "false" is text, and would be true."""
+    value = fields.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise TypeError(f"{name} must be true or false, not {value!r}")
+    return bool(value)
 
 
 def _first(text: Mapping[str, Any], names: tuple[str, ...]) -> Any:
@@ -247,7 +337,10 @@ def _parameters(text: Mapping[str, Any], family: str, layer_type: str | None) ->
         raise ValueError(f"rope_parameters must be an object, not {given!r}")
     if family == "deepseek_v4" and "main" not in given:
         given = _deepseek_v4(text, given)
-    known: list[str] = list(text.get("layer_types") or _LAYERS.get(family, {}))
+    types = text.get("layer_types") or _LAYERS.get(family, {})
+    if not (isinstance(types, (list, tuple, dict)) and all(isinstance(name, str) for name in types)):
+        raise ValueError(f"layer_types must be a list of names, not {types!r}")
+    known: list[str] = list(types)
     if layer_type is not None and layer_type not in known and layer_type not in given:
         if not known and not any(isinstance(entry, Mapping) for entry in given.values()):
             raise ValueError(f"layer_type {layer_type!r} means nothing here: this model has one rotary embedding")
@@ -317,7 +410,12 @@ def _overridden(text: Mapping[str, Any], layer_type: str) -> Any:
     layers, types = text.get("per_layer_config"), text.get("layer_types")
     if not isinstance(layers, Mapping) or not types:
         return None
-    found = {entry.get("head_dim") for index, entry in layers.items() if types[int(index)] == layer_type}
+    found = set()
+    for index, entry in layers.items():
+        if not (str(index).isdecimal() and int(index) < len(types) and isinstance(entry, Mapping)):
+            raise ValueError(f"per_layer_config[{index!r}] = {entry!r} must be an object of one of {len(types)} layers")
+        if types[int(index)] == layer_type:
+            found.add(None if entry.get("head_dim") is None else _count(entry["head_dim"], "head_dim"))
     if len(found) > 1:
         raise ValueError(f"per_layer_config gives the layers of type {layer_type!r} different head_dims: {found}")
     return found.pop() if found else None
@@ -338,6 +436,9 @@ def _rotary_dim(text: Mapping[str, Any], parameters: Mapping[str, Any], family: 
     if not 0 < share <= 1:
         raise ValueError(f"partial_rotary_factor = {factor!r} must be above 0 and at most 1")
     dim = int(head_dim * share)
+    stated = _first(text, _ROTARY_DIMS)
+    if stated and family != "minimax_m3_vl" and stated != dim:
+        raise ValueError(f"the configuration contradicts itself: rotary_dim {stated!r}, and {factor} of {head_dim}")
     if dim < 2 or dim % 2:
         raise ValueError(
             f"partial_rotary_factor {factor} of head_dim {head_dim} leaves {dim} channels, not an even number"
@@ -355,6 +456,22 @@ _KEYS = {
 }
 
 
+# Members of rope_parameters that every rule may have beside its own: read elsewhere, or of no meaning to the rotation.
+_ANY_KIND = {
+    "rope_type", "type", "rope_theta", "partial_rotary_factor", "original_max_position_embeddings", "mrope_section",
+    "mrope_interleaved", "finetuned", "llama_4_scaling_beta", "max_position_embeddings",
+}  # fmt: skip
+_MORE = {"yarn": {"truncate"}, "longrope": {"long_mscale", "short_mscale"}}
+
+
+def _check_members(parameters: Mapping[str, Any], name: str, kind: str) -> None:
+    """Refuse what a rule does not read: it would be scaled by less than the configuration says."""
+    known = {*_ANY_KIND, *_KEYS.get(kind, ()), *_MORE.get(kind, ())}
+    for field, value in parameters.items():
+        if field not in known and value is not None and value is not False and value != 1:
+            raise ValueError(f"rope_type {name!r} with {field} = {value!r} is not understood here; {_OWN_ARGUMENTS}")
+
+
 def _scaling(
     text: Mapping[str, Any], parameters: Mapping[str, Any], family: str, seq_len: int | None
 ) -> dict[str, Any] | Scaling | None:
@@ -363,6 +480,7 @@ def _scaling(
         raise TypeError(f"rope_type must be a name such as 'yarn', not {name!r}")
     kind = {"mrope": "default", "su": "longrope"}.get(name, name)
     if kind == "default":
+        _check_members(parameters, name, kind)
         return None
     if kind == "dynamic" and parameters.get("alpha"):
         return Scaling("ntk", factor=number(parameters["alpha"], "alpha"))  # Hunyuan's meaning of "dynamic"
@@ -372,6 +490,7 @@ def _scaling(
         known = ", ".join(["default", *_KEYS, "mrope", "su"])
         hint = "; roperot.Scaling has it by other means" if kind in KINDS else ""
         raise ValueError(f"rope_type {name!r} is unknown; known in configurations are {known}{hint}")
+    _check_members(parameters, name, kind)
     scaling = {key: parameters[key] for key in _KEYS[kind] if parameters.get(key)}
     if parameters.get("factor") is not None:
         scaling["factor"] = parameters["factor"]  # 0, too: elsewhere it means "not given", here it is a mistake
@@ -385,7 +504,7 @@ def _scaling(
     if kind == "longrope" and "factor" not in scaling and longest and original:
         scaling["factor"] = longest / original
     if kind == "yarn" and parameters.get("truncate") is not None:
-        scaling["truncate"] = bool(parameters["truncate"])
+        scaling["truncate"] = _flag(parameters, "truncate")
     if kind == "longrope":
         _choose_long(scaling, parameters, family, seq_len or 0)
     return {"rope_type": kind, **scaling}
@@ -408,16 +527,18 @@ def _sections(text: Mapping[str, Any], parameters: Mapping[str, Any], family: st
     section = parameters.get("mrope_section") or _SECTIONS.get(family)
     if not section:
         return None
-    interleaved = family in _INTERLEAVED_SECTIONS or parameters.get("mrope_interleaved")
+    interleaved = _flag(parameters, "mrope_interleaved") or family in _INTERLEAVED_SECTIONS
     kind = "ernie" if family == "ernie4_5_vl_moe" else "interleaved" if interleaved else "contiguous"
-    return Sections(tuple(int(pairs) for pairs in section), kind)
+    if not isinstance(section, (list, tuple)):
+        raise ValueError(f"mrope_section must be a list of numbers of pairs, not {section!r}")
+    return Sections(tuple(_count(pairs, "mrope_section", 0) for pairs in section), kind)
 
 
 def arguments(config: Any, *, seq_len: int | None = None, layer_type: str | None = None) -> dict[str, Any]:
     """The arguments of ``Rope`` that a Hugging Face configuration stands for; see ``Rope.from_hf``."""
     length = None if seq_len is None else _count(seq_len, "seq_len", 0)
     text = _flat(text_of(load(config)))
-    family = _family(text)
+    family = _family(text, length)
     _check_fields(text)
     parameters = _parameters(text, family, layer_type)
     head_dim = _head_dim(text, family, layer_type)
@@ -431,6 +552,6 @@ def arguments(config: Any, *, seq_len: int | None = None, layer_type: str | None
     found |= {"scaling": scaling, "sections": _sections(text, parameters, family)}
     if family in _INTERLEAVED:
         found["pairing"] = "interleaved"
-    elif text.get("rope_interleave", family in _DEINTERLEAVED):
+    elif _flag(text, "rope_interleave") if "rope_interleave" in text else family in _DEINTERLEAVED:
         found |= {"pairing": "interleaved", "pairing_out": "half"}
     return {name: value for name, value in found.items() if value is not None}

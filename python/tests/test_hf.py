@@ -213,6 +213,93 @@ def test_spellings_of_published_files():
     assert Rope.from_hf(roformer).info()["pairing"] == "interleaved"
 
 
+BAICHUAN = {"model_type": "baichuan", "num_attention_heads": 32, "num_hidden_layers": 32}
+VL2 = {"model_type": "deepseek_vl_v2",
+       "language_config": {"model_type": "deepseek_v2", "hidden_size": 1280, "num_attention_heads": 10,
+                           "use_mla": False, "qk_nope_head_dim": 0,
+                           "qk_rope_head_dim": 0, "v_head_dim": 0}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({**BAICHUAN, "hidden_size": 5120, "num_attention_heads": 40}, "baichuan of hidden_size 5120 has no rotary"),
+        (VL2, "deepseek_v2 without multi-head latent attention"),
+        ({**LLAMA, "model_type": "deepseek_v2", "use_mla": False}, "without multi-head latent attention"),
+        ({**LLAMA, "model_type": "esm"}, "only as position_embedding_type says, which is missing"),
+        ({**LLAMA, "model_type": "granitemoehybrid"}, "only as position_embedding_type says"),
+        ({**LLAMA, "model_type": "granitemoehybrid", "position_embedding_type": "nope"}, "no rotary"),
+        ({**LLAMA, "model_type": "zamba2"}, "only as use_mem_rope says"),
+        ({**LLAMA, "model_type": "muse_spark"}, "only as layer_rope_theta says"),
+        ({"model_type": "gptj", "n_embd": 4096, "n_head": 16, "rotary_dim": None}, "rotary_dim null"),
+        ({**LLAMA, "model_type": "internlm", "rotary": {"base": 10000, "type": "dynamic"}}, "rotary = "),
+        ({**LLAMA, "model_type": "qwen", "seq_length": 8192, "use_dynamic_ntk": True}, "use_dynamic_ntk"),
+        ({**LLAMA, "rope_scaling": {"factor": 4.0}}, "'default' with factor = 4.0"),
+        ({**LLAMA, "rope_scaling": {"type": "linear", "factor": 4.0, "beta_fast": 32}}, "'linear' with beta_fast = 32"),
+        ({**LLAMA, "rope_scaling": {**YARN, "attn_factor": 0.5}}, "'yarn' with attn_factor = 0.5"),
+        ({**LLAMA, "rope_scaling": {**YARN, "extrapolation_factor": 0.5}}, "extrapolation_factor"),
+        ({**LLAMA, "rope_scaling": {"type": "dynamic", "factor": 2.0}, "rope_parameters": LLAMA3}, "contradicts"),
+        ({**LLAMA, "rope_theta": 1e4, "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}}, "contradicts"),
+        ({**LLAMA, "rotary_dim": 64, "partial_rotary_factor": 0.25}, "contradicts itself: rotary_dim 64"),
+        ({**LLAMA, "attn_config": {"rope_theta": 5e5}, "rope_theta": 1e4}, "contradicts itself: rope_theta"),
+        ({**LLAMA, "attn_cfg": {"rope_fraction": 0.5}}, "rope_fraction = 0.5, which is not understood"),
+        ({"model_type": "llava", "rope_scaling": {"type": "linear"}, "text_config": LLAMA}, "'linear' needs factor"),
+        ({"model_type": "llava", "rope_stretch": 2.0, "text_config": LLAMA}, "rope_stretch = 2.0"),
+        ({**LLAMA, "layer_types": 3}, "layer_types must be a list of names, not 3"),
+        ({**LLAMA, "layer_types": ["a", []]}, "layer_types must be a list of names"),
+        ({**LLAMA, "rope_scaling": {"rope_type": "default", "mrope_section": 5}}, "mrope_section must be a list"),
+        ({"model_type": "gemma4", "head_dim": 32, "layer_types": ["full_attention"], "per_layer_config": {"7": {}}},
+         "per_layer_config\\['7'\\]"),
+    ],
+)  # fmt: skip
+def test_what_no_field_or_an_unread_one_says_is_refused(config, sentence):
+    layer_type = "full_attention" if "per_layer_config" in config else None
+    seq_len = 8193 if config.get("use_dynamic_ntk") else None
+    with pytest.raises(ValueError, match=sentence):
+        Rope.from_hf(config, layer_type=layer_type, seq_len=seq_len)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({**LLAMA, "model_type": "deepseek_v3", "qk_rope_head_dim": 64, "rope_interleave": "false"}, "rope_interleave"),
+        ({**LLAMA, "rope_scaling": {**YARN, "truncate": "false"}}, "truncate must be true or false, not 'false'"),
+        ({**LLAMA, "rope_scaling": {"rope_type": "default", "mrope_section": [16, 24, 24], "mrope_interleaved": "no"}},
+         "mrope_interleaved must be true or false"),
+        ({**LLAMA, "rope_scaling": {"rope_type": "default", "mrope_section": [16.5, 24, 23.5]}}, "mrope_section"),
+    ],
+)  # fmt: skip
+def test_text_is_no_truth(config, sentence):
+    with pytest.raises(TypeError, match=sentence):
+        Rope.from_hf(config)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({**BAICHUAN, "hidden_size": 4096}, {"head_dim": 128, "pairing": "half"}),
+        ({**LLAMA, "model_type": "esm", "position_embedding_type": "rotary"}, {"head_dim": 128}),
+        ({**LLAMA, "model_type": "granitemoehybrid", "position_embedding_type": "rope"}, {"head_dim": 128}),
+        ({"model_type": "modernbert-decoder", "hidden_size": 768, "num_attention_heads": 12, "global_rope_theta": 1.6e5,
+          "local_rope_theta": 1.6e5, "position_embedding_type": "absolute"}, {"head_dim": 64}),
+        ({"model_type": "nomic_bert", "n_embd": 768, "n_head": 12, "rotary_emb_base": 1000, "rotary_emb_fraction": 1.0,
+          "rotary_emb_interleaved": False, "rotary_emb_scale_base": None, "rotary_scaling_factor": None},
+         {"head_dim": 64, "rotary_dim": 64}),
+        ({**LLAMA, "model_type": "bamba", "attn_rotary_emb": 64}, {"head_dim": 128, "rotary_dim": 64}),
+        ({**LLAMA, "model_type": "qwen", "rotary_emb_base": 10000, "rotary_pct": 1.0, "kv_channels": 128,
+          "seq_length": 8192, "use_dynamic_ntk": True, "use_logn_attn": True}, {"head_dim": 128, "rotary_dim": 128}),
+        ({**LLAMA, "rope_scaling": {**YARN, "finetuned": True, "attn_factor": 1.0}}, {"head_dim": 128}),
+        ({"model_type": "llava", "rope_theta": None, "image_position_embeddings": None, "text_config": LLAMA},
+         {"head_dim": 128}),
+    ],
+    ids=lambda value: value.get("model_type", "") if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_members_of_families_and_published_spellings(config, expected):
+    layer_type = "full_attention" if "global_rope_theta" in config else None
+    found = Rope.from_hf(config, layer_type=layer_type).info()
+    assert {name: found[name] for name in expected} == expected
+
+
 V4 = {"model_type": "deepseek_v4", "hidden_size": 4096, "num_hidden_layers": 3, "num_attention_heads": 64,
       "head_dim": 512, "qk_rope_head_dim": 64, "rope_theta": 10000, "compress_rope_theta": 160000,
       "compress_ratios": [0, 4, 128], "max_position_embeddings": 1048576,
@@ -509,6 +596,43 @@ def test_the_documentation_states_the_counts_of_the_sweep():
     print({name: len(types) for name, types in found.items()}, sorted(found["unasked"]))
     row = f"{len(found['agrees'])} agree, {len(found['refused'])} are refused, "
     assert row + f"{len(found['unasked'])} cannot be asked" in " ".join(page.split())
+
+
+# What a file may be reduced to: how large heads are. All the rest is the family's own default.
+SIZES = {"model_type", "hidden_size", "num_attention_heads", "n_embd", "n_head", "d_model", "n_heads", "num_heads",
+         "dim", "head_dim",
+         "attention_head_dim", "kv_channels", "qk_rope_head_dim", "max_position_embeddings"}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_silent_file_means_what_its_class_assumes():
+    """A file that says nothing of rotation: what the class makes of the same sizes, or a refusal."""
+    pytest.importorskip("transformers")
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_MAPPING_NAMES
+
+    kept, differ = 0, []
+    for name in sorted(CONFIG_MAPPING_NAMES):
+        try:
+            made_by = type(CONFIG_MAPPING[name]().get_text_config())
+            file = {k: v for k, v in made_by().to_dict().items() if k in SIZES}
+            same = made_by(**{k: v for k, v in file.items() if k != "model_type"}).to_dict()
+        except Exception:  # has no defaults
+            continue
+        for layer_type in layer_types_of(same):
+            try:
+                rope = Rope.from_hf(file, layer_type=layer_type)
+            except ValueError:
+                continue
+            kept += 1
+            try:
+                wanted = Rope.from_hf(same, layer_type=layer_type)
+            except ValueError as error:
+                differ.append((name, str(error)))
+                continue
+            if repr(rope) != repr(wanted) or not np.array_equal(rope.inv_freq, wanted.inv_freq):
+                differ.append((name, f"{rope} but {wanted}"))
+    assert not differ
+    assert kept >= 200
 
 
 @functools.cache
