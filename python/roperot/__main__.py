@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import signal
 import sys
@@ -27,12 +28,15 @@ def _positions(text: str) -> Any:
         return Path(text)
     try:
         first, colon, last = text.partition(":")
-        if colon:
-            start = int(first or 0)
-            return start if not last else np.arange(start, int(last))
-        return np.array([int(entry) for entry in text.split(",")])
+        given = [int(first or 0)] if colon else [int(entry) for entry in text.split(",")]
+        stop = int(last) if last else 0
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is none of START:, START:STOP, N,N,... and FILE.npy") from None
+    if not all(-(2**63) <= number < 2**63 for number in (*given, stop)):
+        raise argparse.ArgumentTypeError(f"{text!r} is beyond int64")
+    if not colon:
+        return np.array(given)
+    return range(given[0], stop) if last else given[0]
 
 
 def _count(text: str) -> int:
@@ -101,18 +105,29 @@ def _load(path: str) -> np.ndarray[Any, Any]:
     with open(path, "rb") as file:
         try:
             array = np.lib.format.read_array(file, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            cut = "reshape" in str(error) or "EOF" in str(error) or "read" in str(error).lower()
-            if file.tell() > 8 and cut and not str(error).startswith("Object"):
-                raise ValueError(f"{path} is cut short: it holds less than its header says") from None
-            if str(error).startswith("Object"):
-                raise ValueError(f"{path} holds Python objects, which are not read; it must hold numbers") from None
-            raise ValueError(f"{path} is not a .npy file with one array of numbers") from None
+        except Exception as error:  # whatever NumPy's parser of headers comes upon
+            raise ValueError(f"{path} {_unreadable(file, error)}") from None
     if array.dtype.names is not None:
         raise ValueError(f"{path} holds structured elements ({', '.join(array.dtype.names)}); it must hold numbers")
     if array.dtype.kind not in "fiub" and array.dtype != _BFLOAT16:
         raise ValueError(f"{path} holds elements of dtype {array.dtype}; it must hold numbers")
     return array.astype(array.dtype.newbyteorder("="), copy=False)  # other machines' byte order: it is copied anyway
+
+
+def _unreadable(file: BinaryIO, error: Exception) -> str:
+    if str(error).startswith("Object"):
+        return "holds Python objects, which are not read; it must hold numbers"
+    file.seek(0)
+    try:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    except Exception:
+        return "is not a .npy file with one array of numbers"
+    needed = file.tell() + math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) >= 0 and needed <= os.fstat(file.fileno()).st_size:
+        return f"cannot be read: {error or type(error).__name__}"
+    return "is cut short: it holds less than its header says"
 
 
 def _view(array: np.ndarray[Any, Any]) -> Any:
@@ -122,7 +137,7 @@ def _view(array: np.ndarray[Any, Any]) -> Any:
 def _target(path: str, suffix: str) -> Path:
     """Where NumPy would write: it appends the suffix to names that lack it, and so must what is printed."""
     target = Path(path if path.endswith(suffix) else path + suffix)
-    if Path(path).is_dir() or Path(path).name in ("", ".", ".."):
+    if Path(path).is_dir() or Path(path).name in ("", ".", "..") or path.endswith(("/", os.sep)):
         raise ValueError(f"--out {path} is a folder: name the file that is to be written")
     if Path(path).exists() and not Path(path).is_file():
         raise ValueError(f"--out {path} is no ordinary file")
@@ -136,20 +151,23 @@ def _stop(number: int, frame: Any) -> NoReturn:
 @contextlib.contextmanager
 def _written(target: Path) -> Iterator[BinaryIO]:
     """A file beside the target that takes its name once it is whole; whatever stops us leaves the old one."""
-    file = tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False)  # noqa: SIM115
+    place = Path(os.path.realpath(target))  # of a link, what it leads to
+    file = None
     try:
+        file = tempfile.NamedTemporaryFile(dir=place.parent, prefix=f".{place.name[:100]}.", delete=False)  # noqa: SIM115
         with file:
             yield cast("BinaryIO", file)
             file.flush()
             os.fsync(file.fileno())
-        mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+        mode = place.stat().st_mode & 0o777 if place.exists() else 0o666 & ~_umask()
         os.chmod(file.name, mode)
-        os.replace(file.name, target)
+        os.replace(file.name, place)
     except OSError as error:
         raise OSError(f"{target} could not be written: {error.strerror or error}") from None
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(file.name)
+        if file:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(file.name)
 
 
 def _umask() -> int:
@@ -160,14 +178,20 @@ def _umask() -> int:
 
 def _where(options: argparse.Namespace, tokens: int) -> tuple[Any, Any, int]:
     """positions, coordinates, and one more than the last position."""
-    positions, coordinates = options.positions, None
+    positions: Any = 0 if options.positions is None else options.positions
     if isinstance(positions, Path):
         positions = _load(str(positions))
     if options.coordinates is not None:
-        if options.positions != 0:
+        if options.positions is not None:
             raise ValueError("--coordinates replace --positions: give only one of them")
-        positions, coordinates = None, arrays.reals(_load(options.coordinates), "coordinates")
-        return positions, coordinates, 0
+        return None, arrays.reals(_load(options.coordinates), "coordinates"), 1
+    if isinstance(positions, range):
+        count = max(positions.stop - positions.start, 0)  # len() of a range has a limit of its own
+        if count > tokens:
+            raise ValueError(
+                f"--positions {positions.start}:{positions.stop} are {count}, more than any axis of the array"
+            )
+        positions = np.arange(positions.start, positions.start + count)
     if not np.ndim(positions):
         return positions, None, int(positions) + tokens
     positions = positions if positions.size else positions.astype(np.int64)  # NumPy's empty array is of float64
@@ -179,12 +203,14 @@ def _where(options: argparse.Namespace, tokens: int) -> tuple[Any, Any, int]:
 
 def _rotate(options: argparse.Namespace) -> None:
     x = np.asarray(_load(options.file), order="C")
+    if x.ndim not in (3, 4):
+        raise ValueError(f"{options.file} has {x.ndim} axes; it must be [seq, heads, head_dim] or have a batch before")
     if x.dtype != _BFLOAT16:
         arrays.numpy_code(x.dtype, options.file)
     source = Path(options.file)
     out = _target(options.out, ".npy") if options.out else source.with_name(f"{source.stem}_rotated.npy")
-    positions, coordinates, last = _where(options, max(x.shape, default=1))
-    rope = _rope(options, x.shape[-1] if x.ndim else None, last)
+    positions, coordinates, last = _where(options, max(x.shape))
+    rope = _rope(options, x.shape[-1], last)
     y = np.empty(x.shape, x.dtype)
     given = {"coordinates": coordinates} if coordinates is not None else {"positions": positions}
     rope.apply(_view(x), **given, inverse=options.inverse, out=_view(y), layout=options.layout)
@@ -237,9 +263,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: python -m roperot rotate q.npy --config config.json --positions 0: --out q_rot.npy",
     )
     rotate.add_argument("file", metavar="FILE.npy", help="the array")
-    rotate.add_argument(
-        "--positions", type=_positions, metavar="P", default=0, help="START: (default 0:), N,N,... or FILE.npy"
-    )
+    rotate.add_argument("--positions", type=_positions, metavar="P", help="START: (default 0:), N,N,... or FILE.npy")
     rotate.add_argument(
         "--coordinates", metavar="FILE.npy", help="real positions instead: [seq], [batch, seq] or [axes, batch, seq]"
     )
@@ -278,7 +302,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         with contextlib.suppress(ValueError):  # only the main thread may
-            signal.signal(signal.SIGTERM, _stop)
+            for name in ("SIGTERM", "SIGHUP"):
+                if hasattr(signal, name):
+                    signal.signal(getattr(signal, name), _stop)
         options.run(options)
     except KeyboardInterrupt:
         print("roperot: interrupted; nothing was written", file=sys.stderr)

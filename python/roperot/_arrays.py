@@ -108,7 +108,11 @@ def _objects_can_be_read() -> bool:
     """Whether this interpreter's arrays lie as CPython's do."""
     if sys.implementation.name != "cpython":
         return False
-    samples: list[np.ndarray[Any, Any]] = [np.empty(0, np.float16), np.ones((3, 5), np.float32)[1:, ::2], np.arange(7)[3:]]
+    samples: list[np.ndarray[Any, Any]] = [
+        np.empty(0, np.float16),
+        np.ones((3, 5), np.float32)[1:, ::2],
+        np.arange(7)[3:],
+    ]
     return all(_address_of_object(sample) == _address_of_interface(sample) for sample in samples)
 
 

@@ -37,7 +37,26 @@ def folder(tmp_path, monkeypatch, rng):
     np.save("structured.npy", np.zeros(4, [("a", "f4"), ("b", "f4")]))
     np.save("strings.npy", np.array(["abc"]))
     np.save("nan.npy", np.full(5, np.nan))
+    np.save("flat.npy", np.ones(16, np.float32))
+    shapes = {
+        "vast": "(10**12, 4, 16)",
+        "beyond": "(2**70, 4, 16)",
+        "wrapped": "(2**62, 4, 16)",
+        "negative": "(-5, 4, 16)",
+    }
+    for name, shape in shapes.items():
+        _header(f"{name}.npy", f"{{'descr': '<f4', 'fortran_order': False, 'shape': {eval(shape)}}}")
+    _header("open.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (5, 4, 16")
+    _header("nested.npy", "(" * 2000)
+    _header("signs.npy", "-" * 9000 + "1")
     return tmp_path
+
+
+def _header(path, text):
+    """A .npy file of 64 bytes behind any header."""
+    header = text.encode("latin-1")
+    header += b" " * (63 - (10 + len(header)) % 64) + b"\n"
+    Path(path).write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64))
 
 
 def test_info(capsys, folder):
@@ -170,6 +189,18 @@ def test_what_is_printed_is_where_it_went(folder, capsys):
         ("rotate q.npy --seq-len 5", "--seq-len means nothing without --config"),
         ("rotate q.npy --config config.json --seq-len -5", "seq_len = -5"),
         ("rotate q.npy --coordinates nan.npy --positions 3:", "give only one"),
+        ("rotate q.npy --coordinates nan.npy --positions 1,2,3,4,5", "give only one"),
+        ("rotate vast.npy", "vast.npy is cut short"),
+        ("rotate beyond.npy", "beyond.npy is cut short"),
+        ("rotate wrapped.npy", "wrapped.npy is cut short"),
+        ("rotate negative.npy", "negative.npy is cut short"),
+        ("rotate open.npy", "open.npy is not a .npy file"),
+        ("rotate nested.npy", "nested.npy is not a .npy file"),
+        ("rotate signs.npy", "signs.npy is not a .npy file"),
+        ("rotate flat.npy", "flat.npy has 1 axes"),
+        ("rotate q.npy --positions 0:100000000000", "0:100000000000 are 100000000000, more than any axis"),
+        ("rotate q.npy --out missing/", "--out missing/ is a folder"),
+        ("rotate q.npy --out q.npy/x", "q.npy/x.npy could not be written: Not a directory"),
     ],
 )
 def test_failures_are_one_sentence(folder, capsys, line, sentence):
@@ -181,6 +212,8 @@ def test_failures_are_one_sentence(folder, capsys, line, sentence):
 
 
 @pytest.mark.parametrize("line", ["", "rotate", "rotate q.npy --positions soon", "tables", "tables --max 0",
+                                  "rotate q.npy --positions 0:9223372036854775808", "rotate q.npy --positions 1,2:3",
+                                  "rotate q.npy --positions 99999999999999999999",
                                   "tables --head-dim 16 --max 99999999999"])  # fmt: skip
 def test_usage_errors(folder, capsys, line):
     with pytest.raises(SystemExit) as stopped:
@@ -211,6 +244,23 @@ def test_coordinates(folder):
     assert_same_bits(np.load("q_rotated.npy"), roperot.Rope(16).apply(np.load("q.npy"), coordinates=at))
 
 
+def test_coordinates_with_the_angles_of_pytorch(folder):
+    at = np.arange(5) / 3
+    np.save("at.npy", at)
+    assert main("rotate q.npy --coordinates at.npy --angles f32".split()) == 0
+    rope = roperot.Rope(16, angles="f32", max_positions=1)
+    assert_same_bits(np.load("q_rotated.npy"), rope.apply(np.load("q.npy"), coordinates=at))
+
+
+def test_a_link_stays_a_link(folder):
+    os.mkdir("store")
+    os.symlink("store/y.npy", "y.npy")
+    assert main("rotate q.npy --out y.npy".split()) == 0
+    assert os.path.islink("y.npy")
+    assert os.listdir("store") == ["y.npy"]
+    assert_same_bits(np.load("store/y.npy"), roperot.Rope(16).apply(np.load("q.npy")))
+
+
 def test_input_may_be_the_output(folder):
     q = np.load("q.npy")
     os.chmod("q.npy", 0o640)
@@ -234,13 +284,13 @@ sys.exit(main(["rotate", "q.npy", "--out", "q.npy"]))
 """
 
 
-@pytest.mark.parametrize("signal", ["SIGTERM", "SIGINT"])
+@pytest.mark.parametrize("signal", ["SIGTERM", "SIGHUP", "SIGINT"])
 def test_a_signal_loses_nothing(folder, signal):
     """The signal comes while the file is written, over its own input."""
     before = (folder / "q.npy").read_bytes(), sorted(os.listdir())
     line = [sys.executable, "-c", STOPPED, signal]
     done = subprocess.run(line, env=os.environ | FOUND, capture_output=True, text=True, check=False)
-    assert done.returncode in (130, 143)
+    assert done.returncode in (129, 130, 143)
     assert "Traceback" not in done.stderr
     assert ((folder / "q.npy").read_bytes(), sorted(os.listdir())) == before
 
@@ -254,4 +304,23 @@ def test_a_full_disk_loses_nothing(folder, capsys, monkeypatch):
     monkeypatch.setattr(np, "save", save)
     assert main("rotate q.npy --out q.npy".split()) == 1
     assert capsys.readouterr().err == "roperot: q.npy could not be written: No space left on device\n"
+    assert ((folder / "q.npy").read_bytes(), sorted(os.listdir())) == before
+
+
+LIMITED = """
+import resource, sys
+from roperot.__main__ import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (700, 700))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("line", ["rotate q.npy --out q.npy", "tables --head-dim 16 --max 99 --out q.npz"])
+def test_a_file_that_cannot_be_written_whole_is_not_left_in_part(folder, line):
+    """The system's own refusal in the middle of a file."""
+    before = (folder / "q.npy").read_bytes(), sorted(os.listdir())
+    command = [sys.executable, "-c", LIMITED, *line.split()]
+    done = subprocess.run(command, env=os.environ | FOUND, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"roperot: {line.split()[-1]} could not be written: File too large\n"
     assert ((folder / "q.npy").read_bytes(), sorted(os.listdir())) == before
