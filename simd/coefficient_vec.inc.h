@@ -21,16 +21,16 @@ INLINE T V(two_product)(T a, T b, T *error)
     return product;
 }
 
-/* cos and sin of a * b, |a * b| < 2^48, each within 1.4 * 2^-53 of the truth.
- * n = the nearest integer to a b / 2 pi, below 2^46, so adding and subtracting 1.5 * 2^52 rounds to it. With
+/* cos and sin of product + low, each within 1.4 * 2^-53 of the truth; low is what rounding took from the product, |product|
+ * < 2^48.
+ * n = the nearest integer to product / 2 pi, below 2^46, so adding and subtracting 1.5 * 2^52 rounds to it. With
  * 2 pi = P1 + P2 + P3 (to 2^-160), n P1 cancels the product but for an exact difference (n = 0, or both within a factor
  * of two); what remains (the product's error, the error of n P1, n P2) is below 2^-5, its rounding below 2^-57, and
  * n P3 below 2^-61. The angle is r + t with |t| <= 2^-52, so first order in t is enough. */
-INLINE void V(cos_sin)(T a, T b, T *cos, T *sin)
+INLINE void V(cos_sin_of)(T product, T low, T *cos, T *sin)
 {
     const T round = V(set1)(6755399441055744.0);
-    T low, low1, low2, c, s;
-    const T product = V(two_product)(a, b, &low);
+    T low1, low2, c, s;
     const T n = V(sub)(V(add)(V(mul)(product, V(set1)(0.15915494309189535)), round), round);
     const T high1 = V(two_product)(n, V(set1)(0x1.921fb54442d18p+2), &low1);
     const T high2 = V(two_product)(n, V(set1)(0x1.1a62633145c07p-52), &low2);
@@ -43,6 +43,31 @@ INLINE void V(cos_sin)(T a, T b, T *cos, T *sin)
     V(sincos)(r, &s, &c);
     *cos = V(sub)(c, V(mul)(s, t));
     *sin = V(add)(s, V(mul)(c, t));
+}
+
+/* cos and sin of a * b. */
+INLINE void V(cos_sin)(T a, T b, T *cos, T *sin)
+{
+    T low;
+    const T product = V(two_product)(a, b, &low);
+    V(cos_sin_of)(product, low, cos, sin);
+}
+
+/* a + b = sum + *error, exactly (Knuth). */
+INLINE T V(two_sum)(T a, T b, T *error)
+{
+    const T sum = V(add)(a, b), part = V(sub)(sum, a);
+    *error = V(add)(V(sub)(a, V(sub)(sum, part)), V(sub)(b, part));
+    return sum;
+}
+
+/* (high, low) += a * b. Below 2^49 in all, low parts are below 2^-4, and the two sums that round err by 3 * 2^-58. */
+INLINE void V(add_product)(T *high, T *low, T a, T b)
+{
+    T product_low, sum_low;
+    const T product = V(two_product)(a, b, &product_low);
+    const T sum = V(two_sum)(*high, product, &sum_low);
+    *high = V(two_sum)(sum, V(add)(sum_low, V(add)(*low, product_low)), low);
 }
 
 /* Pairs j .. j + VEC_pairs of row i of a factor table; inv_freq is scaled by a power of two, exactly. */
@@ -89,6 +114,23 @@ INLINE ptrdiff_t V(angles)(float *cos, float *sin, double x, const double *inv_f
     for (; pairs - j >= V(pairs)(); j += V(pairs)()) {
         T c, s;
         V(cos_sin)(V(set1)(x), V(load)(inv_freq + j), &c, &s);
+        V(store_f32)(cos + j, V(mul)(c, V(set1)(scale)));
+        V(store_f32)(sin + j, V(mul)(s, V(set1)(scale)));
+    }
+    return j;
+}
+
+/* Four sums of 2^47 are below 2^49 and not 2^48: what remains of n P1 is below 2^-3, its rounding below 2^-56. With the
+ * errors of the sum, cos and sin are within 2^-52 of the truth. */
+INLINE ptrdiff_t V(angles_mixed)(float *cos, float *sin, const double *x, ptrdiff_t axes, const double *inv_freq,
+                                 ptrdiff_t stride, ptrdiff_t pairs, double scale, ptrdiff_t j)
+{
+    for (; pairs - j >= V(pairs)(); j += V(pairs)()) {
+        T high = V(set1)(0.0), low = V(set1)(0.0), c, s;
+        NO_UNROLL
+        for (ptrdiff_t a = 0; a < axes; a++)
+            V(add_product)(&high, &low, V(set1)(x[a]), V(load)(inv_freq + a * stride + j));
+        V(cos_sin_of)(high, low, &c, &s);
         V(store_f32)(cos + j, V(mul)(c, V(set1)(scale)));
         V(store_f32)(sin + j, V(mul)(s, V(set1)(scale)));
     }

@@ -94,6 +94,12 @@ static void CAT(angles_f64_, ISA)(float *cos, float *sin, double x, const double
     EACH_VEC(angles, cos, sin, x, inv_freq, pairs, scale);
 }
 
+static void CAT(angles_mixed_f64_, ISA)(float *cos, float *sin, const double *x, ptrdiff_t axes, const double *inv_freq,
+                                        ptrdiff_t stride, ptrdiff_t pairs, double scale)
+{
+    EACH_VEC(angles_mixed, cos, sin, x, axes, inv_freq, stride, pairs, scale);
+}
+
 static void CAT(angles_f32_, ISA)(float *cos, float *sin, float p32, const double *inv_freq, ptrdiff_t pairs,
                                   float scale)
 {

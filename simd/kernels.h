@@ -127,6 +127,12 @@ typedef void roperot_fence_fn(void);
 /* cos and sin of x * inv_freq[j] for a real coordinate x, exact product, times scale, rounded once. */
 typedef void roperot_angles_fn(float *cos, float *sin, double x, const double *inv_freq, ptrdiff_t pairs, double scale);
 
+/* cos and sin of the sum over a < axes of x[a] * inv_freq[a * stride + j], times scale, rounded once. Products are exact;
+ * the sum is taken in double-double, a rising: (h, l) starts at (+0, 0); (p, e) = x * w, (s, d) = h + p exactly, (h, l) =
+ * s + (d + (l + e)) with two rounded sums inside. */
+typedef void roperot_angles_mixed_fn(float *cos, float *sin, const double *x, ptrdiff_t axes, const double *inv_freq,
+                                     ptrdiff_t stride, ptrdiff_t pairs, double scale);
+
 /* cos and sin of fl32(p32 * fl32(inv_freq[j])) rounded to f32, times scale in f32, rounded again. */
 typedef void roperot_angles_f32_fn(float *cos, float *sin, float p32, const double *inv_freq, ptrdiff_t pairs,
                                    float scale);
@@ -149,6 +155,7 @@ typedef struct roperot_kernels {
     roperot_combine_rows_fn *combine_rows;
     roperot_fence_fn *fence;
     roperot_angles_fn *angles;
+    roperot_angles_mixed_fn *angles_mixed;
     roperot_angles_f32_fn *angles_f32;
     roperot_blend_fn *blend;
     roperot_head_kernels heads;

@@ -53,13 +53,12 @@
 const roperot_kernels CAT(roperot_kernels_, ISA) = {
     .isa = ISA_ID,
     .name = ISA_NAME,
-    ROPEROT_ROTATE_LIST(ROTATE_ENTRY)
-    ROPEROT_EAGER_LIST(EAGER_ENTRY)
-    .factors = CAT(factors_f64_, ISA),
+    ROPEROT_ROTATE_LIST(ROTATE_ENTRY) ROPEROT_EAGER_LIST(EAGER_ENTRY).factors = CAT(factors_f64_, ISA),
     .combine = CAT(combine_f64_, ISA),
     .combine_rows = CAT(combine_rows_f64_, ISA),
     .fence = CAT(fence_, ISA),
     .angles = CAT(angles_f64_, ISA),
+    .angles_mixed = CAT(angles_mixed_f64_, ISA),
     .angles_f32 = CAT(angles_f32_, ISA),
     .blend = CAT(blend_f32_, ISA),
     .heads = HEAD_KERNELS,

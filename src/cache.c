@@ -14,7 +14,9 @@ enum { AUTO_FULL_BYTES = 64 << 20 };
 static void resolve(roperot_plan *plan, const roperot_config *config)
 {
     plan->max_positions = config->max_positions ? config->max_positions : ROPEROT_MAX_POSITIONS;
-    if (config->table) {
+    if (plan->mixed) {
+        plan->cache = ROPEROT_CACHE_NONE;
+    } else if (config->table) {
         plan->cache = ROPEROT_CACHE_BORROWED;
         if (config->max_positions == 0 && config->table->rows < ROPEROT_MAX_POSITIONS)
             plan->max_positions = config->table->rows;
@@ -32,6 +34,7 @@ int32_t roperot_cache_build(roperot_plan *plan, const roperot_config *config)
     resolve(plan, config);
     int32_t status;
     switch (plan->cache) {
+    case ROPEROT_CACHE_NONE: return ROPEROT_OK;
     case ROPEROT_CACHE_BORROWED: return roperot_borrowed_build(plan, config->table);
     case ROPEROT_CACHE_FULL:
         status = roperot_memory_check(roperot_full_cache_bytes(plan), "a FULL cache");

@@ -42,19 +42,26 @@ static int32_t check_enums(const roperot_config *c)
         return field_error("pairing_out", c->pairing_out, "0 (= pairing), 1 (half) or 2 (interleaved)");
     if (c->angles < ROPEROT_ANGLES_EXACT || c->angles > ROPEROT_ANGLES_F32)
         return field_error("angles", c->angles, "0 (exact) or 1 (f32)");
-    if (c->cache < ROPEROT_CACHE_AUTO || c->cache > ROPEROT_CACHE_BORROWED)
-        return field_error("cache", c->cache, "0 (auto), 1 (full), 2 (factored) or 3 (borrowed)");
+    if (c->cache < ROPEROT_CACHE_AUTO || c->cache > ROPEROT_CACHE_NONE)
+        return field_error("cache", c->cache, "0 (auto), 1 (full), 2 (factored), 3 (borrowed) or 4 (none)");
     if (c->bounds < ROPEROT_BOUNDS_ERROR || c->bounds > ROPEROT_BOUNDS_CLAMP)
         return field_error("bounds", c->bounds, "0 (error), 1 (identity) or 2 (clamp)");
     if (c->axes < 0 || c->axes > ROPEROT_MAX_AXES) return field_error("axes", c->axes, "1 .. 4 (0 = 1)");
     if (c->arithmetic < ROPEROT_ARITHMETIC_F32 || c->arithmetic > ROPEROT_ARITHMETIC_EAGER)
         return field_error("arithmetic", c->arithmetic, "0 (f32) or 1 (eager)");
-    if (c->reserved) return roperot_fail(ROPEROT_ERROR_VERSION, "config.reserved is %d; it must be 0", c->reserved);
+    if (c->frequencies < ROPEROT_FREQUENCIES_PER_PAIR || c->frequencies > ROPEROT_FREQUENCIES_MIXED)
+        return field_error("frequencies", c->frequencies, "0 (per pair) or 1 (mixed)");
     return ROPEROT_OK;
+}
+
+static int is_mixed(const roperot_config *c)
+{
+    return c->frequencies == ROPEROT_FREQUENCIES_MIXED;
 }
 
 static int32_t check_axis(const roperot_config *c, int32_t pairs)
 {
+    if (is_mixed(c)) return ROPEROT_OK;
     if (c->axes > 1 && !c->axis)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.axis is NULL; %d axes need an axis map", c->axes);
     for (int32_t j = 0; c->axis && j < pairs; j++)
@@ -76,12 +83,40 @@ static int32_t check_frequencies(const roperot_config *c, int32_t pairs)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT,
                             "config.pairs is %d; with inv_freq or axis it must be rotary_dim / 2 = %d", c->pairs,
                             pairs);
-    for (int32_t j = 0; c->inv_freq && j < pairs && !borrowed; j++)
+    const int32_t count = is_mixed(c) && c->axes ? c->axes * pairs : pairs;
+    for (int32_t j = 0; c->inv_freq && j < count && !borrowed; j++)
         if (!(fabs(c->inv_freq[j]) <= ROPEROT_MAX_FREQUENCY))
             return roperot_fail(ROPEROT_ERROR_ARGUMENT,
                                 "config.inv_freq[%d] is %g; it must be finite and within 65536 of 0", j,
                                 c->inv_freq[j]);
     return check_axis(c, pairs);
+}
+
+/* Mixed frequencies have neither an axis per pair nor a row per position. */
+static int32_t check_mixed(const roperot_config *c)
+{
+    if (!is_mixed(c)) {
+        if (c->cache != ROPEROT_CACHE_NONE) return ROPEROT_OK;
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.cache is 4 (none); it needs mixed frequencies");
+    }
+    if (c->table)
+        return roperot_fail(
+            ROPEROT_ERROR_ARGUMENT,
+            "config.table is set with mixed frequencies; it must be NULL, since rows go by one position");
+    if (!c->inv_freq)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                            "config.inv_freq is NULL; mixed frequencies must be given, axes * pairs of them");
+    if (c->axis)
+        return roperot_fail(
+            ROPEROT_ERROR_ARGUMENT,
+            "config.axis is set with mixed frequencies; it must be NULL, since every pair has all axes");
+    if (c->angles != ROPEROT_ANGLES_EXACT)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.angles is %d with mixed frequencies; it must be 0 (exact)",
+                            c->angles);
+    if (c->cache != ROPEROT_CACHE_AUTO && c->cache != ROPEROT_CACHE_NONE)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                            "config.cache is %d with mixed frequencies; it must be 0 (auto) or 4 (none)", c->cache);
+    return ROPEROT_OK;
 }
 
 /* The combinations of cache, angles, max_positions and table that make no sense. */
@@ -145,7 +180,8 @@ int32_t roperot_check_config(const roperot_config *config)
     if (!status) status = check_enums(config);
     if (status) return status;
     const int32_t pairs = (config->rotary_dim ? config->rotary_dim : config->head_dim) / 2;
-    status = check_frequencies(config, pairs);
+    status = check_mixed(config);
+    if (!status) status = check_frequencies(config, pairs);
     if (!status) status = check_max_positions(config);
     if (!status) status = check_combination(config);
     return status ? status : check_table(config, pairs);

@@ -22,8 +22,10 @@ void roperot_row_source_init(roperot_row_source *source, const roperot_plan *pla
     source->plan = plan;
     source->positions = positions;
     source->flags = flags;
-    source->axes = positions->kind == ROPEROT_POSITIONS_OFFSET || positions->axes <= 1 ? 1 : plan->axes;
-    const int made = flags & (ROPEROT_INVERSE | ROPEROT_SIGNED_POSITIONS) || takes_factors(plan, flags) ||
+    const int together = positions->kind == ROPEROT_POSITIONS_OFFSET || positions->axes <= 1;
+    source->axes = together && !plan->mixed ? 1 : plan->axes;
+    const int made = plan->mixed || flags & (ROPEROT_INVERSE | ROPEROT_SIGNED_POSITIONS) ||
+                     takes_factors(plan, flags) ||
                      roperot_positions_are_real(positions); /* else a row of one axis is in a table */
     source->computed = made || source->axes > 1;
     source->looked_up =
@@ -32,7 +34,8 @@ void roperot_row_source_init(roperot_row_source *source, const roperot_plan *pla
     source->tile_tokens = ROPEROT_TILE_TOKENS;
     if (!source->computed) return;
     /* One row more for the axis that is being blended in. */
-    const int32_t extra = made && source->axes > 1, most = ROPEROT_SCRATCH_FLOATS / (2 * (1 + extra)) / 16 * 16;
+    const int32_t extra = made && source->axes > 1 && !plan->mixed;
+    const int32_t most = ROPEROT_SCRATCH_FLOATS / (2 * (1 + extra)) / 16 * 16;
     if (source->block_pairs > most) source->block_pairs = most;
     const int32_t fit = ROPEROT_SCRATCH_FLOATS / (2 * source->block_pairs) - extra;
     if (source->tile_tokens > fit) source->tile_tokens = fit;
@@ -100,6 +103,22 @@ void roperot_row_of_axis(const roperot_row_source *source, const roperot_place *
         integer_row(source, at->p[a], block, space, row);
 }
 
+/* Every pair by all axes. Angles may have either sign, so that p < 0 needs no turn. */
+static void mixed_row(const roperot_row_source *source, const roperot_place *at, roperot_pair_block block, float *space,
+                      roperot_row *row)
+{
+    const roperot_plan *const plan = source->plan;
+    const double factor = source->flags & ROPEROT_PURE_ROTATION ? 1.0 : plan->attention_factor;
+    const int real = roperot_positions_are_real(source->positions);
+    double x[ROPEROT_MAX_AXES];
+    for (int32_t a = 0; a < plan->axes; a++) x[a] = real ? at->x[a] : (double)at->p[a];
+    plan->kernels->angles_mixed(space, space + block.count, x, plan->axes, plan->inv_freq + block.first, plan->pairs,
+                                block.count, factor);
+    if (source->flags & ROPEROT_INVERSE) negate(space + block.count, block.count);
+    row->cos = space;
+    row->sin = space + block.count;
+}
+
 static int same_everywhere(const roperot_place *at, int32_t axes)
 {
     for (int32_t a = 1; a < axes; a++)
@@ -127,7 +146,9 @@ void roperot_rows_make_any(const roperot_row_source *source, const roperot_token
         float *const space = scratch->values + (source->computed ? k * 2 * block.count : 0);
         rows[k].cos = rows[k].sin = NULL;
         if (!read_place(source, range->b + (range->across ? k : 0), range->t + (range->across ? 0 : k), &at)) continue;
-        if (source->axes == 1 || same_everywhere(&at, source->axes)) {
+        if (source->plan->mixed) {
+            mixed_row(source, &at, block, space, &rows[k]);
+        } else if (source->axes == 1 || same_everywhere(&at, source->axes)) {
             roperot_row_of_axis(source, &at, 0, block, space, &rows[k]);
             roperot_axis_blend_forget(scratch);
         } else {

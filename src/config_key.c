@@ -8,7 +8,7 @@
 #include "status.h"
 
 #if UINTPTR_MAX == UINT64_MAX
-_Static_assert(offsetof(roperot_config, reserved) + sizeof(int32_t) == sizeof(roperot_config),
+_Static_assert(offsetof(roperot_config, frequencies) + sizeof(int32_t) == sizeof(roperot_config),
                "a member that roperot_config has gained belongs in a list below");
 _Static_assert(offsetof(roperot_table, head_stride) + sizeof(int64_t) == sizeof(roperot_table),
                "a member that roperot_table has gained belongs in a list below");
@@ -16,14 +16,17 @@ _Static_assert(offsetof(roperot_table, head_stride) + sizeof(int64_t) == sizeof(
 
 /* Every member that is compared as a number, after the zeros have got their meaning. */
 #define CONFIG_NUMBERS(N)                                                                                              \
-    N(head_dim) N(rotary_dim) N(rotary_offset) N(pairing) N(pairing_out) N(pairs) N(axes) N(angles) N(cache)           \
-    N(max_positions) N(bounds) N(isa) N(arithmetic)
+    N(head_dim)                                                                                                        \
+    N(rotary_dim)                                                                                                      \
+    N(rotary_offset) N(pairing) N(pairing_out) N(pairs) N(axes) N(angles) N(cache) N(max_positions) N(bounds) N(isa)   \
+        N(arithmetic) N(frequencies)
 #define TABLE_NUMBERS(N) N(dtype) N(rows) N(row_stride) N(element_stride) N(width) N(heads) N(head_stride)
 
 void roperot_config_key(const roperot_config *config, roperot_config *key)
 {
     const roperot_config *const c = config;
     const int borrowed = c->table != NULL, f32 = c->angles == ROPEROT_ANGLES_F32;
+    const int mixed = c->frequencies == ROPEROT_FREQUENCIES_MIXED;
     *key = *c;
     key->rotary_dim = c->rotary_dim ? c->rotary_dim : c->head_dim;
     key->pairing_out = c->pairing_out ? c->pairing_out : c->pairing;
@@ -33,10 +36,17 @@ void roperot_config_key(const roperot_config *config, roperot_config *key)
     key->inv_freq = borrowed ? NULL : c->inv_freq;
     key->base = borrowed || c->inv_freq ? 0.0 : c->base;
     key->angles = borrowed ? ROPEROT_ANGLES_EXACT : c->angles;
-    key->cache = borrowed ? ROPEROT_CACHE_BORROWED : f32 ? ROPEROT_CACHE_FULL : c->cache;
+    key->cache = borrowed ? ROPEROT_CACHE_BORROWED : mixed ? ROPEROT_CACHE_NONE : f32 ? ROPEROT_CACHE_FULL : c->cache;
     if (c->max_positions == 0)
         key->max_positions =
             borrowed && c->table->rows < ROPEROT_MAX_POSITIONS ? c->table->rows : ROPEROT_MAX_POSITIONS;
+}
+
+/* Values of inv_freq in a key. */
+static int64_t frequencies_of(const roperot_config *key)
+{
+    if (!key->inv_freq) return 0;
+    return key->frequencies == ROPEROT_FREQUENCIES_MIXED ? (int64_t)key->axes * key->pairs : key->pairs;
 }
 
 static uint64_t mix(uint64_t hash, uint64_t value)
@@ -69,7 +79,7 @@ uint64_t roperot_config_hash(const roperot_config *config)
 #define MIX_TABLE(member) hash = mix(hash, (uint64_t)(int64_t)key.table->member);
     CONFIG_NUMBERS(MIX)
     hash = mix_real(mix_real(hash, key.base), key.attention_factor);
-    for (int32_t j = 0; key.inv_freq && j < key.pairs; j++) hash = mix_real(hash, key.inv_freq[j]);
+    for (int64_t j = 0; j < frequencies_of(&key); j++) hash = mix_real(hash, key.inv_freq[j]);
     for (int32_t j = 0; key.axis && j < key.pairs; j++) hash = mix(hash, key.axis[j]);
     if (key.table) {
         TABLE_NUMBERS(MIX_TABLE)
@@ -83,7 +93,7 @@ uint64_t roperot_config_hash(const roperot_config *config)
 static int same_lists(const roperot_config *a, const roperot_config *b)
 {
     if (!a->inv_freq != !b->inv_freq || !a->axis != !b->axis) return 0;
-    for (int32_t j = 0; a->inv_freq && j < a->pairs; j++)
+    for (int64_t j = 0; j < frequencies_of(a); j++)
         if (a->inv_freq[j] != b->inv_freq[j]) return 0;
     for (int32_t j = 0; a->axis && j < a->pairs; j++)
         if (a->axis[j] != b->axis[j]) return 0;

@@ -80,14 +80,15 @@ static int32_t choose_kernels(roperot_plan *plan, int32_t isa)
 static int32_t set_frequencies(roperot_plan *plan, const roperot_config *config)
 {
     if (config->table) return ROPEROT_OK;
-    plan->inv_freq = malloc((size_t)plan->pairs * sizeof *plan->inv_freq);
-    if (!plan->inv_freq) return roperot_fail(ROPEROT_ERROR_MEMORY, "no memory for %d frequencies", plan->pairs);
+    const int32_t count = plan->mixed ? plan->axes * plan->pairs : plan->pairs;
+    plan->inv_freq = malloc((size_t)count * sizeof *plan->inv_freq);
+    if (!plan->inv_freq) return roperot_fail(ROPEROT_ERROR_MEMORY, "no memory for %d frequencies", count);
     if (!config->inv_freq) {
         const int32_t status =
             roperot_frequencies(NULL, plan->rotary_dim, config->base, plan->inv_freq, plan->pairs, NULL);
         if (status) return status;
     }
-    for (int32_t j = 0; j < plan->pairs; j++) {
+    for (int32_t j = 0; j < count; j++) {
         /* + 0.0 turns -0 into +0, so that no table has to tell them apart. */
         plan->inv_freq[j] = (config->inv_freq ? config->inv_freq[j] : plan->inv_freq[j]) + 0.0;
         if (!(fabs(plan->inv_freq[j]) <= ROPEROT_MAX_FREQUENCY))
@@ -100,7 +101,7 @@ static int32_t set_frequencies(roperot_plan *plan, const roperot_config *config)
 
 static int32_t set_axes(roperot_plan *plan, const roperot_config *config)
 {
-    if (plan->axes == 1) return ROPEROT_OK;
+    if (plan->axes == 1 || plan->mixed) return ROPEROT_OK;
     plan->axis = malloc((size_t)plan->pairs);
     plan->masks = roperot_memory_allocate(2 * (int64_t)plan->axes * plan->pairs * (int64_t)sizeof *plan->masks);
     if (!plan->axis || !plan->masks)
@@ -135,6 +136,7 @@ static ROPEROT_NOINLINE int32_t fill(roperot_plan *plan, const roperot_config *c
     plan->angles = config->angles;
     plan->bounds = config->bounds;
     plan->arithmetic = config->arithmetic;
+    plan->mixed = config->frequencies == ROPEROT_FREQUENCIES_MIXED;
     plan->attention_factor = config->attention_factor;
     plan->heads = config->table ? config->table->heads : 0;
     int32_t status = choose_kernels(plan, config->isa);
@@ -145,7 +147,7 @@ static ROPEROT_NOINLINE int32_t fill(roperot_plan *plan, const roperot_config *c
     const int32_t block = ROPEROT_SCRATCH_FLOATS / 2, computed = plan->cache == ROPEROT_CACHE_FACTORED;
     const int32_t fit = computed ? block / plan->pairs : ROPEROT_TILE_TOKENS;
     plan->tile_tokens = (uint16_t)(fit < ROPEROT_TILE_TOKENS ? fit : ROPEROT_TILE_TOKENS);
-    plan->fast = plan->pairing_out == plan->pairing && fit > 0 && !plan->heads;
+    plan->fast = plan->pairing_out == plan->pairing && fit > 0 && !plan->heads && !plan->mixed;
     plan->combine = plan->kernels ? plan->kernels->combine : NULL;
     return status;
 }

@@ -25,6 +25,7 @@ typedef struct roperot_row_table {
  *   FULL exact, A     table              -                   yes        0: rows
  *   FULL f32, A 1     table              the same            -          0: rows
  *   FULL f32, A       table              table without A     -          0: rows, 1: pure
+ *   NONE              -                  -                   -          -
  *   BORROWED, A 1     the caller's       the same            -          -
  *      or as a copy   the copy           the same            -          1: pure
  *   BORROWED, A       copy times A       the caller's        -          0: rows
@@ -47,12 +48,13 @@ struct roperot_plan {
     const roperot_kernels *kernels;
     roperot_rotate_fn *rotate_back[ROPEROT_DTYPES][ROPEROT_DTYPES]; /* pairing_out to pairing, for INVERSE */
     int32_t rotary_dim, pairing, pairing_out, axes, angles, cache, bounds, arithmetic;
+    int32_t mixed;     /* a pair turns by all axes: inv_freq is [axes][pairs], rows are made from positions */
     int64_t heads;     /* of tensors, if the borrowed table has rows per head; 0: any */
     int32_t cpus;      /* tasks of a parallel call whose options do not say how many */
     int64_t far_bytes; /* calls out of place beyond it are streamed */
     int64_t cache_bytes;
     double *inv_freq;       /* NULL: BORROWED */
-    uint8_t *axis;          /* NULL: one axis */
+    uint8_t *axis;          /* NULL: one axis, or mixed */
     uint32_t *masks;        /* [axes][2][pairs]: mask and inverse, for roperot_blend_fn */
     roperot_row_table pure; /* rows without the attention factor; cos NULL: take the factors */
     void *owned[2];         /* what is to be freed of rows and pure */

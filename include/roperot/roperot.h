@@ -396,11 +396,13 @@ enum { ROPEROT_PAIR_HALF = 1,         /* (j, j + rotary_dim/2): NeoX, Llama in H
        ROPEROT_PAIR_INTERLEAVED = 2   /* (2j, 2j + 1): RoFormer, GPT-J, Llama as Meta published it */ };
 enum { ROPEROT_ANGLES_EXACT = 0,      /* cos and sin of the exact product p * w_j */
        ROPEROT_ANGLES_F32             /* of fl32(fl32(p) * fl32(w_j)): what PyTorch models were trained with */ };
-enum { ROPEROT_CACHE_AUTO = 0,        /* BORROWED if table is set; else FULL if max_positions is given and it fits in
-                                         64 MiB, or with F32 angles; else FACTORED */
+enum { ROPEROT_CACHE_AUTO = 0,        /* BORROWED if table is set; NONE with MIXED frequencies; else FULL if
+                                         max_positions is given and it fits in 64 MiB, or with F32 angles; else
+                                         FACTORED */
        ROPEROT_CACHE_FULL,            /* one f32 row per position */
        ROPEROT_CACHE_FACTORED,        /* 64 KiB per pair serve every position below 2^31 */
-       ROPEROT_CACHE_BORROWED         /* the caller's table */ };
+       ROPEROT_CACHE_BORROWED,        /* the caller's table */
+       ROPEROT_CACHE_NONE             /* nothing is kept: MIXED frequencies, whose rows are made for each token */ };
 enum { ROPEROT_BOUNDS_ERROR = 0,      /* a position outside the bounds is ROPEROT_ERROR_POSITION */
        ROPEROT_BOUNDS_IDENTITY,       /* such a token is copied: not rotated, not scaled, only re-paired or converted */
        ROPEROT_BOUNDS_CLAMP           /* each axis goes to the nearest end */ };
@@ -409,6 +411,11 @@ enum { ROPEROT_ARITHMETIC_F32 = 0,   /* x * c - x' * s in f32 (no FMA), one roun
        ROPEROT_ARITHMETIC_EAGER = 1   /* tensors of F16 and BF16: cos, sin, each product and the sum are rounded to the
                                          dtype of src, which are the bits of transformers' eager models in 16 bits;
                                          apply offers them no other dtype as dst. F32 tensors: as above */ };
+
+enum { ROPEROT_FREQUENCIES_PER_PAIR = 0, /* pair j turns by inv_freq[j] times its position on axis[j] */
+       ROPEROT_FREQUENCIES_MIXED = 1     /* pair j turns by the sum over the axes a of inv_freq[a * pairs + j] times its
+                                            position on a (RoPE-Mixed, golden gate): products exact, summed in
+                                            double-double, a rising. EXACT angles; no axis map, no table */ };
 
 typedef struct roperot_config {
     uint32_t size;
@@ -422,15 +429,16 @@ typedef struct roperot_config {
                                 axes 1..4, 0 = 1 */
     double base;             /* finite, > 0; used when inv_freq is NULL and the cache is not BORROWED */
     double attention_factor; /* finite, > 0: multiplies cos and sin (YaRN, longrope) */
-    const double *inv_freq;  /* copied; NULL = base^(-2j / rotary_dim). Finite, |w| <= 65536; 0 and negative allowed */
-    const uint8_t *axis;     /* copied; axis[j] < axes; needed when axes > 1 */
+    const double *inv_freq;  /* copied; NULL = base^(-2j / rotary_dim). Finite, |w| <= 65536; 0 and negative allowed.
+                                MIXED: [axes][pairs], and not NULL */
+    const uint8_t *axis;     /* copied; axis[j] < axes; needed when axes > 1. MIXED: NULL */
     int32_t angles, cache;   /* angles: not used with a borrowed table */
     int64_t max_positions;   /* valid positions are [0, max_positions): 1 .. 2^31; 0 = 2^31 (BORROWED: table->rows) */
     const roperot_table *table;
     int32_t bounds;
     int32_t isa;             /* ROPEROT_ISA_AUTO, or exactly this one or ROPEROT_ERROR_ISA */
     int32_t arithmetic;      /* ROPEROT_ARITHMETIC_... */
-    int32_t reserved;
+    int32_t frequencies;     /* ROPEROT_FREQUENCIES_... */
 } roperot_config;
 
 typedef struct roperot_plan roperot_plan;
@@ -447,8 +455,8 @@ typedef struct roperot_plan_info {
     int32_t isa, head_dim, rotary_dim, rotary_offset, pairing, pairing_out, pairs, axes, angles, cache, bounds;
     int64_t max_positions, cache_bytes;
     double attention_factor;
-    const double *inv_freq; /* the plan's own, pairs long; NULL: BORROWED */
-    const uint8_t *axis;    /* the plan's own, pairs long; NULL: one axis */
+    const double *inv_freq; /* the plan's own, pairs long, MIXED (cache NONE): axes * pairs; NULL: BORROWED */
+    const uint8_t *axis;    /* the plan's own, pairs long; NULL: one axis, or MIXED */
 } roperot_plan_info;
 
 /* What a plan resolved to: no AUTO and no 0 remains. Pointers live as long as the plan. Thread safe. */
@@ -633,7 +641,7 @@ ROPEROT_API int32_t roperot_run(const roperot_plan *plan, const roperot_position
 #define ROPEROT_TABLE_INIT { sizeof(roperot_table), ROPEROT_F32, NULL, NULL, 0, 0, 1, ROPEROT_TABLE_HALF, 0, 0, 0 }
 #define ROPEROT_CONFIG_INIT { sizeof(roperot_config), 0, 0, 0, ROPEROT_PAIR_HALF, 0, 0, 1, 10000.0, 1.0, NULL, NULL, \
                               ROPEROT_ANGLES_EXACT, ROPEROT_CACHE_AUTO, 0, NULL, ROPEROT_BOUNDS_ERROR, \
-                              ROPEROT_ISA_AUTO, ROPEROT_ARITHMETIC_F32, 0 }
+                              ROPEROT_ISA_AUTO, ROPEROT_ARITHMETIC_F32, ROPEROT_FREQUENCIES_PER_PAIR }
 #define ROPEROT_PLAN_INFO_INIT { sizeof(roperot_plan_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, NULL, NULL }
 #define ROPEROT_NORM_INIT { sizeof(roperot_norm), ROPEROT_NORM_RMS, ROPEROT_NORM_ROUND_NONE, 0, 1e-6, NULL, NULL, \
                             ROPEROT_F32, 0 }

@@ -63,6 +63,9 @@ def set_frequencies(
         if scaling is not None:
             raise ValueError("inv_freq replaces scaling: give only one of them")
         values = arrays.reals(inv_freq, "inv_freq")
+        if values.ndim == 2:
+            _set_mixed(config, sections, values, pairs)
+            return
         if values.shape != (pairs,):
             raise ValueError(f"inv_freq has shape {values.shape}; it must be [rotary_dim / 2] = [{pairs}]")
         frequencies = values.astype(np.float64).tolist()
@@ -82,6 +85,16 @@ def set_frequencies(
     if order is not None:
         frequencies = [frequencies[i] for i in order]
     config.inv_freq, config.pairs = (c_double * pairs)(*frequencies), pairs
+
+
+def _set_mixed(config: c.ConfigStruct, sections: Any, values: np.ndarray[Any, Any], pairs: int) -> None:
+    """Frequencies [axes, pairs]: every pair turns by all axes."""
+    if sections is not None:
+        raise ValueError("inv_freq [axes, pairs] mixes the axes of every pair, so that there are no sections")
+    if values.shape[1] != pairs or not 1 <= values.shape[0] <= 4:
+        raise ValueError(f"inv_freq has shape {values.shape}; with two axes it must be [1 .. 4 axes, {pairs}]")
+    config.axes, config.pairs, config.frequencies = values.shape[0], pairs, c.MIXED
+    config.inv_freq = (c_double * values.size)(*values.astype(np.float64).ravel().tolist())
 
 
 def frequencies_of(scaling: Scaling | None, rotary_dim: int, base: float) -> tuple[list[float], float]:

@@ -19,9 +19,10 @@ I32, I64, REAL32, REAL64 = 1, 2, 3, 4
 INVERSE, PURE_ROTATION, SIGNED_POSITIONS = 1, 2, 4
 PAIRINGS = {"half": 1, "interleaved": 2}
 ANGLES = {"exact": 0, "f32": 1}
-CACHES = {None: 0, "auto": 0, "full": 1, "factored": 2, "borrowed": 3}
+CACHES = {None: 0, "auto": 0, "full": 1, "factored": 2, "borrowed": 3, "none": 4}
 BOUNDS = {"error": 0, "identity": 1, "clamp": 2}
 ARITHMETICS = {"f32": 0, "eager": 1}
+PER_PAIR, MIXED = 0, 1
 TOKEN_END = 2**63 - 1
 
 OK, ERROR_DTYPE, ERROR_MEMORY = 0, 3, 7
@@ -111,7 +112,7 @@ class ConfigStruct(_Sized):
         ("bounds", c_int32),
         ("isa", c_int32),
         ("arithmetic", c_int32),
-        ("reserved", c_int32),
+        ("frequencies", c_int32),
     ]
 
 

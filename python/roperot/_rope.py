@@ -57,6 +57,7 @@ class Rope:
         Which position axis drives which pair (M-RoPE, vision); plain numbers are contiguous M-RoPE sections.
     inv_freq : array of float, optional
         The frequencies themselves, ``[rotary_dim / 2]`` radians per position; replaces ``base`` and ``scaling``.
+        ``[axes, rotary_dim / 2]`` are mixed: pair j turns by the sum over the axes of p_a w[a, j] (RoPE-Mixed).
     attention_factor : float, optional
         Multiplies cos and sin; by default what ``scaling`` says, or 1.
     angles : {"exact", "f32"}
@@ -602,10 +603,15 @@ class Rope:
 
     @property
     def inv_freq(self) -> np.ndarray[Any, Any] | None:
-        """The frequencies, float64 ``[rotary_dim / 2]`` in radians per position; None for borrowed tables."""
-        if not self._info.inv_freq:
+        """The frequencies, float64 ``[rotary_dim / 2]`` in radians per position; None for borrowed tables.
+
+        Mixed ones are ``[axes, rotary_dim / 2]``.
+        """
+        info = self._info
+        if not info.inv_freq:
             return None
-        return np.ctypeslib.as_array(self._info.inv_freq, (self._info.pairs,)).copy()
+        mixed = info.cache == c.CACHES["none"]
+        return np.ctypeslib.as_array(info.inv_freq, (info.axes, info.pairs) if mixed else (info.pairs,)).copy()
 
     @property
     def attention_factor(self) -> float:

@@ -52,6 +52,7 @@ ENUMS = {
     "CACHE_": upper(c.CACHES),
     "BOUNDS_": upper(c.BOUNDS),
     "ARITHMETIC_": upper(c.ARITHMETICS),
+    "FREQUENCIES_": {"PER_PAIR": c.PER_PAIR, "MIXED": c.MIXED},
     "ISA_": upper(c.isa_names()),
     "SCALING_": upper(_scaling.KINDS, dynamic="DYNAMIC_NTK"),
     "SECTIONS_": upper(_scaling.SECTION_KINDS),

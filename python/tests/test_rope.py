@@ -286,6 +286,43 @@ def test_axial_sections_restart_their_frequencies():
     np.testing.assert_allclose(rope.inv_freq, np.tile(default(8), 2))
 
 
+def test_mixed_frequencies():
+    """inv_freq [axes, pairs]: cos and sin of the sum over the axes of p_a w[a, j]."""
+    rng = np.random.default_rng(3)
+    w = rng.uniform(-1, 1, (2, 8))
+    at = rng.integers(0, 32, (2, 1, 12))
+    rope = Rope(16, inv_freq=w, attention_factor=1.25)
+    angles = np.einsum("abt,aj->btj", at, w)
+    for got, want in zip(rope.cos_sin(at), (np.cos(angles), np.sin(angles))):
+        np.testing.assert_allclose(got, 1.25 * want, rtol=0, atol=1e-7)
+    x = rng.standard_normal((1, 12, 3, 16)).astype(np.float32)
+    table = Rope.from_tables(16, *(t[0] for t in rope.cos_sin(at)))
+    assert_same_bits(rope.apply(x, at), table.apply(x, np.arange(12)))
+    np.testing.assert_array_equal(rope.inv_freq, w)
+    assert (rope.info()["cache"], rope.info()["axes"], rope.info()["axis"]) == ("none", 2, None)
+    assert "axes=2" in repr(rope)
+    for clone in (pickle.loads(pickle.dumps(rope)), copy.deepcopy(rope)):
+        assert_same_bits(clone.apply(x, at), rope.apply(x, at))
+    assert_same_bits(Rope(16, inv_freq=w[:1]).apply(x, 5), Rope(16, inv_freq=w[0]).apply(x, 5))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"inv_freq": np.ones((2, 7))}, r"\(2, 7\); with two axes it must be \[1 .. 4 axes, 8\]"),
+        ({"inv_freq": np.ones((5, 8))}, r"1 .. 4 axes"),
+        ({"inv_freq": np.ones((2, 8)), "sections": [4, 4]}, "sections"),
+        ({"inv_freq": np.ones((2, 8)), "scaling": {"rope_type": "linear", "factor": 2}}, "only one"),
+        ({"inv_freq": np.ones((2, 8)), "cache": "full", "max_positions": 9}, "mixed frequencies"),
+        ({"inv_freq": np.ones((2, 8)), "angles": "f32", "max_positions": 9}, "mixed frequencies"),
+        ({"inv_freq": np.ones((2, 2, 4))}, "shape"),
+    ],
+)
+def test_mixed_frequencies_refused(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Rope(16, **arguments)
+
+
 # ---- copies
 
 

@@ -15,6 +15,7 @@
 
 static const double nan_frequency[4] = { 1, 0.5, NAN, 0.1 }, large_frequency[4] = { 1, 65537.0, 0.25, 0.1 };
 static const double good_frequency[4] = { 1, 0.5, 0.25, 0 };
+static const double nan_of_axis_1[8] = { [7] = NAN }, large_of_axis_1[8] = { [4] = -65537.0 };
 static const uint8_t axis_map[4] = { 0, 1, 2, 0 }, plain_map[4] = { 0, 0, 0, 0 };
 static float table_values[16 * 4];
 static roperot_table table_16x4 = {
@@ -39,6 +40,7 @@ static const roperot_table *table_of_heads(int64_t heads, int64_t stride)
     return &table;
 }
 
+#define MIXED(w, n)                (SPECTRUM(w), c->frequencies = ROPEROT_FREQUENCIES_MIXED, c->axes = (n))
 #define HEADS(heads, stride)       table_of_heads(heads, stride)
 #define SPECTRUM(w)                (c->inv_freq = (w), c->pairs = 4)
 
@@ -118,6 +120,21 @@ static const roperot_table *table_of_heads(int64_t heads, int64_t stride)
     X(table_most_heads, c->table = HEADS(INT64_MAX, 4), SHAPE, "heads", "9223372036854775807")                         \
     X(table_heads_below, c->table = HEADS(2, -(INT64_C(1) << 55)), SHAPE, "head_stride", "-36028797018963968")         \
     X(table_heads_least, c->table = HEADS(2, INT64_MIN), SHAPE, "head_stride", "-9223372036854775808")                 \
+    X(frequencies_2, c->frequencies = 2, ARGUMENT, "frequencies", "2")                                                 \
+    X(frequencies_negative, c->frequencies = -1, ARGUMENT, "frequencies", "-1")                                        \
+    X(none_unmixed, c->cache = ROPEROT_CACHE_NONE, ARGUMENT, "cache", "4")                                             \
+    X(none_with_list, (SPECTRUM(good_frequency), c->cache = ROPEROT_CACHE_NONE), ARGUMENT, "cache", "4")               \
+    X(mixed_default, c->frequencies = 1, ARGUMENT, "inv_freq", "NULL")                                                 \
+    X(mixed_table, (MIXED(good_frequency, 1), c->table = &table_16x4), ARGUMENT, "table", "mixed")                     \
+    X(mixed_axis, (MIXED(good_frequency, 1), c->axis = plain_map), ARGUMENT, "axis", "mixed")                          \
+    X(mixed_f32, (MIXED(good_frequency, 1), c->angles = 1, c->max_positions = 9), ARGUMENT, "angles", "1")             \
+    X(mixed_full, (MIXED(good_frequency, 1), c->cache = 1, c->max_positions = 9), ARGUMENT, "cache", "1")              \
+    X(mixed_factored, (MIXED(good_frequency, 1), c->cache = 2), ARGUMENT, "cache", "2")                                \
+    X(mixed_borrowed, (MIXED(good_frequency, 1), c->cache = 3), ARGUMENT, "cache", "3")                                \
+    X(mixed_axes_5, MIXED(good_frequency, 5), ARGUMENT, "axes", "5")                                                   \
+    X(mixed_pairs, (MIXED(good_frequency, 1), c->pairs = 3), ARGUMENT, "pairs", "3")                                   \
+    X(mixed_nan, MIXED(nan_of_axis_1, 2), ARGUMENT, "inv_freq[7]", "nan")                                              \
+    X(mixed_large, MIXED(large_of_axis_1, 2), ARGUMENT, "inv_freq[4]", "-65537")                                       \
     X(size_small, c->size = 40, VERSION, "size", "40")                                                                 \
     X(size_0, c->size = 0, VERSION, "size", "0")
 
@@ -189,7 +206,7 @@ static void sizes(const void *arg)
     CHECK(plan == NULL, "*plan is not NULL");
     roperot_config old = small_config(); /* of before `arithmetic`: what follows is not its */
     old.size = offsetof(roperot_config, arithmetic);
-    old.arithmetic = old.reserved = 77;
+    old.arithmetic = old.frequencies = 77;
     CHECK(roperot_plan_create(&old, &plan) == ROPEROT_OK, "the first size: %s", roperot_last_error());
     CHECK(roperot_plan_is(plan, &old) && roperot_config_hash(&old), "the first size as a key");
     roperot_plan_destroy(plan);

@@ -241,6 +241,32 @@ static void emit_axes(sink *to, const roperot_config *config)
     also(to, "full, through apply", by_apply(&full, &at, 0));
 }
 
+/* Every pair by all of three axes, in integers and in coordinates; turned round twice. */
+static void emit_mixed(sink *to, const roperot_config *config)
+{
+    double w[3 * MOST_PAIRS], coordinates[3 * PLACES];
+    int64_t places[3 * PLACES], negative[3 * PLACES];
+    const int32_t pairs = config->head_dim / 2;
+    uint64_t stream = random_stream(7, (uint64_t)pairs, 0);
+    for (int i = 0; i < 3 * pairs; i++) w[i] = (double)(int32_t)random_next(&stream) * 0x1p-31;
+    for (int a = 0; a < 3; a++) set_places(places + a * PLACES, everywhere - 100 * a);
+    for (int i = 0; i < 3 * PLACES; i++) negative[i] = -places[i], coordinates[i] = (double)places[i];
+    roperot_positions at = at_places(places, ROPEROT_POSITIONS_I64),
+                      real = at_places(coordinates, ROPEROT_POSITIONS_F64),
+                      behind = at_places(negative, ROPEROT_POSITIONS_I64);
+    at.axes = real.axes = behind.axes = 3;
+    at.axis_stride = real.axis_stride = behind.axis_stride = PLACES;
+    roperot_config mixed = *config;
+    mixed.frequencies = ROPEROT_FREQUENCIES_MIXED;
+    mixed.axes = 3;
+    mixed.inv_freq = w;
+    mixed.pairs = pairs;
+    plain(to, by_cos_sin(&mixed, &at));
+    also(to, "as coordinates", by_cos_sin(&mixed, &real));
+    also(to, "through apply", by_apply(&mixed, &at, 0));
+    also(to, "negative and inverse", by_apply(&mixed, &behind, ROPEROT_SIGNED_POSITIONS | ROPEROT_INVERSE));
+}
+
 static void emit_caches(sink *to, const roperot_config *config)
 {
     char what[64];
@@ -252,6 +278,7 @@ static void emit_caches(sink *to, const roperot_config *config)
     snprintf(to->name, sizeof to->name, "f32 angles, %s", what), emit_f32(to, config);
     snprintf(to->name, sizeof to->name, "coordinates, %s", what), emit_coordinates(to, config);
     snprintf(to->name, sizeof to->name, "three axes, %s", what), emit_axes(to, config);
+    snprintf(to->name, sizeof to->name, "three mixed axes, %s", what), emit_mixed(to, config);
 }
 
 static void each_cache(int32_t isa, sink *to)

@@ -31,7 +31,7 @@ _Static_assert(offsetof(roperot_table, heads) == 56 && offsetof(roperot_table, h
 _Static_assert(offsetof(roperot_config, pairing) == 16 && offsetof(roperot_config, base) == 32, "ABI");
 _Static_assert(offsetof(roperot_config, inv_freq) == 48 && offsetof(roperot_config, angles) == 64, "ABI");
 _Static_assert(offsetof(roperot_config, max_positions) == 72 && offsetof(roperot_config, isa) == 92, "ABI");
-_Static_assert(offsetof(roperot_config, arithmetic) == 96, "ABI");
+_Static_assert(offsetof(roperot_config, arithmetic) == 96 && offsetof(roperot_config, frequencies) == 100, "ABI");
 _Static_assert(offsetof(roperot_plan_info, max_positions) == 48 && offsetof(roperot_plan_info, axis) == 80, "ABI");
 _Static_assert(offsetof(roperot_options, token_begin) == 8 && offsetof(roperot_options, threads) == 40, "ABI");
 #endif
@@ -43,7 +43,8 @@ _Static_assert(ROPEROT_POSITIONS_OFFSET == 0 && ROPEROT_POSITIONS_RAGGED == 3, "
 _Static_assert(ROPEROT_POSITIONS_I32 == 1 && ROPEROT_POSITIONS_F64 == 4, "positions types");
 _Static_assert(ROPEROT_PAIR_HALF == 1 && ROPEROT_PAIR_INTERLEAVED == 2, "pairings");
 _Static_assert(ROPEROT_ANGLES_EXACT == 0 && ROPEROT_ANGLES_F32 == 1, "angles");
-_Static_assert(ROPEROT_CACHE_AUTO == 0 && ROPEROT_CACHE_BORROWED == 3, "caches");
+_Static_assert(ROPEROT_CACHE_AUTO == 0 && ROPEROT_CACHE_BORROWED == 3 && ROPEROT_CACHE_NONE == 4, "caches");
+_Static_assert(ROPEROT_FREQUENCIES_PER_PAIR == 0 && ROPEROT_FREQUENCIES_MIXED == 1, "frequencies");
 _Static_assert(ROPEROT_BOUNDS_ERROR == 0 && ROPEROT_BOUNDS_CLAMP == 2, "bounds");
 _Static_assert(ROPEROT_INVERSE == 1 && ROPEROT_PURE_ROTATION == 2 && ROPEROT_SIGNED_POSITIONS == 4, "flags");
 _Static_assert(ROPEROT_E4M3 == 4 && ROPEROT_I8 == 5 && ROPEROT_Q8_0 == 6, "formats of pages");

@@ -113,6 +113,20 @@ static void run_angles(const inputs *in, const roperot_kernels *k, void *out)
               in->scale);
 }
 
+/* Variants: one to four axes; whose sums cancel but for their low parts. Axes beyond the first take the doubles of
+ * `entries`, ROWS of them. */
+static void run_angles_mixed(const inputs *in, const roperot_kernels *k, void *out)
+{
+    const double x[4] = { in->x, -in->x * 0x1p19, floor(in->x * 0x1p20), in->x - 1000 };
+    const double cancelling[2] = { in->x * 0x1p20, -in->x * 0x1p20 };
+    float *const row = out;
+    const double *const w = (const double *)(const void *)in->entries.data;
+    if (in->variant < 4)
+        k->angles_mixed(row, row + in->pairs, x, in->variant + 1, w, in->pairs, in->pairs, in->scale);
+    else
+        k->angles_mixed(row, row + in->pairs, cancelling, 2, w, 0, in->pairs, in->scale);
+}
+
 static void run_angles_f32(const inputs *in, const roperot_kernels *k, void *out)
 {
     const double x[3] = { 0.0, floor(in->x), floor(in->x * 0x1p18) };
@@ -137,9 +151,13 @@ static void run_blend(const inputs *in, const roperot_kernels *k, void *out)
 }
 
 static const operation operations[] = {
-    { "factors", factor_rows, run_factors, 4 },          { "combine", one_row, run_combine, 8 },
-    { "combine_rows", some_rows, run_combine_rows, 12 }, { "angles", one_row, run_angles, 3 },
-    { "angles_f32", one_row, run_angles_f32, 3 },        { "blend", one_row, run_blend, 2 },
+    { "factors", factor_rows, run_factors, 4 },
+    { "combine", one_row, run_combine, 8 },
+    { "combine_rows", some_rows, run_combine_rows, 12 },
+    { "angles", one_row, run_angles, 3 },
+    { "angles_f32", one_row, run_angles_f32, 3 },
+    { "angles_mixed", one_row, run_angles_mixed, 5 },
+    { "blend", one_row, run_blend, 2 },
 };
 
 /* ---- inputs ------------------------------------------------------------------------------------------------------ */

@@ -140,19 +140,40 @@ static float shifted(mpfr_t value, double by)
     return result;
 }
 
+static oracle_bracket trig_of(int which, mpfr_t angle, double factor, double slack)
+{
+    if (which)
+        mpfr_sin(angle, angle, MPFR_RNDN);
+    else
+        mpfr_cos(angle, angle, MPFR_RNDN);
+    mpfr_mul_d(angle, angle, factor, MPFR_RNDN);
+    return (oracle_bracket){ shifted(angle, -slack), shifted(angle, 0), shifted(angle, slack) };
+}
+
 oracle_bracket oracle_trig(int which, double p, double w, double factor, double slack)
 {
     mpfr_t angle;
     mpfr_init2(angle, BITS);
     mpfr_set_d(angle, p, MPFR_RNDN);
     mpfr_mul_d(angle, angle, w, MPFR_RNDN); /* 106 bits: exact */
-    if (which)
-        mpfr_sin(angle, angle, MPFR_RNDN);
-    else
-        mpfr_cos(angle, angle, MPFR_RNDN);
-    mpfr_mul_d(angle, angle, factor, MPFR_RNDN);
-    const oracle_bracket result = { shifted(angle, -slack), shifted(angle, 0), shifted(angle, slack) };
+    const oracle_bracket result = trig_of(which, angle, factor, slack);
     mpfr_clear(angle);
+    return result;
+}
+
+oracle_bracket oracle_trig_of_sum(int which, const double *p, const double *w, int n, double factor, double slack)
+{
+    enum { SUM_BITS = 1200 }; /* from 2^49 down to the products of what is 2^-500 */
+    mpfr_t angle, product;
+    mpfr_inits2(SUM_BITS, angle, product, (mpfr_ptr)0);
+    mpfr_set_zero(angle, 1);
+    for (int i = 0; i < n; i++) {
+        mpfr_set_d(product, p[i], MPFR_RNDN);
+        mpfr_mul_d(product, product, w[i], MPFR_RNDN);
+        mpfr_add(angle, angle, product, MPFR_RNDN);
+    }
+    const oracle_bracket result = trig_of(which, angle, factor, slack);
+    mpfr_clears(angle, product, (mpfr_ptr)0);
     return result;
 }
 

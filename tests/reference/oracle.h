@@ -39,6 +39,9 @@ typedef struct oracle_bracket {
 } oracle_bracket;
 oracle_bracket oracle_trig(int which, double p, double w, double factor, double slack);
 
+/* The same of the exact sum over i < n of p[i] w[i]. */
+oracle_bracket oracle_trig_of_sum(int which, const double *p, const double *w, int n, double factor, double slack);
+
 /* Positions in [1, limit] at which p w comes nearest to a multiple of pi/2, from continued fractions
  * (in particular those where cos and where sin is nearest to zero). Returns how many (at most room). */
 size_t oracle_near_zeros(double w, int64_t limit, int64_t *p, size_t room);
