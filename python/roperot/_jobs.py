@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import re
 import sys
 from ctypes import POINTER, byref, c_double, c_float, c_int32, c_int64, c_uint32, c_void_p
@@ -131,12 +132,13 @@ class Norm:
         all_heads: bool = False,
         bias: Any = None,
     ) -> None:
-        self.weight, self.bias, self.all_heads = _detached(weight), _detached(bias), bool(all_heads)
+        self.weight, self.bias, self.all_heads = weight, bias, bool(all_heads)
         flags = UNIT_OFFSET * bool(unit_offset) | AFTER * bool(after) | ALL_HEADS * self.all_heads
         kinds = c.enum(kind, KINDS, "kind"), c.enum(rounding, ROUNDINGS, "rounding")
         self._recipe = {"eps": number(eps, "eps"), "kind": kind, "rounding": rounding}
         self._recipe |= {"unit_offset": bool(unit_offset), "after": bool(after), "all_heads": self.all_heads}
         self._fixed = {"kind": kinds[0], "rounding": kinds[1], "flags": flags, "epsilon": number(eps, "eps")}
+        self._text = json.dumps(self._recipe)  # as operators of PyTorch carry it
         self._struct(None, None, "norm")  # says now what is wrong with the arrays
 
     def _struct(self, heads: int | None, dim: int | None, name: str) -> NormStruct:
@@ -146,7 +148,7 @@ class Norm:
         for field, x in (("weight", self.weight), ("bias", self.bias)):
             if x is None:
                 continue
-            view = arrays.raw(x, f"{name}.{field}")
+            view = arrays.raw(_detached(x), f"{name}.{field}")
             if view.strides != arrays.contiguous(view.shape):
                 raise ValueError(f"{name}.{field} has strides {view.strides}; it must be contiguous")
             size = int(np.prod(view.shape, dtype=np.int64))
@@ -215,6 +217,14 @@ def _memory(x: Any, name: str) -> _Memory:
     )
 
 
+def _zeros(shape: tuple[int, ...], like: Any) -> Any:
+    """float32 zeros of the kind of an array: a tensor for a tensor."""
+    if arrays.is_tensor(like):
+        torch = sys.modules["torch"]
+        return torch.zeros(shape, dtype=torch.float32, device="cpu")
+    return np.zeros(shape, np.float32)
+
+
 _PAGE_CODES = {
     "float32": c.F32,
     "float16": c.F16,
@@ -281,6 +291,9 @@ class Pages:
             token_stride=steps[1], head_stride=steps[2], channel_stride=steps[3],
         )  # fmt: skip
         self._set_scale(c.enum(scaling or "static", SCALINGS, "scaling"), scaling, scale, scale_floor)
+        given = {"layout": layout, "dtype": dtype, "scaling": scaling, "scale_floor": float(scale_floor)}
+        static = isinstance(self.scale, np.ndarray) and scaling != "dynamic"
+        self._text = json.dumps(given | ({"scale": self.scale.tolist()} if static else {}))  # as operators carry it
 
     @staticmethod
     def _dtype_code(kind: str, dtype: str | None) -> int:
@@ -317,7 +330,7 @@ class Pages:
         order = (0, 1, 2) if self.layout == "NHD" else (0, 2, 1)
         sizes = (self.pages, self.page_tokens, self.heads)
         shape = tuple(sizes[i] for i in order)
-        self.scale = np.zeros(shape, np.float32) if scale is None else scale
+        self.scale = _zeros(shape, self.data) if scale is None else scale
         memory = _memory(self.scale, "scale")
         if memory.kind != "float32" or memory.shape != shape or memory.readonly:
             raise ValueError(f"scale must be writable float32 {list(shape)}, not {memory.kind} {list(memory.shape)}")
@@ -420,12 +433,12 @@ def run(
     plan: Any,
     given: dict[str, tuple[Any, Any, Any, Any]],
     positions: Any,
-    slots: Any,
-    factor: Any,
-    skip: bool,
-    layout: str,
-    cu_seqlens: Any,
-    inverse: bool,
+    slots: Any = None,
+    factor: Any = None,
+    skip: bool = False,
+    layout: str = "bshd",
+    cu_seqlens: Any = None,
+    inverse: bool = False,
 ) -> None:
     """``Rope.run`` for tensors by name: (array, norm, out, pages), of which q takes the factor and v is not rotated."""
     call, first = _Call(), None

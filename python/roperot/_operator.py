@@ -6,6 +6,7 @@ import itertools
 import json
 import secrets
 import weakref
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch.autograd.forward_ad as forward_ad
 from torch import Tensor
 
 from roperot import _arrays as arrays
+from roperot._jobs import Norm
 from roperot._rope import Rope
 from roperot._scaling import Scaling, Sections
 
@@ -55,9 +57,14 @@ def _rope_of(key: str) -> Rope:
     return rope
 
 
+def forward_mode() -> bool:
+    """Whether tensors may carry tangents now."""
+    return getattr(forward_ad, "_current_level", 0) >= 0  # cheap, and private
+
+
 def _refuse_tangents(*tensors: Tensor | None) -> None:
     """An operator without a forward-mode rule drops tangents, and a derivative of zero would pass for the truth."""
-    if getattr(forward_ad, "_current_level", 0) < 0:  # cheap, and private
+    if not forward_mode():
         return
     for x in tensors:
         if x is not None and forward_ad.unpack_dual(x).tangent is not None:  # type: ignore[no-untyped-call, unused-ignore]
@@ -268,15 +275,31 @@ class Rows:
             text = " ".join((*form, arithmetic))
             rotated = _rotate_rows(q, self.cos, self.sin, text, False, layout)
             return rotated if k is None else (rotated, _rotate_rows(k, self.cos, self.sin, text, False, layout))
-        key = (form, arithmetic, q.shape[-1])
+        rope = self._rope(form, arithmetic, q.shape[-1])
+        if k is not None and k.shape[-1] == q.shape[-1]:
+            return _call_pair(rope, q, k, 0, self._positions, False, layout)
+        rotated = _call(rope, q, 0, self._positions, False, layout)
+        return rotated if k is None else (rotated, self.rotate(k, None, form, arithmetic, layout))
+
+    def run(
+        self, heads: Sequence[tuple[Tensor, Norm | None]], dtype: torch.dtype, form: Form, arithmetic: str, layout: Any
+    ) -> tuple[Tensor, ...]:
+        """``rotate`` of one or two tensors that nobody records, into ``dtype``; some are normalised on the way."""
+        rope = self._rope(form, arithmetic, heads[0][0].shape[-1])
+        outs = tuple(torch.empty_like(x, dtype=dtype) for x, _ in heads)
+        at = 0 if self._positions is None else self._positions
+        (q, q_norm), (k, k_norm) = (*heads, (None, None))[:2]
+        k_out = outs[1] if len(outs) > 1 else None
+        rope.run(q, k, None, at, q_norm=q_norm, k_norm=k_norm, q_out=outs[0], k_out=k_out, layout=layout)
+        return outs
+
+    def _rope(self, form: Form, arithmetic: str, head_dim: int) -> Rope:
+        key = (form, arithmetic, head_dim)
         if key not in self._ropes:
             self._ropes[key] = borrow(*key, *(t.reshape(-1, self.width) for t in (self.cos, self.sin)))
         if self.batch > 1 and self._positions is None:
             self._positions = row_numbers(self.batch, self.tokens)
-        if k is not None and k.shape[-1] == q.shape[-1]:
-            return _call_pair(self._ropes[key], q, k, 0, self._positions, False, layout)
-        rotated = _call(self._ropes[key], q, 0, self._positions, False, layout)
-        return rotated if k is None else (rotated, self.rotate(k, None, form, arithmetic, layout))
+        return self._ropes[key]
 
 
 def row_numbers(batch: int, tokens: int) -> Tensor:

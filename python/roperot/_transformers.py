@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from roperot import _arrays as arrays
+from roperot import _norms as norms
+from roperot._ask import aside, made_up
 from roperot._operator import Form, Rows, borrow, cos_sin, transformed
 from roperot._rope import Rope
 
@@ -25,11 +27,13 @@ class Patch:
     ----------
     calls : int
         How many rotations have gone through roperot.
+    norms : int
+        How many norms of queries and keys have been taken in the same call as their rotation.
     """
 
     def __init__(self, angles: str, arithmetic: str) -> None:
         self.angles, self.arithmetic = angles, arithmetic
-        self.calls = 0
+        self.calls = self.norms = 0
         self._undo: list[Callable[[], None]] = []
 
     def replace(self, owner: Any, name: str, value: Any) -> None:
@@ -87,26 +91,6 @@ class _ExactTable(Tensor):
         return self._original.__reduce_ex__(protocol)  # type: ignore[no-untyped-call, unused-ignore]
 
     _original: Tensor
-
-
-def _aside(function: Callable[[], Any]) -> Any:
-    """The result of a function that runs in a thread of its own, free of this one's modes, traces and transforms."""
-    result: list[Any] = []
-
-    def run() -> None:
-        try:
-            with torch.no_grad():
-                result.extend((True, function()))
-        except Exception as error:  # raised again in the thread that asked
-            result.extend((False, error))
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    done, value = result
-    if not done:
-        raise value
-    return value
 
 
 # ---- functions that rotate by cos and sin
@@ -206,30 +190,25 @@ def _learn_way(rotation: _Rotation, head_dim: int, width: int, dtype: torch.dtyp
     Asking the function is safer than a list of model names: it holds for every model and version of transformers.
     """
     key = (head_dim, width, dtype, cos_dtype)
-    found = _aside(lambda: _classify(rotation, head_dim, width))
+    found = aside(lambda: _classify(rotation, head_dim, width))
     if found is None:
         raise NotImplementedError(
             "this model rotates in a way that roperot does not know; patch.undo() restores the model"
         )
     form, layout = found
-    way = _aside(lambda: _in_dtype(rotation, form, layout, key))
+    way = aside(lambda: _in_dtype(rotation, form, layout, key))
     return rotation.remember(key, way)
 
 
 def _in_dtype(rotation: _Rotation, form: Form, layout: Any, key: tuple[int, int, torch.dtype, torch.dtype]) -> _Way:
     """What becomes of the form in another dtype: that of the result, and where a 16-bit one is rounded on the way."""
     head_dim, width, dtype, cos_dtype = key
-    x = _made_up(_heads_shape(layout, head_dim), 1).to(dtype)
+    x = made_up(_heads_shape(layout, head_dim), 1).to(dtype)
     cos, sin = (t.to(cos_dtype) for t in _tables(width)[form[2]])
     expected = rotation.rotate(x, cos, sin)
     x, names = x.to(expected[0].dtype), ("f32", "eager")
     eager = next((name for name in names if _equals(form, name, x, cos, sin, expected, layout)), None)
     return _Way(form, layout, x.dtype, eager)
-
-
-def _made_up(shape: tuple[int, ...], seed: int) -> Tensor:
-    generator = torch.Generator(device="cpu").manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu")
 
 
 _HEADS, _TOKENS = 2, 5  # made up; too few to rotate in the wrong order unseen
@@ -241,7 +220,7 @@ def _heads_shape(layout: str, head_dim: int) -> tuple[int, ...]:
 
 def _tables(width: int) -> dict[str, Tensor]:
     """Made-up cos and sin [2, 1, tokens, width] by how their columns repeat."""
-    rows = _made_up((2, 1, _TOKENS, width), 2)
+    rows = made_up((2, 1, _TOKENS, width), 2)
     if width % 2:
         return {"half": rows}
     half = rows[..., : width // 2]
@@ -251,7 +230,7 @@ def _tables(width: int) -> dict[str, Tensor]:
 def _classify(rotation: _Rotation, head_dim: int, width: int) -> tuple[Form, str] | None:
     """The form, and the layout that a function without unsqueeze_dim takes; None if there is none or more than one."""
     for layout in ("bhsd", "bshd"):
-        x, found = _made_up(_heads_shape(layout, head_dim), 1), set()
+        x, found = made_up(_heads_shape(layout, head_dim), 1), set()
         for columns, (cos, sin) in _tables(width).items():
             try:
                 expected = rotation.rotate(x, cos, sin)
@@ -270,6 +249,8 @@ def _equals(
     try:
         rope = borrow(form, arithmetic, x.shape[-1], *(t.reshape(-1, t.shape[-1]) for t in (cos, sin)))
     except ValueError:  # the heads are too small for rows of this width
+        return False
+    if x.dtype not in norms.DTYPES:
         return False
     rotated = rope.apply(x, layout=layout)
     return all(torch.equal(rotated, other) for other in expected)
@@ -310,7 +291,7 @@ def _patched_apply(original: Callable[..., Any]) -> Callable[..., Any]:
         marked = None if call is None else _marked(call)
         if call is None or marked is None or transformed(call.q, call.k):
             return original(*args, **kwargs)
-        rotated = _rotated(rotation, call, marked.rows, marked.patch.arithmetic)
+        rotated = _rotated(rotation, call, marked.rows, marked.patch)
         if rotated is None:
             return original(*args, **kwargs)
         marked.patch.calls += 1
@@ -319,11 +300,11 @@ def _patched_apply(original: Callable[..., Any]) -> Callable[..., Any]:
     return apply
 
 
-def _rotated(rotation: _Rotation, call: _Call, rows: Rows, arithmetic: str | None) -> Any:
+def _rotated(rotation: _Rotation, call: _Call, rows: Rows, patch: Patch) -> Any:
     """The rotation by roperot; None where tensors and rows fit in a way that the original may understand."""
     way = rotation.way(call.q, call.cos)
-    arithmetic = way.eager if arithmetic == "eager" else arithmetic
-    if arithmetic is None:
+    arithmetic = way.eager if patch.arithmetic == "eager" else patch.arithmetic
+    if arithmetic is None or way.dtype not in norms.DTYPES:
         return None
     layout = {None: way.layout, 1: "bhsd", 2: "bshd"}[call.unsqueeze_dim]
     heads = [call.q] if call.k is None else [call.q, call.k]
@@ -332,8 +313,18 @@ def _rotated(rotation: _Rotation, call: _Call, rows: Rows, arithmetic: str | Non
             return None
     if call.k is not None and (call.k.shape[-1] != call.q.shape[-1] or call.k.dtype != call.q.dtype):
         return None
-    q, *k = (_dense(x.to(way.dtype)) for x in heads)
+    opened = [x.opened(1 if layout == "bhsd" else 2) if isinstance(x, norms.Heads) else None for x in heads]
+    if any(opened):
+        patch.norms += sum(x is not None for x in opened)
+        given = [(_plain(x), None) if o is None else (o.x, o.norm) for x, o in zip(heads, opened)]
+        rotated = rows.run(given, way.dtype, way.form, arithmetic, layout)
+        return rotated[0] if call.k is None else rotated
+    q, *k = (_dense(_plain(x).to(way.dtype)) for x in heads)
     return rows.rotate(q, k[0] if k else None, way.form, arithmetic, layout)
+
+
+def _plain(x: Tensor) -> Tensor:
+    return x.made() if isinstance(x, norms.Heads) else x
 
 
 def _dense(x: Tensor) -> Tensor:
@@ -427,7 +418,7 @@ class _Exact:
 
     def __init__(self, module: Any) -> None:
         self.module = module
-        self.spectra = {name: _aside(functools.partial(_spectrum, module, name)) for name in _layer_types(module)}
+        self.spectra = {name: aside(functools.partial(_spectrum, module, name)) for name in _layer_types(module)}
         self._made: dict[Any, tuple[Any, Rope]] = {}
         for layer_type, spectrum in self.spectra.items():
             if spectrum is not None:
@@ -506,6 +497,17 @@ def _patch_rotary(patch: Patch, module: Any, exact: _Exact | None) -> None:
     patch.replace(module, "forward", _Forward(forward, original))
 
 
+def _patch_norm(patch: Patch, module: Any) -> None:
+    waiting = norms.Waiting(module)
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        if len(args) == 1 and not kwargs and waiting.waits(args[0]):
+            return norms.Heads.of(waiting, args[0])
+        return waiting.original(*args, **kwargs)
+
+    patch.replace(module, "forward", _Forward(forward, waiting.original))
+
+
 # ---- GPT-J and CodeGen: attention modules that gather from a sin||cos table of their own
 
 _active = threading.local()
@@ -542,7 +544,7 @@ def _patched_gathered_apply(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(*args, **kwargs)
         if _marked(call) is None:
             _mark(patch, call.cos, call.sin, (call.cos, call.sin))
-        rotated = _rotated(rotation, call, call.cos._roperot.rows, patch.arithmetic)  # type: ignore[attr-defined]
+        rotated = _rotated(rotation, call, call.cos._roperot.rows, patch)  # type: ignore[attr-defined]
         if rotated is None:
             return original(*args, **kwargs)
         patch.calls += 1
@@ -611,7 +613,8 @@ def patch_transformers(model: Any, *, angles: str | None = None, arithmetic: str
         or GPT-J and CodeGen.
     angles : {"exact", "model"}
         cos and sin of the exact angles, from the model's own frequencies (the default); or the model's own cos and sin
-        (the default with "eager"), which gives the very bits of the unpatched float32 model.
+        (the default with "eager"), which gives the very bits of the unpatched float32 model. With exact angles and
+        "f32", norms of queries and keys are taken in the call of their rotation; their sums have roperot's order.
     arithmetic : {"f32", "eager"}
         16-bit heads are rotated in float32 and rounded once; or cos, sin, each product and the sum are rounded as
         the model rounds them, which with ``angles="model"`` gives the very bits of the unpatched model in bfloat16 and
@@ -659,6 +662,9 @@ def patch_transformers(model: Any, *, angles: str | None = None, arithmetic: str
         _patch_rotary(patch, module, exact.get(module))
     for module in gathering:
         _patch_gathering(patch, module)
+    if angles == "exact" and arithmetic == "f32":  # else the model's bits are asked for
+        for module in norms.modules_of(model):
+            _patch_norm(patch, module)
     for owner, name in functions:
         _replace_function(patch, owner, name, _patched_gathered_apply if gathering else _patched_apply)
     return patch

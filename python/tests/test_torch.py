@@ -406,8 +406,9 @@ def test_a_function_that_rounds_otherwise_is_left_alone():
     x, rows = x.bfloat16(), rows.bfloat16()
     assert rotation.way(x, rows).eager is None
     call = rotation.understand((x, x, rows, rows), {})
-    assert patching._rotated(rotation, call, op.Rows(rows, rows), "eager") is None
-    assert patching._rotated(rotation, call, op.Rows(rows, rows), "f32") is not None
+    for arithmetic in ("eager", "f32"):
+        found = patching._rotated(rotation, call, op.Rows(rows, rows), patching.Patch("model", arithmetic))
+        assert (found is None) is (arithmetic == "eager")
 
 
 def left_padded():
