@@ -183,7 +183,8 @@ def text_of(config: dict[str, Any]) -> dict[str, Any]:
 
 def _rotation_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """What the outer part of a multimodal configuration says of rotation: it must be read, or refused, too."""
-    inner = {field for name in _TEXT_CONFIGS for field in config.get(name) or ()}
+    parts = [config[name] for name in _TEXT_CONFIGS if isinstance(config.get(name), Mapping)]
+    inner = {field for part in parts for field in part}
     said = {field: value for field, value in config.items() if _SPEAKS.search(field) and field not in inner}
     return {field: value for field, value in said.items() if not isinstance(value, Mapping) or field in _READ}
 
@@ -537,6 +538,8 @@ def _sections(text: Mapping[str, Any], parameters: Mapping[str, Any], family: st
 def arguments(config: Any, *, seq_len: int | None = None, layer_type: str | None = None) -> dict[str, Any]:
     """The arguments of ``Rope`` that a Hugging Face configuration stands for; see ``Rope.from_hf``."""
     length = None if seq_len is None else _count(seq_len, "seq_len", 0)
+    if layer_type is not None and not isinstance(layer_type, str):
+        raise TypeError(f"layer_type must be a name such as 'full_attention', not {layer_type!r}")
     text = _flat(text_of(load(config)))
     family = _family(text, length)
     _check_fields(text)

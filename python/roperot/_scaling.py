@@ -223,6 +223,10 @@ class Scaling:
         if kind == "longrope":
             given["factors"] = _longrope_factors(given)
         if "factors" in given:
+            if isinstance(given["factors"], (str, bytes)) or not isinstance(given["factors"], Iterable):
+                raise TypeError(
+                    f"rope_type {name!r} needs factors that are a list of numbers, not {given['factors']!r}"
+                )
             given["factors"] = tuple(number(entry, "factors") for entry in given["factors"])
         return cls(kind=kind, **{_FIELDS.get(field, field): entry for field, entry in given.items()})
 

@@ -473,8 +473,13 @@ def _patch_rotary(patch: Patch, module: Any, exact: _Exact | None) -> None:
     original = module.forward
     signature = inspect.signature(original)
 
-    @torch.no_grad()
     def forward(*args: Any, **kwargs: Any) -> Any:
+        if torch.is_grad_enabled() and any(p.requires_grad for p in module.parameters()):
+            return original(*args, **kwargs)  # learned frequencies: the operators have no gradient for tables
+        with torch.no_grad():
+            return rows_of(*args, **kwargs)
+
+    def rows_of(*args: Any, **kwargs: Any) -> Any:
         made = original(*args, **kwargs)
         if not (isinstance(made, tuple) and len(made) == 2 and all(isinstance(t, Tensor) for t in made)):
             return made
@@ -482,6 +487,8 @@ def _patch_rotary(patch: Patch, module: Any, exact: _Exact | None) -> None:
         given = signature.bind(*args, **kwargs).arguments
         positions = given.get("position_ids")
         if cos.device.type != "cpu" or cos.ndim not in (2, 3) or not isinstance(positions, Tensor):
+            return made
+        if cos.dtype == torch.float64:  # what is rotated then is left to the model, too
             return made
         if transformed(cos, sin, positions):  # the original functions do what torch.func asks for
             return made

@@ -318,6 +318,20 @@ def test_the_flat_file_of_deepseek_v4_is_what_transformers_makes_of_it():
         Rope.from_hf(V4)
 
 
+@pytest.mark.parametrize("config", [LLAMA, GEMMA3])
+@pytest.mark.parametrize("layer_type", [5, [], ["full_attention"]])
+def test_a_layer_type_is_a_name(config, layer_type):
+    with pytest.raises(TypeError, match="layer_type must be a name"):
+        Rope.from_hf(config, layer_type=layer_type)
+
+
+def test_only_objects_are_parts_of_a_configuration():
+    assert (
+        Rope.from_hf({"model_type": "llava", "text_config": LLAMA, "llm_config": 5, "thinker_config": None}).head_dim
+        == 128
+    )
+
+
 def test_a_layer_type_must_mean_something():
     with pytest.raises(ValueError, match="'foo' means nothing here"):
         Rope.from_hf(LLAMA, layer_type="foo")
@@ -337,6 +351,8 @@ def test_json_that_is_nested_too_deeply_is_no_configuration(tmp_path):
         ({**LLAMA, "rope_theta": "10000"}, "rope_theta must be a number, not '10000'"),
         ({**LLAMA, "partial_rotary_factor": "0.5"}, "partial_rotary_factor must be a number, not '0.5'"),
         ({**LLAMA, "rope_scaling": {"rope_type": ["yarn"], "factor": 2.0}}, r"rope_type must be a name.*\['yarn'\]"),
+        ({**LLAMA, "rope_scaling": {"type": "longrope", "short_factor": 2.5, "long_factor": 3.5, "factor": 2.0}},
+         "'longrope' needs factors that are a list of numbers, not 2.5"),
         ({**LLAMA, "max_position_embeddings": "8", "rope_scaling": {"rope_type": "dynamic", "factor": 2.0}},
          "max_position_embeddings must be an integer, not '8'"),
         ({**PHIMOE, "rope_scaling": {**PHIMOE["rope_scaling"], "short_mscale": "1"}}, "short_mscale must be a number"),

@@ -877,3 +877,44 @@ def test_an_onnx_export_is_refused(tmp_path):
 
     with pytest.raises(NotImplementedError, match="RotaryEmbedding node"):
         torch.onnx.export(Program(), (tensor(5, 4, 16),), str(tmp_path / "program.onnx"), dynamo=False)
+
+
+def tiny_llama():
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    return transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, vocab_size=99)).eval()
+
+
+def test_learned_frequencies_keep_their_gradient():
+    """A rotary module with parameters: its tables are part of the graph."""
+    model, ids = tiny_llama(), torch.arange(3, 15)[None]
+    module = model.model.rotary_emb
+    frequencies = module.inv_freq.clone()
+    del module.inv_freq
+    module.inv_freq = torch.nn.Parameter(frequencies)
+
+    def forward(x, position_ids):
+        angle = position_ids[..., None].float() * module.inv_freq
+        both = torch.cat((angle, angle), dim=-1)
+        return both.cos(), both.sin()
+
+    module.forward, gradients = forward, []
+    for patched in (False, True):
+        module.inv_freq.grad = None
+        if patched:
+            with rt.patch_transformers(model, angles="model"):
+                model(ids).logits.square().sum().backward()
+        else:
+            model(ids).logits.square().sum().backward()
+        gradients.append(module.inv_freq.grad)
+    assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize("angles", ["exact", "model"])
+def test_a_model_in_float64_is_left_alone(angles):
+    model, ids = tiny_llama().double(), torch.arange(3, 15)[None]
+    with torch.no_grad():
+        want = model(ids).logits
+        with rt.patch_transformers(model, angles=angles) as patch:
+            assert torch.equal(model(ids).logits, want)
+    assert patch.calls == 0
