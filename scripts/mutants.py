@@ -93,8 +93,7 @@ MUTANTS = [
         "src/overlap.c",
         "return k <= most && at + k * stride < high;",
         "return k <= most && at + k * stride < high - 1;",
-        "alias refusals",
-        "elements of views have two bytes at least: one less excludes nothing (pages of one-byte elements are not tried)",
+        "alias run_errors",
     ),
     Mutant(
         "overlap: the outer range",
@@ -231,6 +230,100 @@ MUTANTS = [
         "run heads",
     ),
     Mutant(
+        "norm: the mean of squares without epsilon",
+        "src/norm.c",
+        "sum / (float)count + (float)epsilon",
+        "sum / (float)count",
+        "run",
+    ),
+    Mutant(
+        "norm: most channels of all heads",
+        "src/norm.c",
+        "roperot_saturating_mul(heads, dim) > most_channels",
+        "roperot_saturating_mul(heads, dim) >= most_channels",
+        "run_errors",
+    ),
+    # ---- jobs and pages
+    Mutant(
+        "jobs: a line to be skipped",
+        "src/run.c",
+        "if (t->skips && t->to.pages && line->slot < 0) return;",
+        "",
+        "run",
+    ),
+    Mutant(
+        "jobs: a line that comes from nowhere",
+        "src/run.c",
+        "if (t->from.pages && line->from_slot < 0) return;",
+        "if (t->from.pages && line->from_slot < -1) return;",
+        "run fuzz_replay_run",
+    ),
+    Mutant(
+        "jobs: what one job writes twice",
+        "src/run.c",
+        "if (other <= TO_SCALE && (i < k || (i == k && other >= at))) continue;",
+        "if (other <= TO_SCALE && i <= k) continue;",
+        "run_errors",
+    ),
+    Mutant(
+        "jobs: slots that are written",
+        "src/run.c",
+        "p->hull[slots[k]] = hulls.slots;",
+        "",
+        "run_errors",
+    ),
+    Mutant(
+        "jobs: another range begins in the middle of a row",
+        "src/run.c",
+        "if (tokens > 1 && n > tokens - t) n = tokens - t;",
+        "if (tokens > 1 && n > tokens) n = tokens;",
+        "run fuzz_replay_run",
+    ),
+    Mutant("pages: slot == all slots", "src/pages.c", "if (slot >= slots)", "if (slot > slots)", "run_errors"),
+    Mutant("pages: one element short", "src/pages.c", "if (stride < extent)", "if (stride < extent - 1)", "run_errors"),
+    Mutant(
+        "pages: rows of two caches beside each other",
+        "src/pages.c",
+        "const int64_t stride[2] = { pages, rows ? bytes_of_stride(&la, 2) : 0 };",
+        "const int64_t stride[2] = { pages, 0 };",
+        "run_errors",
+    ),
+    Mutant(
+        "pages: groups of a tile",
+        "src/pages.c",
+        "case ROPEROT_PAGES_BFMMLA_K: v->token = steps(8, 8 * d, 4, size)",
+        "case ROPEROT_PAGES_BFMMLA_K: v->token = steps(8, 8 * d, 2, size)",
+        "run",
+    ),
+    Mutant(
+        "hub: a scale without an inverse",
+        "src/hub.c",
+        "return inverse <= FLT_MAX ? inverse : 0.0f;",
+        "return inverse;",
+        "run fuzz_replay_run",
+    ),
+    Mutant(
+        "hub: the least scale",
+        "src/hub.c",
+        "*kept = scale > p->scale_floor ? scale : p->scale_floor;",
+        "*kept = scale;",
+        "run fuzz_replay_run",
+    ),
+    Mutant(
+        "hub: quantised without rounding to T",
+        "src/hub.c",
+        "if (is_quantised(j->to.pages->dtype) && j->rounds)",
+        "if (0)",
+        "run fuzz_replay_run",
+    ),
+    Mutant(
+        "hub: unrounded all the same",
+        "src/hub.c",
+        "if (is_quantised(j->to.pages->dtype) && j->rounds)",
+        "if (is_quantised(j->to.pages->dtype))",
+        "run fuzz_replay_run",
+    ),
+    Mutant(
         "store: q8_0 of the second half",
         "simd/store.inc.h",
         "lanes_larger(lanes_larger(lanes_set1(0.0f), x0), x1)",
@@ -246,6 +339,9 @@ def run(command: list[str], **more: object) -> subprocess.CompletedProcess[str]:
 
 def prepare() -> None:
     """Copies the last commit and sets up a build without what takes long and breaks nothing of its own."""
+    head = run(["git", "-C", str(ROOT), "rev-parse", "HEAD"]).stdout
+    if (WORK / "commit").exists() and (WORK / "commit").read_text() == head:
+        return  # as the last run left it, which is as it was
     shutil.rmtree(TREE, ignore_errors=True)
     TREE.mkdir(parents=True)
     archive = subprocess.Popen(["git", "-C", str(ROOT), "archive", "HEAD"], stdout=subprocess.PIPE)
@@ -255,18 +351,27 @@ def prepare() -> None:
     done = run(["meson", "setup", *options, str(BUILD), str(TREE)])
     if done.returncode:
         sys.exit(done.stdout[-2000:] + "mutants.py: error: meson setup failed")
+    (WORK / "commit").write_text(head)
 
 
 def programs(mutant: Mutant) -> list[str]:
     """The targets of a mutant's tests, of those that exist."""
-    known = {target.rsplit("test_", 1)[1]: target for target in TARGETS}
+    known = {target.rsplit("/", 1)[1].removeprefix("test_"): target for target in TARGETS}
     return [known[name] for name in mutant.tests.split() if name in known]
+
+
+def command(program: str) -> list[str]:
+    """How a test is run: a fuzz target's over its corpus."""
+    name = program.rsplit("/", 1)[1]
+    corpus = [str(TREE / "tests/fuzz" / name.replace("fuzz_replay", "corpus"))] if name.startswith("fuzz_") else []
+    return [str(BUILD / program), *corpus]
 
 
 def targets() -> list[str]:
     listed = run(["ninja", "-C", str(BUILD), "-t", "targets", "all"]).stdout.splitlines()
     names = [line.split(":")[0] for line in listed]
-    return [n for n in names if n.startswith("tests/") and "/test_" in n and "." not in n.rsplit("/", 1)[1]]
+    tests = [n for n in names if n.startswith("tests/") and "." not in n.rsplit("/", 1)[1]]
+    return [n for n in tests if n.rsplit("/", 1)[1].startswith(("test_", "fuzz_replay_"))]
 
 
 def verdict(mutant: Mutant) -> str:
@@ -277,7 +382,7 @@ def verdict(mutant: Mutant) -> str:
     environment = os.environ | {"ROPEROT_TEST_QUICK": "1", "ROPEROT_TEST_MODELS": str(TREE / "tests" / "models")}
     for program in programs(mutant):
         try:
-            done = run([str(BUILD / program)], env=environment, timeout=600)
+            done = run(command(program), env=environment, timeout=600)
         except subprocess.TimeoutExpired:
             return program + " does not end"
         if done.returncode:
@@ -291,11 +396,14 @@ def attempt(mutant: Mutant) -> tuple[str, bool]:
     text = path.read_text()
     if text.count(mutant.old) != 1:
         return f"OUT OF DATE: its text is {text.count(mutant.old)} times in {mutant.file}", False
+    mark = (WORK / "commit").read_text()
+    (WORK / "commit").unlink()  # a run that is killed here leaves a broken tree
     path.write_text(text.replace(mutant.old, mutant.new))
     try:
         what = verdict(mutant)
     finally:
         path.write_text(text)
+        (WORK / "commit").write_text(mark)
     if what == "does not compile":
         return "OUT OF DATE: " + what, False
     if what:

@@ -105,7 +105,7 @@ other_builds() {
     configure build-tsan -Dtests=enabled -Dbench=disabled -Dbuildtype=debugoptimized -Db_sanitize=thread \
         -Davx2=disabled -Davx512=disabled
     compile build-tsan
-    run_tests build-tsan "gcc with ThreadSanitizer" threads
+    run_tests build-tsan "gcc with ThreadSanitizer" threads run_robust
     # Only how coefficients are computed differs.
     build_and_test 'unit checks' build-builtin "the built-in sequences instead of SLEEF" -Dsleef=disabled -Dwerror=true
     if is_x86; then

@@ -26,7 +26,7 @@ enum {
 enum { KEPT = 4 };
 
 /* What a job touches. The first three are written. */
-enum { DST, TO, TO_SCALE, SRC, FROM, FROM_SCALE, TO_SLOTS, FROM_SLOTS, PLACES };
+enum { DST, TO, TO_SCALE, SRC, FROM, FROM_SCALE, TO_SLOTS, FROM_SLOTS, TO_GIVEN_SCALE, PLACES };
 
 typedef struct places {
     roperot_extent hull[PLACES];
@@ -173,8 +173,9 @@ static int32_t check_pages(const call *c, const roperot_job *j, int32_t i, const
         p->hull[data[k]] = hulls.data;
         p->hull[slots[k]] = hulls.slots;
         p->hull[scale[k]] = hulls.scale;
-        /* Static scales are read: they are no one's to write. */
-        if (k == 0 && j->to->scaling == ROPEROT_SCALE_STATIC) memset(&p->hull[TO_SCALE], 0, sizeof p->hull[TO_SCALE]);
+        if (k == 1 || j->to->scaling != ROPEROT_SCALE_STATIC) continue;
+        p->hull[TO_GIVEN_SCALE] = hulls.scale; /* read, not written */
+        memset(&p->hull[TO_SCALE], 0, sizeof p->hull[TO_SCALE]);
     }
     return check_blocks(c, j, i, shape);
 }
@@ -253,8 +254,8 @@ static int may_meet(const call *c, int32_t i, int at, int32_t k, int other)
 
 static int32_t overlap(int32_t i, int at, int32_t k, int other)
 {
-    static const char *const name[PLACES] = { "dst",  "to",         "to.scale", "src",
-                                              "from", "from.scale", "to.slots", "from.slots" };
+    static const char *const name[PLACES] = { "dst",        "to",       "to.scale",   "src",     "from",
+                                              "from.scale", "to.slots", "from.slots", "to.scale" };
     return roperot_fail(
         ROPEROT_ERROR_ALIAS,
         "jobs[%d].%s and jobs[%d].%s overlap, and the first is written; they must be apart, or the same "

@@ -62,6 +62,8 @@ static struct {
     void (*plan_destroy)(roperot_plan *);
     int32_t (*apply)(const roperot_plan *, const roperot_positions *, const roperot_tensor *, const roperot_tensor *,
                      int32_t, const roperot_options *);
+    int32_t (*run)(const roperot_plan *, const roperot_positions *, const roperot_job *, int32_t,
+                   const roperot_options *);
     const char *(*last_error)(void);
 } library;
 
@@ -79,6 +81,7 @@ static void load(void)
     *(void **)&library.plan_create = symbol(handle, "roperot_plan_create");
     *(void **)&library.plan_destroy = symbol(handle, "roperot_plan_destroy");
     *(void **)&library.apply = symbol(handle, "roperot_apply");
+    *(void **)&library.run = symbol(handle, "roperot_run");
     *(void **)&library.last_error = symbol(handle, "roperot_last_error");
 }
 
@@ -91,13 +94,15 @@ typedef struct failure {
     long allowed;
     int32_t want;
     const char *sentence; /* begins so */
+    int jobs;             /* fails in roperot_run */
 } failure;
 
 static const failure failures[] = {
-    { "no plan", 0, ROPEROT_ERROR_MEMORY, "no memory" },
-    { "a plan without frequencies", 1, ROPEROT_ERROR_MEMORY, "no memory" },
-    { "a plan without a cache", 2, ROPEROT_ERROR_MEMORY, "no memory" },
-    { "a wrong dtype", -2, ROPEROT_ERROR_DTYPE, "src[0].dtype" },
+    { "no plan", 0, ROPEROT_ERROR_MEMORY, "no memory", 0 },
+    { "a plan without frequencies", 1, ROPEROT_ERROR_MEMORY, "no memory", 0 },
+    { "a plan without a cache", 2, ROPEROT_ERROR_MEMORY, "no memory", 0 },
+    { "a wrong dtype", -2, ROPEROT_ERROR_DTYPE, "src[0].dtype", 0 },
+    { "a wrong job", -2, ROPEROT_ERROR_DTYPE, "jobs.src[0].dtype", 1 },
 };
 
 static int32_t fail(const failure *f)
@@ -114,8 +119,10 @@ static int32_t fail(const failure *f)
     float x[DIM] = { 1 };
     const roperot_tensor view = roperot_tensor_shd(x, 99, 1, 1, DIM);
     const roperot_positions at = roperot_positions_offset(1);
+    roperot_job job = ROPEROT_JOB_INIT;
+    job.src = job.dst = &view;
     atomic_store(&allowed, 0);
-    return library.apply(plan, &at, &view, NULL, 1, NULL);
+    return f->jobs ? library.run(plan, &at, &job, 1, NULL) : library.apply(plan, &at, &view, NULL, 1, NULL);
 }
 
 enum { RIGHT = 0, WRONG_STATUS = 1, WRONG_SENTENCE = 2 };

@@ -138,6 +138,7 @@ SPOIL(page_alignment, f->from.data = f->cache[1] + 1;)
 SPOIL(q8_channels, f->job[1].dim = 16; f->other.dtype = ROPEROT_Q8_0; f->other.channel_stride = 0;)
 SPOIL(q8_stride, f->other.dtype = ROPEROT_Q8_0;)
 SPOIL(self_overlap, f->to.head_stride = DIM - 1;)
+SPOIL(own_pages_meet_dst, f->to.data = f->k;)
 SPOIL(broadcast_pages, f->to.page_stride = 0;)
 SPOIL(overflow, f->to.page_stride = INT64_MAX / 2;)
 SPOIL(overlapping_scales, f->to.scale_token_stride = 0;)
@@ -248,6 +249,8 @@ static const refusal refusals[] = {
                                                                                         REFUSE(pages_meet_pages, ALIAS,
                                                                                                "jobs[1].to",
                                                                                                "jobs[0].to")
+                                                                                            REFUSE(own_pages_meet_dst, ALIAS, "jobs[0].to",
+                                                                                               "jobs[0].dst")
                                                                                             REFUSE(pages_meet_slots,
                                                                                                    ALIAS, "jobs[0].to",
                                                                                                    "slots")
@@ -358,6 +361,101 @@ static void neighbours_are_allowed(const void *arg)
     roperot_plan_destroy(plan);
 }
 
+/* Elements of one byte: blocks that have one byte in common, at the end of the one or the other, and blocks that touch. */
+static void one_byte_is_an_overlap(const void *arg)
+{
+    (void)arg;
+    static fixture f;
+    enum { ROW = HEADS * DIM };
+    set_up(&f);
+    roperot_plan *const plan = expect_plan(&f.config);
+    f.job[1].from = NULL, f.job[1].batch = f.job[1].tokens = f.job[1].heads = f.job[1].dim = 0;
+    f.job[1].src = &f.src;
+    f.job[0].dst = NULL;
+    for (int tokens = 0; tokens < 2; tokens++) /* rows of a page, or whole pages in turns */
+        for (int by = -1; by <= 1; by++)
+            for (int order = 0; order < 2; order++) {
+                const int64_t block = tokens ? ROW : PAGE_TOKENS * ROW;
+                f.to = pages_of(f.cache[0] + 2 * block, ROPEROT_I8, f.slots);
+                f.other = pages_of((char *)f.to.data + (order ? -block - by : block + by), ROPEROT_I8, f.slots);
+                if (tokens) f.to.token_stride = f.other.token_stride = 2 * ROW + 1;
+                f.to.page_stride = f.other.page_stride = tokens ? PAGE_TOKENS * (2 * ROW + 1) : 2 * block + 1;
+                const int32_t status = call(&f, plan);
+                CHECK(status == (by < 0 ? ROPEROT_ERROR_ALIAS : ROPEROT_OK), "%s, %d bytes between, order %d: status %d",
+                      tokens ? "rows" : "pages", by, order, status);
+            }
+    roperot_plan_destroy(plan);
+}
+
+/* Strides of written pages that are one element short, of each axis. */
+static void one_element_short(const void *arg)
+{
+    (void)arg;
+    static fixture f;
+    set_up(&f);
+    roperot_plan *const plan = expect_plan(&f.config);
+    for (int32_t dtype = ROPEROT_F32; dtype <= ROPEROT_I8; dtype++)
+        for (int axis = 0; axis < 3; axis++)
+            for (int by = -1; by <= 0; by++) {
+                f.to = pages_of(f.cache[0], dtype, f.slots);
+                f.job[0].dst = NULL;
+                *(axis == 0   ? &f.to.head_stride
+                  : axis == 1 ? &f.to.token_stride
+                              : &f.to.page_stride) += by;
+                const int32_t status = call(&f, plan);
+                CHECK(status == (by ? ROPEROT_ERROR_ALIAS : ROPEROT_OK), "dtype %d, axis %d, %d: status %d", dtype, axis,
+                      by, status);
+            }
+    roperot_plan_destroy(plan);
+}
+
+/* Static scales are read: jobs may share them. */
+static void static_scales_are_shared(const void *arg)
+{
+    (void)arg;
+    static fixture f;
+    set_up(&f);
+    roperot_plan *const plan = expect_plan(&f.config);
+    for (int h = 0; h < HEADS; h++) f.scale[h] = 0.5f;
+    f.to.scaling = f.other.scaling = ROPEROT_SCALE_STATIC;
+    f.other.dtype = ROPEROT_I8;
+    f.to.scale = f.other.scale = f.scale;
+    f.to.scale_head_stride = f.other.scale_head_stride = 1;
+    CHECK(call(&f, plan) == ROPEROT_OK, "%s", roperot_last_error());
+    f.to.scaling = ROPEROT_SCALE_DYNAMIC;
+    expect_error(call(&f, plan), ROPEROT_ERROR_ALIAS, "jobs[0].to.scale", "jobs[1].to.scale");
+    roperot_plan_destroy(plan);
+}
+
+/* A norm over all heads counts up to 2^24 channels: broadcast heads, and a line that is stored nowhere. */
+static void most_channels_of_a_norm(const void *arg)
+{
+    (void)arg;
+    enum { LONG = 65536 };
+    static float x[LONG];
+    static fixture f;
+    set_up(&f);
+    roperot_plan *const plan = expect_plan(&f.config);
+    const int64_t nowhere = -1;
+    f.count = 1;
+    f.src = roperot_tensor_shd(x, ROPEROT_F32, 1, 256, LONG);
+    f.src.stride[2] = 0;
+    f.norm.weight = NULL;
+    f.norm.flags = ROPEROT_NORM_ALL_HEADS;
+    f.job[0].flags = ROPEROT_JOB_UNROTATED;
+    f.job[0].dst = NULL;
+    f.to = pages_of(x, ROPEROT_E4M3, &nowhere);
+    f.to.data = (void *)(uintptr_t)4096; /* never touched: no slot */
+    f.to.pages = f.to.page_tokens = 1;
+    f.to.head_stride = LONG;
+    CHECK(call(&f, plan) == ROPEROT_OK, "2^24 channels: %s", roperot_last_error());
+    f.src.shape[2] = 257;
+    expect_error(call(&f, plan), ROPEROT_ERROR_SHAPE, "jobs[0].norm", "257 heads");
+    f.norm.flags = 0;
+    CHECK(call(&f, plan) == ROPEROT_OK, "heads by themselves: %s", roperot_last_error());
+    roperot_plan_destroy(plan);
+}
+
 int main(int argc, char **argv)
 {
     harness_add(fixture_is_valid, NULL, "run_errors/valid");
@@ -365,5 +463,9 @@ int main(int argc, char **argv)
         harness_add(is_refused, &refusals[i], "run_errors/%s", refusals[i].name);
     harness_add(any_slot_is_checked, NULL, "run_errors/any_slot");
     harness_add(neighbours_are_allowed, NULL, "run_errors/neighbours");
+    harness_add(one_byte_is_an_overlap, NULL, "run_errors/one_byte");
+    harness_add(one_element_short, NULL, "run_errors/one_element_short");
+    harness_add(static_scales_are_shared, NULL, "run_errors/shared_scales");
+    harness_add(most_channels_of_a_norm, NULL, "run_errors/most_channels");
     return harness_run(argc, argv, "run_errors");
 }
