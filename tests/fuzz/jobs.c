@@ -181,7 +181,8 @@ static int decode_scales(const call *c, job_parts *parts, roperot_pages *p, int 
         if (input_byte(in) % 4 == 0) return 1;
         p->scale_head_stride = input_byte(in) % 2;
         const int64_t count = heads > 0 && heads < 8 && p->scale_head_stride ? heads : 1;
-        float *const scale = parts->scale[side] = call_filled((size_t)count * 4, in);
+        float *scale = parts->scale[side] = call_filled((size_t)count * 4, in);
+        if (input_byte(in) % 32 == 31) scale = place(c, 0, count * 4, 4, in);
         for (int64_t i = 0; i < count; i++)
             if (input_byte(in) % 32 != 31) scale[i] = (float)(1 + input_byte(in)) / 300.0f;
         p->scale = scale;
