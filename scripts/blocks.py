@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Turns the code blocks of Markdown pages into one shell script, in their order; it must not know what they do.
+"""Turns the code blocks of Markdown pages into shell scripts, in their order; it must not know what they do.
 
-usage: blocks.py <page.md> [<page.md> ...] > script.sh
+usage: blocks.py <folder> <page.md> [<page.md> ...]      writes <folder>/001.sh and so on, whose first lines say where from
 
 A `sh` block is run as it stands. A `c` or `cpp` block is saved as first.c or first.cpp if it is a whole program. A
 `python` block is run by .venv/bin/python where that exists, else by python3 with the package of the checkout. Other
@@ -32,13 +32,15 @@ def commands(language, content):
 
 
 def main():
-    print("set -eu")
-    for page in sys.argv[1:]:
+    folder = pathlib.Path(sys.argv[1])
+    folder.mkdir(parents=True)
+    count = 0
+    for page in sys.argv[2:]:
         for token in MarkdownIt().parse(pathlib.Path(page).read_text()):
             block = token.type == "fence" and commands(token.info.strip(), token.content)
             if block:
-                where = f"{page}:{token.map[0] + 1}"
-                print(f"echo '== {where}'\n(\nset -eu\n{block})\n")
+                count += 1
+                (folder / f"{count:03}.sh").write_text(f"# {page}:{token.map[0] + 1}\nset -eu\n{block}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 # Proves on CPUs that this machine is not that every bit is the same: hashes, vocabularies and kernels under qemu.
 #
 #   sh scripts/test-cross.sh                    every target, some twenty minutes
-#   sh scripts/test-cross.sh <word> [<word>..]  the targets whose name contains one of the words (riscv64, SVE, s390x)
+#   sh scripts/test-cross.sh <word> [<word>..]  the targets whose name contains one of the words (riscv64, SVE, 'Windows aarch64')
 #
 # aarch64 with and without f16 arithmetic, bf16 and SVE (128, 256, 512 bits), RISC-V with vectors of 128, 256 and 512
 # bits, big-endian s390x, ppc64le, loongarch64, 32-bit ARM, 32-bit x86 with SSE2, x86-64 without AVX and without AVX-512;
@@ -20,15 +20,15 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 [ "${1-}" = --help ] && { sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0; }
 check_checkout
 cd "$root"
-words=$*
+words=$(printf '%s\n' "$@")
 passed=0 failed=0 skipped=0
 
 selected() {
-    [ -z "$words" ] && return 0
-    for word in $words; do
-        case $1 in *"$word"*) return 0 ;; esac
-    done
-    return 1
+    [ -n "$words" ] || return 0
+    printf '%s\n' "$words" | while read -r word; do
+        case $1 in *"$word"*) return 1 ;; esac
+    done && return 1
+    return 0
 }
 
 pass() { say "ok      $*"; passed=$((passed + 1)); }

@@ -62,17 +62,28 @@ mount -t proc proc "$system/proc"
 mkdir -p "$checkout"
 (cd "$root" && git ls-files -z | xargs -0 cp --parents -t "$checkout")
 # shellcheck disable=SC2086 # a list of words
-(cd "$root" && "$(python_with markdown_it)" scripts/blocks.py ${*:-README.md docs/install.md}) >"$checkout/blocks.sh"
-say "running $(grep -c '^echo ' "$checkout/blocks.sh") blocks; build-root/log.txt has their output"
-status=0
+(cd "$root" && "$(python_with markdown_it)" scripts/blocks.py "$checkout/blocks" ${*:-README.md docs/install.md})
 grep '^torch==' "$root/python/requirements-torch.txt" >"$system/etc/pip-constraints.txt"
-watch "$log" chroot "$system" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
-    DEBIAN_FRONTEND=noninteractive PIP_CONSTRAINT=/etc/pip-constraints.txt PIP_FIND_LINKS="${PIP_FIND_LINKS-}" \
-    PIP_CERT=/etc/ssl/machine.crt \
-    sh -c 'cd /root/roperot && exec sh blocks.sh' || status=$?
-if [ "$status" -ne 0 ]; then
-    tail -n 30 "$log" >&2
-    die "the block at $(grep '^== ' "$log" | tail -n 1 | cut -c 4-) failed; $log has the whole output"
-fi
+say "running $(find "$checkout/blocks" -name '*.sh' | wc -l) blocks; build-root/log.txt has their output"
+
+# run <block>: there, with nothing of this machine's environment but where pip may look.
+run() {
+    watch "$log" chroot "$system" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
+        DEBIAN_FRONTEND=noninteractive PIP_CONSTRAINT=/etc/pip-constraints.txt PIP_FIND_LINKS="${PIP_FIND_LINKS-}" \
+        PIP_CERT=/etc/ssl/machine.crt sh -c 'cd /root/roperot && exec sh "$0"' "blocks/$1"
+}
+
+passed=0
+for block in "$checkout"/blocks/*.sh; do
+    where=$(sed -n '1s/^# //p' "$block")
+    from=$(date +%s)
+    printf '== %s\n' "$where" >>"$log"
+    run "$(basename "$block")" || {
+        tail -n 30 "$log" >&2
+        die "the block at $where failed; $log has the whole output"
+    }
+    say "ok    $where ($(($(date +%s) - from)) s)"
+    passed=$((passed + 1))
+done
 leave
-say "$(grep -c '^== ' "$log") passed, 0 failed"
+say "$passed passed, 0 failed"
