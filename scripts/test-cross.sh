@@ -206,7 +206,8 @@ all_targets() {
     target 'loongarch64, musl' loongarch64 scalar "$bits" qemu-loongarch64
     target 'x86-64, musl' musl scalar "$bits" env
     target 'aarch64, musl' musl-a64 'scalar neon' "$bits" qemu-aarch64 -cpu max
-    target 'Windows x86-64 under wine' mingw64 scalar "$windows_bits" env WINEDEBUG=-all wine
+    target 'Windows x86-64 under wine' mingw64 scalar "$windows_bits" env WINEDEBUG=-all \
+        WINEPATH="Z:$(printf '%s' "$root/build-cross-mingw64" | tr / '\\')" wine
     target 'WebAssembly in wasmtime' wasm32 'scalar wasm' "$bits" build-venv-cross/bin/python3 cross/run_wasm.py
     links 'macOS aarch64' macos-aarch64
     links 'macOS x86-64' macos-x86_64

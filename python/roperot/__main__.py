@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, cast
@@ -170,6 +171,14 @@ def _written(target: Path) -> Iterator[BinaryIO]:
                 os.unlink(file.name)
 
 
+def _save_both(file: BinaryIO, table: Any) -> None:
+    """What np.savez writes; NumPy 1's leaves the archive open if it cannot, and Python then complains on stderr."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, part in (("cos", table[0]), ("sin", table[1])):
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(cast("BinaryIO", member), part, allow_pickle=False)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -233,7 +242,7 @@ def _tables(options: argparse.Namespace) -> None:
     table = rope._cos_sin(np.arange(options.max), options.layout, code, dtype)
     with _written(out) as file:
         if two:
-            np.savez(file, cos=table[0], sin=table[1])
+            _save_both(file, table)
         else:
             np.save(file, table)
     shape = [list(part.shape) for part in table] if two else list(table.shape)
