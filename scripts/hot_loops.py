@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Prints, for every rotation kernel of an object file, its in-cache loop: instructions, data bytes, instructions per 64.
+"""Prints, for every rotation kernel of an object file, its widest loop: instructions, data bytes, instructions per 64.
 
-Reads a disassembly only; it does not know what the instructions cost. Usage: hot_loops.py OBJDUMP OBJECT...
+A kernel of columns has two: the loop in the caches, and in NAME_beyond_cache the one with prefetches. Conversions and
+repacking have only the latter. Streaming loops are left out. Reads a disassembly only; it does not know what the instructions cost. Usage: hot_loops.py OBJDUMP OBJECT...
 For RISC-V, whose branches are the linker's, OBJDUMP is 'llvm-objdump --mattr=+v' and OBJECT a linked program.
 """
 import re
@@ -11,7 +12,7 @@ import sys
 
 WIDTH = {"zmm": 64, "ymm": 32, "xmm": 16, "q": 16, "d": 8}
 BRANCHES = ("j", "b.", "cbnz", "beq", "bne", "blt", "bge")
-FORBIDDEN = ("prefetch", "prfm", "movnt", "stnt1")
+STREAMING = ("vmovnt", "movnt", "stnt1")
 
 
 def functions(objdump, path):
@@ -19,7 +20,7 @@ def functions(objdump, path):
     text = subprocess.run([*shlex.split(objdump), "-d", "--no-show-raw-insn", path], check=True, capture_output=True, text=True).stdout
     for block in re.split(r"\n\n", text):
         head = re.match(r"\s*[0-9a-f]+ <(rotate_\w+)>:", block)
-        if head:
+        if head and "_rest_" not in head[1]:  # not what the widest vector leaves over
             lines = re.findall(r"^[ \t]*([0-9a-f]+):[ \t]+(\S+)[ \t]*(.*)$", block, re.M)
             yield head[1], [(int(address, 16), mnemonic, operands) for address, mnemonic, operands in lines]
 
@@ -63,18 +64,18 @@ def loops(code):
 
 
 def main():
-    print(f"{'kernel':58} {'instructions':>12} {'bytes':>6} {'per 64':>7}")
+    print(f"{'kernel':66} {'instructions':>12} {'bytes':>6} {'per 64':>7}")
     for path in sys.argv[2:]:
         for name, code in functions(sys.argv[1], path):
             best = (0, 0)
             for loop in loops(code):
-                if any(m.startswith(FORBIDDEN) for _, m, _ in loop):
+                if any(m.startswith(STREAMING) for _, m, _ in loop):
                     continue
                 moved = moved_bytes(loop)
                 if moved > best[0]:
                     best = (moved, len(loop))
             if best[0]:
-                print(f"{name:58} {best[1]:12} {best[0]:6} {best[1] * 64 / best[0]:7.1f}")
+                print(f"{name:66} {best[1]:12} {best[0]:6} {best[1] * 64 / best[0]:7.1f}")
 
 
 if __name__ == "__main__":
