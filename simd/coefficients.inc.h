@@ -76,7 +76,7 @@ static void CAT(combine_rows_f64_, ISA)(float *rows, ptrdiff_t row_stride, const
                                         ptrdiff_t count, double scale, int stream)
 {
     const uintptr_t where = (uintptr_t)rows | (uintptr_t)pairs * sizeof *rows | (uintptr_t)row_stride * sizeof *rows;
-    if (stream && !(where & (STREAM_ALIGN - 1))) {
+    if (STREAM_ALIGN > 1 && stream && !(where & (STREAM_ALIGN - 1))) {
         CAT(combine_each_, ISA)(rows, row_stride, f, pairs, count, scale, 1);
     } else {
         CAT(combine_each_, ISA)(rows, row_stride, f, pairs, count, scale, 0);

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT
  * Rotations in eager arithmetic: cos, sin, every product and the sum are rounded to T, as by a framework that computes
  * operation by operation in 16 bits; it must not know any ISA. Parameters: ISA, T (f16 or bf16), MEMORY (T, or f32 for
- * heads in the scratch, whose values are rounded to T as they are read), HEADS_USUAL (whether 16 pairs at a time are worth
- * their code), and the vocabulary of rows (lanes_*.h). */
+ * heads in the scratch, whose values are rounded to T as they are read), and the vocabulary of rows (lanes_*.h). */
 
 #define NAME(verb) CAT6(verb, _eager_, CAT3(T, _, MEMORY), _, ISA, )
 #define M          CAT(MEMORY, _t)
 #define R          CAT(lanes_round_, T)
-#define R_1        CAT(single_round_, T)
+
+/* Pairs that no vector takes where they lie, half-split and filled up with zeros. */
+typedef struct NAME(copy) {
+    M x[32];
+    float cos[16], sin[16];
+} NAME(copy);
 
 /* 16 pairs, half-split in and out. */
 INLINE void NAME(turn)(const M *src, M *dst, ptrdiff_t src_half, ptrdiff_t dst_half, const float *cos, const float *sin)
@@ -20,40 +24,65 @@ INLINE void NAME(turn)(const M *src, M *dst, ptrdiff_t src_half, ptrdiff_t dst_h
     CAT(lanes_store_, MEMORY)(dst + dst_half, R(y1));
 }
 
-INLINE void NAME(turn_1)(const M *src, M *dst, ptrdiff_t src_other, ptrdiff_t dst_other, float cos, float sin)
+/* The n pairs of src, `step` elements apart, and their cos and sin. */
+static NOINLINE void NAME(gather)(NAME(copy) *copy, const M *src, ptrdiff_t step, ptrdiff_t other, const float *cos,
+                                  const float *sin, ptrdiff_t n)
 {
-    const float c = R_1(cos), s = R_1(sin);
-    const float x0 = R_1(CAT(single_load_, MEMORY)(src)), x1 = R_1(CAT(single_load_, MEMORY)(src + src_other));
-    const float a = R_1(x0 * c), b = R_1(x1 * s), d = R_1(x1 * c), e = R_1(x0 * s);
-    CAT(single_store_, MEMORY)(dst, R_1(a - b));
-    CAT(single_store_, MEMORY)(dst + dst_other, R_1(d + e));
+    memset(copy, 0, sizeof *copy);
+    NO_UNROLL
+    for (ptrdiff_t i = 0; i < n; i++) {
+        compiler_barrier(); /* not vectorised: it is for tails and interleaved pairs */
+        copy->x[i] = src[i * step];
+        copy->x[16 + i] = src[i * step + other];
+        copy->cos[i] = cos[i];
+        copy->sin[i] = sin[i];
+    }
 }
 
+static NOINLINE void NAME(scatter)(const NAME(copy) *copy, M *dst, ptrdiff_t step, ptrdiff_t other, ptrdiff_t n)
+{
+    NO_UNROLL
+    for (ptrdiff_t i = 0; i < n; i++) {
+        compiler_barrier(); /* not vectorised: it is for tails and interleaved pairs */
+        dst[i * step] = copy->x[i];
+        dst[i * step + other] = copy->x[16 + i];
+    }
+}
+
+/* One head: 16 pairs at a time, where they lie or in a copy. */
+INLINE void NAME(head)(const M *src, M *dst, const roperot_tile *tile, const float *cos, const float *sin, int in,
+                       int out)
+{
+    const ptrdiff_t pairs = tile->pairs, src_other = in == PAIRING_half ? tile->src_half : 1;
+    const ptrdiff_t dst_other = out == PAIRING_half ? tile->dst_half : 1;
+    const int is_half = in == PAIRING_half && out == PAIRING_half;
+    for (ptrdiff_t j = 0; j < pairs; j += 16, src += 16 * in, dst += 16 * out) {
+        const ptrdiff_t n = pairs - j < 16 ? pairs - j : 16;
+        const int lies = is_half && n == 16;
+        NAME(copy) copy;
+        if (!lies) NAME(gather)(&copy, src, in, src_other, cos + j, sin + j, n);
+        NAME(turn)(lies ? src : copy.x, lies ? dst : copy.x, lies ? src_other : 16, lies ? dst_other : 16,
+                   lies ? cos + j : copy.cos, lies ? sin + j : copy.sin);
+        if (!lies) NAME(scatter)(&copy, dst, out, dst_other, n);
+    }
+}
+
+/* The pairings are opaque: else compilers make a copy of the whole for each. */
 static NOINLINE void NAME(tile)(const roperot_tile *tile, int in, int out)
 {
-    const ptrdiff_t src_other = in == PAIRING_half ? tile->src_half : 1, pairs = tile->pairs;
-    const ptrdiff_t dst_other = out == PAIRING_half ? tile->dst_half : 1;
-    for (ptrdiff_t i = 0; i < tile->tokens * tile->heads; i++) {
-        const roperot_token *const token = &tile->token[i / tile->heads];
-        const ptrdiff_t h = i % tile->heads;
-        const M *const src = (const M *)(const void *)((const char *)token->src + h * tile->src_head) + tile->src_first;
-        M *const dst = (M *)(void *)((char *)token->dst + h * tile->dst_head) + tile->dst_first;
-        const float *const cos = token->cos, *const sin = token->sin;
-        ptrdiff_t j = 0;
-        for (; HEADS_USUAL && in == PAIRING_half && out == PAIRING_half && pairs - j >= 16; j += 16)
-            NAME(turn)(src + j, dst + j, src_other, dst_other, cos + j, sin + j);
-        NO_UNROLL
-        for (; j < pairs; j++) {
-            __asm__ volatile(""); /* not vectorised: four times the code, for tails and the scalar backend */
-            NAME(turn_1)(src + j * in, dst + j * out, src_other, dst_other, cos[j], sin[j]);
-        }
+    for (ptrdiff_t t = 0; t < tile->tokens; t++) {
+        const roperot_token *const token = &tile->token[t];
+        const char *src = (const char *)token->src + tile->src_first * (ptrdiff_t)sizeof(M);
+        char *dst = (char *)token->dst + tile->dst_first * (ptrdiff_t)sizeof(M);
+        for (ptrdiff_t h = 0; h < tile->heads; h++, src += tile->src_head, dst += tile->dst_head)
+            NAME(head)((const void *)src, (void *)dst, tile, token->cos, token->sin, in, out);
     }
 }
 
 #define PAIRING(in, out)                                                                                               \
     static void CAT6(rotate_eager_, CAT3(T, _, MEMORY), _##in##_, out, _, ISA)(const roperot_tile *tile)               \
     {                                                                                                                  \
-        NAME(tile)(tile, PAIRING_##in, PAIRING_##out);                                                                 \
+        NAME(tile)(tile, opaque(PAIRING_##in), opaque(PAIRING_##out));                                                                 \
     }
 PAIRING(half, half)
 PAIRING(half, interleaved)
@@ -64,6 +93,5 @@ PAIRING(interleaved, interleaved)
 #undef NAME
 #undef M
 #undef R
-#undef R_1
 #undef T
 #undef MEMORY

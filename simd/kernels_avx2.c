@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The AVX2 backend (with F16C): which vectors each kernel takes. */
+#define ROPEROT_TAILS_ONLY
 #include "lanes_avx2.h"
 #include "vec_avx2.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The AVX-512 backend: which vectors each kernel takes. */
+#define ROPEROT_TAILS_ONLY
 #include "lanes_avx512.h"
 #include "vec_avx512.h"
 

@@ -60,18 +60,21 @@ INLINE i8_t round_away_i8(float x)
     return (i8_t)(whole + (rest >= 0.5f) - (rest <= -0.5f));
 }
 
+INLINE float widen_i8(i8_t x) { return (float)x; }
+
+/* For tails, so that they need not be inline. */
 INLINE float single_load_f32(const f32_t *p) { return *p; }
-INLINE float single_load_f16(const f16_t *p) { return widen_f16(*p); }
+static NOINLINE float single_load_f16(const f16_t *p) { return widen_f16(*p); }
 INLINE float single_load_bf16(const bf16_t *p) { return widen_bf16(*p); }
-INLINE float single_load_e4m3(const e4m3_t *p) { return widen_e4m3(*p); }
+static NOINLINE float single_load_e4m3(const e4m3_t *p) { return widen_e4m3(*p); }
 INLINE float single_load_i8(const i8_t *p) { return (float)*p; }
 INLINE void single_store_f32(f32_t *p, float x) { *p = x; }
-INLINE void single_store_f16(f16_t *p, float x) { *p = round_f16(x); }
-INLINE void single_store_bf16(bf16_t *p, float x) { *p = round_bf16(x); }
-INLINE void single_store_e4m3(e4m3_t *p, float x) { *p = round_e4m3(x); }
-INLINE void single_store_i8(i8_t *p, float x) { *p = round_i8(x); }
-INLINE float single_round_f16(float x) { return widen_f16(round_f16(x)); }
-INLINE float single_round_bf16(float x) { return widen_bf16(round_bf16(x)); }
+static NOINLINE void single_store_f16(f16_t *p, float x) { *p = round_f16(x); }
+static NOINLINE void single_store_bf16(bf16_t *p, float x) { *p = round_bf16(x); }
+static NOINLINE void single_store_e4m3(e4m3_t *p, float x) { *p = round_e4m3(x); }
+static NOINLINE void single_store_i8(i8_t *p, float x) { *p = round_i8(x); }
+static NOINLINE float single_round_f16(float x) { return widen_f16(round_f16(x)); }
+static NOINLINE float single_round_bf16(float x) { return widen_bf16(round_bf16(x)); }
 
 /* ---- lanes ------------------------------------------------------------------------------------------------------- */
 
@@ -94,34 +97,57 @@ LANES_OF_TWO(mul, x.lane[i] * y.lane[i])
 LANES_OF_TWO(larger, magnitude_f32(y.lane[i]) > x.lane[i] ? magnitude_f32(y.lane[i]) : x.lane[i])
 #undef LANES_OF_TWO
 
+INLINE lanes_t lanes_load_f32(const f32_t *p)
+{
+    lanes_t x;
+    EACH_LANE x.lane[i] = p[i];
+    return x;
+}
+
+INLINE void lanes_store_f32(f32_t *p, lanes_t x) { EACH_LANE p[i] = x.lane[i]; }
+
+/* Functions, and of pointers: inline or by value, conversions would be half of what heads take. */
+#define LANES_INTO(dtype, conversion)                                                                                  \
+    static NOINLINE void lanes_into_##conversion(dtype##_t *p, const lanes_t *x)                                       \
+    {                                                                                                                  \
+        EACH_LANE p[i] = conversion(x->lane[i]);                                                                       \
+    }
 #define LANES_MEMORY(dtype)                                                                                            \
+    static NOINLINE void lanes_from_##dtype(lanes_t *x, const dtype##_t *p)                                            \
+    {                                                                                                                  \
+        EACH_LANE x->lane[i] = widen_##dtype(p[i]);                                                                    \
+    }                                                                                                                  \
     INLINE lanes_t lanes_load_##dtype(const dtype##_t *p)                                                              \
     {                                                                                                                  \
         lanes_t x;                                                                                                     \
-        EACH_LANE x.lane[i] = single_load_##dtype(p + i);                                                              \
+        lanes_from_##dtype(&x, p);                                                                                     \
         return x;                                                                                                      \
     }                                                                                                                  \
-    INLINE void lanes_store_##dtype(dtype##_t *p, lanes_t x) { EACH_LANE single_store_##dtype(p + i, x.lane[i]); }
-LANES_MEMORY(f32)
+    LANES_INTO(dtype, round_##dtype)                                                                                   \
+    INLINE void lanes_store_##dtype(dtype##_t *p, lanes_t x) { lanes_into_round_##dtype(p, &x); }
 LANES_MEMORY(f16)
 LANES_MEMORY(bf16)
 LANES_MEMORY(e4m3)
 LANES_MEMORY(i8)
+LANES_INTO(i8, round_away_i8)
 #undef LANES_MEMORY
+#undef LANES_INTO
 
-INLINE void lanes_store_away_i8(i8_t *p, lanes_t x) { EACH_LANE p[i] = round_away_i8(x.lane[i]); }
+INLINE void lanes_store_away_i8(i8_t *p, lanes_t x) { lanes_into_round_away_i8(p, &x); }
 
-INLINE lanes_t lanes_round_f16(lanes_t x)
-{
-    EACH_LANE x.lane[i] = single_round_f16(x.lane[i]);
-    return x;
-}
-
-INLINE lanes_t lanes_round_bf16(lanes_t x)
-{
-    EACH_LANE x.lane[i] = single_round_bf16(x.lane[i]);
-    return x;
-}
+#define LANES_ROUND(dtype)                                                                                             \
+    static NOINLINE void lanes_through_##dtype(lanes_t *x)                                                             \
+    {                                                                                                                  \
+        EACH_LANE x->lane[i] = widen_##dtype(round_##dtype(x->lane[i]));                                               \
+    }                                                                                                                  \
+    INLINE lanes_t lanes_round_##dtype(lanes_t x)                                                                      \
+    {                                                                                                                  \
+        lanes_through_##dtype(&x);                                                                                     \
+        return x;                                                                                                      \
+    }
+LANES_ROUND(f16)
+LANES_ROUND(bf16)
+#undef LANES_ROUND
 
 INLINE lanes_t lanes_set1(float value)
 {

@@ -35,29 +35,55 @@
 #include "strip.inc.h"
 #undef VEC
 
-#define RUN(slot)                                                                                                      \
-    j = CAT6(KERNEL, _, CAT(NTH, slot)(VECS), _, strips, )(STRIP_VECS, at, src, dst, j, prefetch, stream);             \
+#define RUN(slot, most, streams)                                                                                       \
+    j = CAT6(KERNEL, _, CAT(NTH, slot)(VECS), _, strips, )(most, at, src, dst, j, prefetch, streams);                  \
     if (j == at.pairs) return
 
-/* All pairs of some heads of one token, each vector of the list as often as it fits. */
+/* The pairs from j on, which the widest vector left. Each vector is half as wide as the one before, so that one of each
+ * is all that fits: neither strips nor streaming stores are worth their code. */
+INLINE void CAT(KERNEL, _rest)(const head_range at, const CAT(SRC, _t) *src, CAT(DST, _t) *dst, ptrdiff_t j,
+                               int prefetch)
+{
+#if IS_VEC(NTH_1(VECS))
+    RUN(_1, 1, 0);
+#endif
+#if IS_VEC(NTH_2(VECS))
+    RUN(_2, 1, 0);
+#endif
+#if IS_VEC(NTH_3(VECS))
+    RUN(_3, 1, 0);
+#endif
+    CAT(KERNEL, _f32x1_strips)(1, at, src, dst, j, prefetch, 0);
+}
+
+#if WITH_COLUMNS
+
+/* One for both loops beyond the cache. */
+static NOINLINE void CAT(KERNEL, _rest_beyond_cache)(const head_range *at, const CAT(SRC, _t) *src, CAT(DST, _t) *dst,
+                                                     ptrdiff_t j)
+{
+    CAT(KERNEL, _rest)(*at, src, dst, j, PREFETCH_ELEMENTS * (int)sizeof(CAT(SRC, _t)));
+}
+
+#endif
+
+/* All pairs of some heads of one token. */
 INLINE void CAT(KERNEL, _heads)(const head_range at, const void *src_bytes, void *dst_bytes, int prefetch, int stream)
 {
     const CAT(SRC, _t) *const src = src_bytes;
     CAT(DST, _t) *const dst = dst_bytes;
     ptrdiff_t j = 0;
+    (void)stream;
 #if IS_VEC(NTH_0(VECS))
-    RUN(_0);
+    RUN(_0, STRIP_VECS, stream);
 #endif
-#if IS_VEC(NTH_1(VECS))
-    RUN(_1);
+#if WITH_COLUMNS
+    if (prefetch) {
+        CAT(KERNEL, _rest_beyond_cache)(&at, src, dst, j);
+        return;
+    }
 #endif
-#if IS_VEC(NTH_2(VECS))
-    RUN(_2);
-#endif
-#if IS_VEC(NTH_3(VECS))
-    RUN(_3);
-#endif
-    CAT(KERNEL, _f32x1_strips)(1, at, src, dst, j, prefetch, stream);
+    CAT(KERNEL, _rest)(at, src, dst, j, prefetch);
 }
 
 /* Where the tile's first pair of a token's head 0 is. */

@@ -136,14 +136,15 @@ INLINE void NAME(strip)(const int count, const head_range at, const SRC_T *src, 
     }
 }
 
-/* As many pairs from j on as this vector takes, of all heads; the next pair. `most` (4, or 1 for small code) vectors in
- * a strip. */
+/* As many pairs from j on as this vector takes, of all heads; the next pair. `most` (4, 2, or 1 for small code) vectors
+ * in a strip. */
 INLINE ptrdiff_t NAME(strips)(const int most, const head_range at, const SRC_T *src, DST_T *dst, ptrdiff_t j,
                             int prefetch, int stream)
 {
     const ptrdiff_t n = V(pairs)();
     for (; most == 4 && at.pairs - j >= 4 * n; j += 4 * n) NAME(strip)(4, at, src, dst, j, prefetch, stream);
-    if (most == 4 && j == at.pairs) return j; /* nearly always: none of the code below is fetched */
+    for (; most == 2 && at.pairs - j >= 2 * n; j += 2 * n) NAME(strip)(2, at, src, dst, j, prefetch, stream);
+    if (most > 1 && j == at.pairs) return j; /* nearly always: none of the code below is fetched */
     if (most == 4 && !prefetch && at.pairs - j >= 3 * n) NAME(strip)(3, at, src, dst, j, prefetch, stream), j += 3 * n;
     if (most == 4 && at.pairs - j >= 2 * n) NAME(strip)(2, at, src, dst, j, prefetch, stream), j += 2 * n;
     for (; at.pairs - j >= n; j += n) NAME(strip)(1, at, src, dst, j, prefetch, stream);

@@ -66,15 +66,23 @@ INLINE f16_t round_f16(float x)
 
 /* ---- f32x1: one pair --------------------------------------------------------------------------------------------- */
 
+/* A vocabulary that needs single pairs for tails only defines ROPEROT_TAILS_ONLY: there the conversions are functions,
+ * which keeps every tail small. */
+#ifdef ROPEROT_TAILS_ONLY
+#define ELEMENT static NOINLINE
+#else
+#define ELEMENT INLINE
+#endif
+
 typedef float f32x1_t;
 #define f32x1_INTERLEAVED 0
 INLINE ptrdiff_t f32x1_pairs(void) { return 1; }
 INLINE f32x1_t f32x1_load_f32(const f32_t *p) { return *p; }
-INLINE f32x1_t f32x1_load_f16(const f16_t *p) { return widen_f16(*p); }
+ELEMENT f32x1_t f32x1_load_f16(const f16_t *p) { return widen_f16(*p); }
 INLINE f32x1_t f32x1_load_bf16(const bf16_t *p) { return widen_bf16(*p); }
 INLINE void f32x1_store_f32(f32_t *p, f32x1_t x) { *p = x; }
-INLINE void f32x1_store_f16(f16_t *p, f32x1_t x) { *p = round_f16(x); }
-INLINE void f32x1_store_bf16(bf16_t *p, f32x1_t x) { *p = round_bf16(x); }
+ELEMENT void f32x1_store_f16(f16_t *p, f32x1_t x) { *p = round_f16(x); }
+ELEMENT void f32x1_store_bf16(bf16_t *p, f32x1_t x) { *p = round_bf16(x); }
 INLINE f32x1_t f32x1_and_mask(f32x1_t x, const uint32_t *mask) { return float_of_bits(bits_of_float(x) & *mask); }
 INLINE f32x1_t f32x1_or(f32x1_t a, f32x1_t b) { return float_of_bits(bits_of_float(a) | bits_of_float(b)); }
 INLINE f32x1_t f32x1_mul(f32x1_t a, f32x1_t b) { return a * b; }
