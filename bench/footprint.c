@@ -29,10 +29,10 @@ typedef struct ceiling {
 } ceiling;
 
 static const ceiling ceilings[] = {
-    { ROPEROT_CACHE_FULL, 0, 80, 10 },
-    { ROPEROT_CACHE_FULL, 1, 80, 10 },
-    { ROPEROT_CACHE_FACTORED, 0, 100, 10 },
-    { ROPEROT_CACHE_FACTORED, 1, 100, 10 },
+    { ROPEROT_CACHE_FULL, 0, 60, 10 },
+    { ROPEROT_CACHE_FULL, 1, 60, 10 },
+    { ROPEROT_CACHE_FACTORED, 0, 90, 10 },
+    { ROPEROT_CACHE_FACTORED, 1, 90, 10 },
 };
 enum { CEILINGS = sizeof ceilings / sizeof ceilings[0] };
 

@@ -5,8 +5,10 @@
 
 #if defined __GNUC__
 #define ROPEROT_NOINLINE __attribute__((noinline))
+#define ROPEROT_INLINE   inline __attribute__((always_inline))
 #else
 #define ROPEROT_NOINLINE
+#define ROPEROT_INLINE inline
 #endif
 
 /* In a loop of few turns: it is neither vectorised nor unrolled, so that its code stays small. */
@@ -16,11 +18,13 @@
 #define ROPEROT_SMALL_LOOP (void)0
 #endif
 
-/* The compiler forgets what it knows of x: a first turn of a loop is not made a special case. */
+/* Asks for the line at p: for data to be read at once, and, in the next level of cache, for code. */
 #if defined __GNUC__
-#define ROPEROT_FORGET(x) __asm__("" : "+r"(x))
+#define ROPEROT_PREFETCH_DATA(p) __builtin_prefetch((const void *)(p), 0, 3)
+#define ROPEROT_PREFETCH_CODE(p) __builtin_prefetch((const void *)(p), 0, 2)
 #else
-#define ROPEROT_FORGET(x) (void)0
+#define ROPEROT_PREFETCH_DATA(p) (void)(p)
+#define ROPEROT_PREFETCH_CODE(p) (void)(p)
 #endif
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * The fast path of roperot_apply: what nearly every decode step is; it must not know how any other call is checked.
  *
- * A few plain views of one sequence's tokens, rotated in place (dst NULL or the same views), at an OFFSET or at ids
- * that are not negative, few enough to fit one tile and the core's cache. Whatever else is asked for, right or wrong,
- * goes to roperot_apply_any before anything is written.
+ * A few plain views of one sequence's tokens, rotated in place (dst NULL or the same views) or whole into other views
+ * of the same dtypes, at an OFFSET or at ids that are not negative, few enough to fit one tile and the core's cache.
+ * Whatever else is asked for, right or wrong, goes to roperot_apply_any before anything is written.
  *
  * Such a call finds neither its code nor the plan in the caches, so that lines and pages are what it costs
  * (docs/performance.md): checks are one OR, no branch leads away and back, and lines that are going to be needed are
@@ -15,55 +15,43 @@
 #include "lists.h"
 #include "overlap.h"
 
-/* What is asked for ahead, every second line of it (the neighbour comes along): of a kernel, of the product of factors,
- * of a row. Each costs a hot call a third of a nanosecond. */
+/* What is asked for ahead, every second line of it (the neighbour comes along): a row, and with factors the code that
+ * makes it. Each costs a hot call a third of a nanosecond; asking for the kernel and for this file's code, too, won
+ * nothing with full rows. */
 enum {
     LINE = 64,
     PAIR_OF_LINES = 128,
     MOST_VIEWS = 4,
-    KERNEL_BYTES = 1024,
     COMBINE_BYTES = 768,
+    FACTORED_BYTES = 384,
     MOST_ROW_BYTES = 1024
 };
 
 /* Of a long row only the beginning: the processor reads on by itself. */
-static inline void prefetch_row(const void *row, int64_t bytes)
+static ROPEROT_INLINE void prefetch_row(const void *row, int64_t bytes)
 {
     for (int64_t i = 0; i < bytes && i < MOST_ROW_BYTES; i += PAIR_OF_LINES) {
         ROPEROT_SMALL_LOOP;
-        __builtin_prefetch((const char *)row + i, 0, 3);
+        ROPEROT_PREFETCH_DATA((const char *)row + i);
     }
 }
 
 /* Code is read by its address as data; the next level of cache is near enough. */
-static inline void prefetch_code(uintptr_t first, int bytes)
+static ROPEROT_INLINE void prefetch_code(uintptr_t first, int bytes)
 {
-    for (int i = 0; i < bytes; i += PAIR_OF_LINES) __builtin_prefetch((const char *)first + i, 0, 2);
+    for (int i = 0; i < bytes; i += PAIR_OF_LINES) ROPEROT_PREFETCH_CODE((const char *)first + i);
 }
 
-static inline void prefetch_kernel(const roperot_plan *plan, int32_t dtype)
+/* Bytes from token 0 to token k. The stride of an axis of one is anybody's: its product with 0 is 0, whatever it is. */
+static ROPEROT_INLINE ptrdiff_t token_at(const roperot_tensor *view, int64_t size, int64_t k)
 {
-    if (roperot_dtype_size(dtype))
-        prefetch_code((uintptr_t)plan->rotate[roperot_dtype_index(dtype)][roperot_dtype_index(dtype)], KERNEL_BYTES);
+    return (ptrdiff_t)((uint64_t)view->stride[1] * (uint64_t)size * (uint64_t)k);
 }
 
-/* What the first token takes: a row, or the factors of the two levels that most positions have. */
-static inline void prefetch_rows(const roperot_plan *plan, int64_t position)
-{
-    if (plan->rows.cos) {
-        prefetch_row(plan->rows.cos + position * plan->rows.stride, 2 * plan->pairs * (int64_t)sizeof(float));
-        return;
-    }
-    const double *f[ROPEROT_LEVELS];
-    prefetch_code((uintptr_t)plan->combine, COMBINE_BYTES);
-    roperot_factors_of(plan, position, 0, f);
-    prefetch_row(f[0], 2 * plan->pairs * (int64_t)sizeof(double));
-    if (f[1]) prefetch_row(f[1], 2 * plan->pairs * (int64_t)sizeof(double));
-}
-
-/* Rotates the views with these rows. */
-static ROPEROT_FAST_CODE void rotate_views(const roperot_plan *plan, const roperot_tensor *view, int32_t count,
-                                           const roperot_row *rows)
+/* Rotates the views. Token k takes row at[k] of the table. */
+static ROPEROT_FAST_CODE void rotate_views(const roperot_plan *plan, const roperot_tensor *src,
+                                           const roperot_tensor *dst, int32_t count, const roperot_row_table *table,
+                                           const int64_t *at)
 {
     roperot_token token[ROPEROT_TILE_TOKENS];
     roperot_tile tile;
@@ -72,44 +60,63 @@ static ROPEROT_FAST_CODE void rotate_views(const roperot_plan *plan, const roper
     tile.src_first = tile.dst_first = plan->rotary_offset;
     tile.loop = ROPEROT_LOOP_COLUMNS;
     tile.heads_outer = 0;
-    for (const roperot_tensor *const end = view + count; view < end; view++) {
-        /* The stride of an axis of one is anybody's: its product may not fit. */
-        const int64_t size = roperot_dtype_size(view->dtype), stride = view->shape[1] == 1 ? 0 : view->stride[1] * size;
-        char *data = view->data;
-        tile.tokens = view->shape[1];
-        tile.heads = view->shape[2];
-        tile.src_head = tile.dst_head = view->stride[2] * size;
-        for (int64_t k = 0; k < tile.tokens; k++, data += stride) {
+    for (const roperot_tensor *const end = src + count; src < end; src++, dst++) {
+        const int64_t size = roperot_dtype_size(src->dtype);
+        const char *const from = src->data;
+        char *const into = dst->data;
+        tile.tokens = src->shape[1];
+        tile.heads = src->shape[2];
+        tile.src_head = src->stride[2] * size;
+        tile.dst_head = dst->stride[2] * size;
+        for (int64_t k = 0; k < tile.tokens; k++) {
+            const int64_t row = at[k] * table->stride;
             ROPEROT_SMALL_LOOP;
-            token[k] = (roperot_token){ rows[k].cos, rows[k].sin, data, data };
+            token[k] = (roperot_token){ table->cos + row, table->sin + row, from + token_at(src, size, k),
+                                        into + token_at(dst, size, k) };
         }
-        const int dtype = roperot_dtype_index(view->dtype);
+        const int dtype = roperot_dtype_index(src->dtype);
         plan->rotate[dtype][dtype](&tile);
     }
 }
 
 /* With rows from factors. Its scratch stays out of the frame of calls that need none. */
-static ROPEROT_FAST_CODE void rotate_factored(const roperot_plan *plan, const roperot_tensor *view, int32_t count,
-                                              const int64_t *position)
+static ROPEROT_FAST_CODE void rotate_factored(const roperot_plan *plan, const roperot_tensor *src,
+                                              const roperot_tensor *dst, int32_t count, int64_t *position)
 {
     _Alignas(64) float values[ROPEROT_SCRATCH_FLOATS];
-    roperot_row rows[ROPEROT_TILE_TOKENS];
     const int32_t pairs = plan->pairs;
-    float *space = values;
-    for (int64_t k = 0; k < view->shape[1]; k++, space += 2 * pairs) {
+    const roperot_row_table made = { values, values + pairs, 2 * (int64_t)pairs, 0 };
+    for (int64_t k = 0; k < src->shape[1]; k++) {
         const double *f[ROPEROT_LEVELS];
+        float *const space = values + k * made.stride;
         roperot_factors_of(plan, position[k], 0, f);
-        rows[k] = (roperot_row){ space, space + pairs };
         plan->combine(space, space + pairs, f, pairs, pairs, plan->attention_factor);
+        position[k] = k;
     }
-    rotate_views(plan, view, count, rows);
+    rotate_views(plan, src, dst, count, &made, position);
+}
+
+/* What the first token takes: a row, or the factors of the two levels that most positions have. */
+static ROPEROT_INLINE void prefetch_rows(const roperot_plan *plan, int64_t position)
+{
+    if (plan->rows.cos) {
+        prefetch_row(plan->rows.cos + position * plan->rows.stride, 2 * plan->pairs * (int64_t)sizeof(float));
+        return;
+    }
+    const double *f[ROPEROT_LEVELS];
+    prefetch_code((uintptr_t)plan->combine, COMBINE_BYTES);
+    prefetch_code((uintptr_t)rotate_factored, FACTORED_BYTES);
+    roperot_factors_of(plan, position, 0, f);
+    prefetch_row(f[0], 2 * plan->pairs * (int64_t)sizeof(double));
+    if (f[1]) prefetch_row(f[1], 2 * plan->pairs * (int64_t)sizeof(double));
 }
 
 /* 0 if the plan, the positions and the options are usual ones. */
-static inline uint64_t odd_arguments(const roperot_plan *plan, const roperot_positions *p, const roperot_options *o)
+static ROPEROT_INLINE uint64_t odd_arguments(const roperot_plan *plan, const roperot_positions *p,
+                                             const roperot_options *o, int is_moved)
 {
-    uint64_t odd = (uint64_t)!plan->fast | (p->size ^ sizeof *p) | ((uint32_t)p->kind > ROPEROT_POSITIONS_IDS) |
-                   ((uint32_t)p->axes > 1);
+    uint64_t odd = (uint64_t)!(plan->fast & (is_moved ? ROPEROT_FAST_MOVED : ROPEROT_FAST_IN_PLACE)) |
+                   (p->size ^ sizeof *p) | ((uint32_t)p->kind > ROPEROT_POSITIONS_IDS) | ((uint32_t)p->axes > 1);
     if (o)
         odd |= (o->size ^ sizeof *o) | (o->flags & ~(uint32_t)ROPEROT_SIGNED_POSITIONS) | (uint32_t)o->reserved |
                (uint64_t)o->token_begin | (uint64_t)(o->token_end ^ INT64_MAX) | (uint64_t)(o->threads < 0);
@@ -117,7 +124,8 @@ static inline uint64_t odd_arguments(const roperot_plan *plan, const roperot_pos
 }
 
 /* Positions of the first n tokens; 0 if all are in range. Offsets are limited, so that sums modulo 2^64 tell. */
-static inline uint64_t odd_positions(const roperot_plan *plan, const roperot_positions *p, int64_t n, int64_t *position)
+static ROPEROT_INLINE uint64_t odd_positions(const roperot_plan *plan, const roperot_positions *p, int64_t n,
+                                             int64_t *position)
 {
     const int is_ids = p->kind == ROPEROT_POSITIONS_IDS, is_wide = p->type == ROPEROT_POSITIONS_I64;
     const uintptr_t ids = (uintptr_t)p->ids;
@@ -135,80 +143,131 @@ static inline uint64_t odd_positions(const roperot_plan *plan, const roperot_pos
     return odd;
 }
 
-/* 0 if a view is plain, holds one sequence of n tokens, and is written where it is read. Sizes below 2^28: neither their
- * products nor the sums of these can leave 63 bits. */
-static ROPEROT_FAST_CODE uint64_t odd_view(const roperot_plan *plan, const roperot_tensor *view,
-                                           const roperot_tensor *dst, int64_t n, roperot_extent *extent)
+/* 0 if a view is plain and holds one sequence of n tokens. Sizes below 2^28: neither their products nor the sums of
+ * these can leave 63 bits. */
+static ROPEROT_INLINE uint64_t odd_view(const roperot_plan *plan, const roperot_tensor *view, int64_t n,
+                                        roperot_extent *extent)
 {
     const int64_t heads = view->shape[2], head = view->stride[2], dim = plan->head_dim;
     const int64_t token = n == 1 ? 0 : view->stride[1], size = roperot_dtype_size(view->dtype);
     const uint64_t block = ((uint64_t)heads - 1) * (uint64_t)head + (uint64_t)dim; /* modulo 2^64 until all is known */
     const uintptr_t data = (uintptr_t)view->data;
-    uint64_t odd =
+    const uint64_t odd =
         (uint64_t)(view->shape[0] ^ 1) | (uint64_t)(view->shape[1] ^ n) | (uint64_t)(view->shape[3] ^ dim) |
         (uint64_t)(view->stride[3] ^ 1) | (uint32_t)view->flags | (uintptr_t)view->reserved |
         (uint64_t)(heads | head | token) >> 28 | (data & (uintptr_t)(size - 1)) |
         (uint64_t)((heads == 0) | (data == 0) | ((heads != 1) & (head < dim)) | ((n != 1) & ((uint64_t)token < block)));
-    if (dst != view) {
-        odd |= (uintptr_t)dst->data ^ data;
-        odd |= (uint32_t)(dst->dtype ^ view->dtype) | (uint32_t)dst->flags | (uintptr_t)dst->reserved;
-        for (int i = 0; i < 4; i++) {
-            ROPEROT_SMALL_LOOP;
-            odd |= (uint64_t)(dst->shape[i] ^ view->shape[i]) | (uint64_t)(dst->stride[i] ^ view->stride[i]);
-        }
-    }
     extent->begin = data;
     const uint64_t bytes = ((uint64_t)(n - 1) * (uint64_t)token + block) * (uint64_t)size;
     extent->end = data + (uintptr_t)bytes;
     return odd | (uint64_t)(bytes > PTRDIFF_MAX) | (uint64_t)(extent->end <= data) | (uint64_t)(size == 0);
 }
 
-/* 0 if all views are usual, disjoint, and together in the core's cache. */
-static inline uint64_t odd_views(const roperot_plan *plan, const roperot_tensor *src, const roperot_tensor *dst,
-                                 int32_t count, int64_t n)
+/* 0 if dst is the same view as src. */
+static ROPEROT_INLINE uint64_t odd_dst(const roperot_tensor *src, const roperot_tensor *dst)
 {
-    roperot_extent extent[MOST_VIEWS];
-    uint64_t odd = 0, bytes = 0;
-    int32_t i = 0;
-    ROPEROT_FORGET(i);
-    for (; i < count; i++) {
-        odd |= odd_view(plan, &src[i], &dst[i], n, &extent[i]);
-        bytes += extent[i].end - extent[i].begin;
-        for (int32_t j = 0; j < i; j++) {
-            ROPEROT_SMALL_LOOP;
-            odd |= roperot_extents_overlap(&extent[i], &extent[j]);
-        }
+    uint64_t odd = ((uintptr_t)dst->data ^ (uintptr_t)src->data) | (uint32_t)(dst->dtype ^ src->dtype) |
+                   (uint32_t)dst->flags | (uintptr_t)dst->reserved;
+    for (int i = 0; i < 4; i++) {
+        ROPEROT_SMALL_LOOP;
+        odd |= (uint64_t)(dst->shape[i] ^ src->shape[i]) | (uint64_t)(dst->stride[i] ^ src->stride[i]);
     }
-    return odd | (uint64_t)(bytes > (uint64_t)plan->near_bytes);
+    return odd;
 }
 
+/* The views of a call, and the bytes from the first to the last of each. */
+typedef struct extents {
+    roperot_extent src[MOST_VIEWS], dst[MOST_VIEWS];
+    uint64_t bytes;
+} extents;
+
+/* 0 if the views that a call out of place writes are usual, and overlap neither each other nor one that is read. */
+static ROPEROT_INLINE uint64_t odd_targets(const roperot_plan *plan, const roperot_tensor *src,
+                                           const roperot_tensor *dst, int32_t count, int64_t n, extents *e)
+{
+    uint64_t odd = 0;
+    for (int32_t i = 0; i < count; i++) {
+        odd |= odd_view(plan, &dst[i], n, &e->dst[i]) | (uint32_t)(dst[i].dtype ^ src[i].dtype) |
+               (uint64_t)(dst[i].shape[2] ^ src[i].shape[2]);
+        e->bytes += e->dst[i].end - e->dst[i].begin;
+        for (int32_t j = 0; j < count; j++) {
+            ROPEROT_SMALL_LOOP;
+            odd |= (uint64_t)(roperot_extents_overlap(&e->dst[i], &e->src[j]) |
+                              (j < i && roperot_extents_overlap(&e->dst[i], &e->dst[j])));
+        }
+    }
+    return odd;
+}
+
+/* 0 if all views are usual, together in the core's cache (out of place: too few to be streamed), and none that is
+ * written overlaps another. */
+static ROPEROT_INLINE uint64_t odd_views(const roperot_plan *plan, const roperot_tensor *src,
+                                         const roperot_tensor *dst, int32_t count, int64_t n, int is_moved)
+{
+    extents e;
+    uint64_t odd = 0;
+    e.bytes = 0;
+    for (int32_t i = 0; i < count; i++) {
+        odd |= odd_view(plan, &src[i], n, &e.src[i]);
+        e.bytes += e.src[i].end - e.src[i].begin;
+        if (is_moved) continue;
+        if (dst != src) odd |= odd_dst(&src[i], &dst[i]);
+        for (int32_t j = 0; j < i; j++) {
+            ROPEROT_SMALL_LOOP;
+            odd |= roperot_extents_overlap(&e.src[i], &e.src[j]);
+        }
+    }
+    if (is_moved) odd |= odd_targets(plan, src, dst, count, n, &e) | (uint64_t)(e.bytes > (uint64_t)plan->far_bytes);
+    return odd | (uint64_t)(e.bytes > (uint64_t)plan->near_bytes);
+}
+
+/* The path itself; `is_moved`, whether the call is out of place, is a constant in both functions below. */
+static ROPEROT_INLINE int32_t apply_usual(const roperot_plan *plan, const roperot_positions *positions,
+                                          const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
+                                          const roperot_options *options, const int is_moved)
+{
+    int64_t position[ROPEROT_TILE_TOKENS];
+    const int64_t n = src->shape[1];
+    const roperot_tensor *const to = dst ? dst : src;
+    if (odd_arguments(plan, positions, options, is_moved) || (uint64_t)n - 1 >= (uint64_t)plan->tile_tokens) goto any;
+    if (src->shape[0] != 1 || src->shape[2] <= 0) goto any; /* an empty call has no ids to read */
+    if (odd_positions(plan, positions, n, position)) goto any;
+    prefetch_rows(plan, position[0]);
+    if (odd_views(plan, src, to, count, n, is_moved)) goto any;
+    if (plan->rows.cos)
+        rotate_views(plan, src, to, count, &plan->rows, position);
+    else
+        rotate_factored(plan, src, to, count, position);
+    return ROPEROT_OK;
+any:
+    return roperot_apply_any(plan, positions, src, dst, count, options);
+}
+
+static ROPEROT_FAST_CODE int32_t apply_in_place(const roperot_plan *plan, const roperot_positions *positions,
+                                                const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
+                                                const roperot_options *options)
+{
+    return apply_usual(plan, positions, src, dst, count, options, 0);
+}
+
+static ROPEROT_FAST_CODE int32_t apply_moved(const roperot_plan *plan, const roperot_positions *positions,
+                                             const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
+                                             const roperot_options *options)
+{
+    return apply_usual(plan, positions, src, dst, count, options, 1);
+}
+
+/* A function of its own, of two lines: what the others wait for is on its way before any of their code is fetched. */
 ROPEROT_FAST_CODE int32_t roperot_apply(const roperot_plan *plan, const roperot_positions *positions,
                                         const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
                                         const roperot_options *options)
 {
-    int64_t position[ROPEROT_TILE_TOKENS], n;
-    if (!plan || !positions || !src || (uint32_t)count - 1 >= MOST_VIEWS) goto any;
-    prefetch_code((uintptr_t)plan + LINE, 2 * PAIR_OF_LINES);
-    __builtin_prefetch(&src[count - 1].stride);
-    n = src->shape[1];
-    if (odd_arguments(plan, positions, options) || (uint64_t)n - 1 >= (uint64_t)plan->tile_tokens) goto any;
-    if (src->shape[0] != 1 || src->shape[2] <= 0) goto any; /* an empty call has no ids to read */
-    prefetch_kernel(plan, src->dtype);
-    if (odd_positions(plan, positions, n, position)) goto any;
-    prefetch_rows(plan, position[0]);
-    if (odd_views(plan, src, dst ? dst : src, count, n)) goto any;
-    if (plan->rows.cos) {
-        roperot_row rows[ROPEROT_TILE_TOKENS];
-        for (int64_t k = 0; k < n; k++) {
-            ROPEROT_SMALL_LOOP;
-            rows[k].cos = plan->rows.cos + position[k] * plan->rows.stride;
-            rows[k].sin = plan->rows.sin + position[k] * plan->rows.stride;
-        }
-        rotate_views(plan, src, count, rows);
-    } else {
-        rotate_factored(plan, src, count, position);
-    }
-    return ROPEROT_OK;
-any:
-    return roperot_apply_any(plan, positions, src, dst, count, options);
+    if (!plan || !positions || !src || (uint32_t)count - 1 >= MOST_VIEWS)
+        return roperot_apply_any(plan, positions, src, dst, count, options);
+    ROPEROT_PREFETCH_DATA((uintptr_t)plan + LINE);
+    ROPEROT_PREFETCH_DATA(positions->ids ? positions->ids : positions);
+    ROPEROT_PREFETCH_DATA((uintptr_t)plan);
+    ROPEROT_PREFETCH_DATA(&src[count - 1].stride);
+    if (dst && dst->data != src->data) return apply_moved(plan, positions, src, dst, count, options);
+    return apply_in_place(plan, positions, src, dst, count, options);
 }

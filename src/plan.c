@@ -147,7 +147,9 @@ static ROPEROT_NOINLINE int32_t fill(roperot_plan *plan, const roperot_config *c
     const int32_t block = ROPEROT_SCRATCH_FLOATS / 2, computed = plan->cache == ROPEROT_CACHE_FACTORED;
     const int32_t fit = computed ? block / plan->pairs : ROPEROT_TILE_TOKENS;
     plan->tile_tokens = (uint16_t)(fit < ROPEROT_TILE_TOKENS ? fit : ROPEROT_TILE_TOKENS);
-    plan->fast = plan->pairing_out == plan->pairing && fit > 0 && !plan->heads && !plan->mixed;
+    const int is_fast = plan->pairing_out == plan->pairing && fit > 0 && !plan->heads && !plan->mixed;
+    const int is_whole = plan->rotary_dim == plan->head_dim;
+    plan->fast = !is_fast ? 0 : is_whole ? ROPEROT_FAST_IN_PLACE | ROPEROT_FAST_MOVED : ROPEROT_FAST_IN_PLACE;
     plan->combine = plan->kernels ? plan->kernels->combine : NULL;
     return status;
 }

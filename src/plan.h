@@ -10,6 +10,10 @@
 /* A position's row is the product of one factor of each level: cache_factors.h. */
 enum { ROPEROT_LEVELS = 3 };
 
+/* Calls of the fast path: one pairing, and rows of all heads that fit the scratch in one block; out of place also whole
+ * heads, for others have channels to be copied. */
+enum { ROPEROT_FAST_IN_PLACE = 1, ROPEROT_FAST_MOVED = 2 };
+
 /* f32 rows, one per position (and head): cos and sin of pair j at row p of head h are cos[p * stride + h * head_stride
  * + j] and sin likewise; head_stride is 0 where a row serves all heads. */
 typedef struct roperot_row_table {
@@ -38,7 +42,7 @@ struct roperot_plan {
     int64_t max_positions;
     int64_t near_bytes; /* calls up to this size are walked by columns */
     int32_t head_dim, rotary_offset, pairs;
-    uint16_t fast;                 /* the fast path may take it: one pairing, rows of all heads that fit the scratch */
+    uint16_t fast;                 /* ROPEROT_FAST_...: what the fast path may take */
     uint16_t tile_tokens;          /* of a call on the fast path */
     roperot_row_table rows;        /* with the attention factor; cos NULL: FACTORED */
     double *level[ROPEROT_LEVELS]; /* factor tables; NULL: every position has index 0 there, or no factors are kept */
