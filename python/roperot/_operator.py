@@ -161,12 +161,12 @@ def _check_tensor(x: Any, name: str) -> None:
         raise TypeError(f"{name} must be a torch.Tensor, not {type(x).__name__}; Rope.apply takes other arrays")
 
 
-def _refuse_transforms(q: Tensor, k: Tensor | None, positions: Any) -> None:
+def _refuse_transforms(*given: Any, name: str = "rotary") -> None:
     """Refuse what has no rule here, with a sentence instead of an error from inside PyTorch."""
-    _refuse_tangents(q, k)
-    if transformed(q, k, positions):
+    _refuse_tangents(*(t for t in given if isinstance(t, Tensor)))
+    if transformed(*given):
         raise NotImplementedError(
-            "roperot.torch.rotary works under none of the transforms of torch.func (vmap, grad, jvp ...): "
+            f"roperot.torch.{name} works under none of the transforms of torch.func (vmap, grad, jvp ...): "
             "pass a whole batch instead of vmap, and use torch.autograd for derivatives"
         )
 
@@ -180,37 +180,7 @@ def rotary(
     inverse: bool = False,
     layout: str = "bshd",
 ) -> Any:
-    """Rotate q and k into new tensors, with a gradient: the backward pass is the inverse rotation.
-
-    Parameters
-    ----------
-    q, k : torch.Tensor
-        CPU tensors ``[batch, seq, heads, head_dim]`` or ``[seq, heads, head_dim]`` (see ``layout``); float32, float16
-        or bfloat16; last axis contiguous. k may be None.
-    rope : Rope
-        What to rotate by. Graphs and saved programs carry the recipe that builds it. One that borrows tables has none:
-        it must outlive the graph and cannot go to another process.
-    positions : int or torch.Tensor of int, optional
-        The first position (None is 0), or ``[seq]``, ``[batch, seq]`` or ``[axes, batch, seq]``.
-    inverse : bool
-        Rotate backwards.
-    layout : {"bshd", "bhsd", "thd"}
-        The order of the axes.
-
-    Returns
-    -------
-    torch.Tensor or tuple of two
-        q alone if k is None, else q and k; torch.compile, torch.export, torch.jit.trace and make_fx keep each as one
-        node of their graph.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As ``Rope.apply`` does.
-    NotImplementedError
-        Under forward-mode differentiation and the transforms of ``torch.func``, and in an ONNX export: write a
-        RotaryEmbedding node with the tables of ``Rope.cos_sin`` instead.
-    """
+    """Rotate q and k into new tensors, as ``roperot.torch.rotary`` does without norms."""
     _check(q, k, rope, positions, inverse)
     if not torch.compiler.is_compiling():
         _refuse_transforms(q, k, positions)
