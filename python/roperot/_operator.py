@@ -15,6 +15,7 @@ import torch.autograd.forward_ad as forward_ad
 from torch import Tensor
 
 from roperot import _arrays as arrays
+from roperot import _onnx as onnx
 from roperot._jobs import Norm
 from roperot._rope import Rope
 from roperot._scaling import Scaling, Sections
@@ -82,6 +83,8 @@ def _rotate(x: Tensor, rope: str, first: int, positions: Tensor | None, inverse:
 
 @_rotate.register_fake
 def _(x: Tensor, rope: str, first: int, positions: Tensor | None, inverse: bool, layout: str) -> Tensor:
+    if torch.onnx.is_in_onnx_export():
+        onnx.refuse_operator(x, _rope_of(rope), first, positions, layout)
     return torch.empty_like(x)
 
 
@@ -192,10 +195,8 @@ def rotary(
         rotated = _call(rope, q, first, ids, inverse, layout)
         return rotated if k is None else (rotated, _call(rope, k, first, ids, inverse, layout))
     if torch.onnx.is_in_onnx_export():
-        raise NotImplementedError(
-            "roperot.torch.rotary has no ONNX form: write a RotaryEmbedding node with the tables of "
-            'Rope.cos_sin(positions, layout="onnx") instead'
-        )
+        turned = [onnx.rotated(x, rope, first, ids, inverse, layout) for x in (q, k) if x is not None]
+        return turned[0] if k is None else tuple(turned)
     key = _key(rope)
     rotated = _rotate(q, key, first, ids, inverse, layout)
     return rotated if k is None else (rotated, _rotate(k, key, first, ids, inverse, layout))

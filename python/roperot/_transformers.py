@@ -469,6 +469,10 @@ class _Exact:
         return rope
 
 
+def _exports() -> bool:
+    return arrays.recording() and torch.onnx.is_in_onnx_export()
+
+
 def _patch_rotary(patch: Patch, module: Any, exact: _Exact | None) -> None:
     original = module.forward
     signature = inspect.signature(original)
@@ -490,7 +494,7 @@ def _patch_rotary(patch: Patch, module: Any, exact: _Exact | None) -> None:
             return made
         if cos.dtype == torch.float64:  # what is rotated then is left to the model, too
             return made
-        if transformed(cos, sin, positions):  # the original functions do what torch.func asks for
+        if transformed(cos, sin, positions) or _exports():  # the original functions do what torch.func and ONNX ask for
             return made
         rows = made
         if exact is not None:
@@ -547,7 +551,7 @@ def _patched_gathered_apply(original: Callable[..., Any]) -> Callable[..., Any]:
     def apply(*args: Any, **kwargs: Any) -> Any:
         patch = getattr(_active, "patch", None)
         call = None if patch is None else rotation.understand(args, kwargs)
-        if call is None or patch is None or transformed(call.q, call.cos) or call.cos.ndim != 3:
+        if call is None or patch is None or transformed(call.q, call.cos) or _exports() or call.cos.ndim != 3:
             return original(*args, **kwargs)
         if _marked(call) is None:
             _mark(patch, call.cos, call.sin, (call.cos, call.sin))
