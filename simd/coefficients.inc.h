@@ -103,9 +103,10 @@ static void CAT(angles_mixed_f64_, ISA)(float *cos, float *sin, const double *x,
 static void CAT(angles_f32_, ISA)(float *cos, float *sin, float p32, const double *inv_freq, ptrdiff_t pairs,
                                   float scale)
 {
-    double theta[64];
-    for (ptrdiff_t first = 0; first < pairs; first += 64) {
-        const ptrdiff_t n = pairs - first < 64 ? pairs - first : 64;
+    enum { SOME = 16 }; /* a call's stack is counted */
+    double theta[SOME];
+    for (ptrdiff_t first = 0; first < pairs; first += SOME) {
+        const ptrdiff_t n = pairs - first < SOME ? pairs - first : SOME;
         for (ptrdiff_t j = 0; j < n; j++) theta[j] = (double)(p32 * (float)inv_freq[first + j]);
         EACH_VEC(sincos_f32, cos + first, sin + first, theta, n);
         for (ptrdiff_t j = first; j < first + n; j++) cos[j] *= scale, sin[j] *= scale;

@@ -211,8 +211,74 @@ static void agrees(const void *arg)
     }
 }
 
+/* ---- Q8_0 -------------------------------------------------------------------------------------------------------- */
+
+enum { BLOCKS = 4096, BLOCK = 32, BLOCK_BYTES = 34 };
+
+/* Blocks of one size of numbers each, from denormals to what overflows the scale, with ties, zeros and extremes. */
+static void fill_blocks(float *x)
+{
+    for (int b = 0; b < BLOCKS; b++) {
+        const double size = b % 64 ? exp2((double)random_below(60) - 30) : exp2((double)random_below(200) - 140);
+        for (int i = 0; i < BLOCK; i++) {
+            const double code = b % 3 ? random_between(-127, 127) : (double)random_below(255) - 127 + 0.5 * (b % 2);
+            x[b * BLOCK + i] = random_below(9) ? (float)(size * code) : random_below(2) ? 0.0f : -0.0f;
+        }
+        if (b % 5 == 0) x[b * BLOCK + (int)random_below(BLOCK)] = (float)(127 * size); /* codes are exact, or ties */
+        if (b % 97 == 0) memset(x + b * BLOCK, 0, BLOCK * sizeof *x);
+    }
+}
+
+/* Pages of q8_0 hold the bytes of ggml's reference (what ggml_quantize_chunk calls), whatever its own ISA does, and are
+ * read as ggml reads them. */
+static void q8_0(const void *arg)
+{
+    const int32_t isa = *(const int32_t *)arg;
+    static float x[BLOCKS * BLOCK], theirs[BLOCKS * BLOCK], ours[BLOCKS * BLOCK];
+    static unsigned char want[BLOCKS * BLOCK_BYTES], got[BLOCKS * BLOCK_BYTES];
+    enum { HEAD = 128, HEAD_BYTES = HEAD / BLOCK * BLOCK_BYTES, ROWS_OF_4 = BLOCKS * BLOCK / HEAD / 4 };
+    fill_blocks(x);
+    const size_t bytes = ggml_quantize_chunk(GGML_TYPE_Q8_0, x, want, 0, BLOCKS, BLOCK, NULL);
+    CHECK(bytes == sizeof want, "ggml made %zu bytes", bytes);
+    roperot_config config = ROPEROT_CONFIG_INIT;
+    roperot_plan *plan;
+    config.isa = isa;
+    config.head_dim = HEAD;
+    CHECK(!roperot_plan_create(&config, &plan), "%s", roperot_last_error());
+    int32_t slots[ROWS_OF_4];
+    for (int i = 0; i < ROWS_OF_4; i++) slots[i] = i;
+    roperot_pages pages = ROPEROT_PAGES_INIT;
+    pages.dtype = ROPEROT_Q8_0;
+    pages.data = got;
+    pages.pages = ROWS_OF_4;
+    pages.channel_stride = 0, pages.head_stride = HEAD_BYTES, pages.page_stride = 4 * HEAD_BYTES;
+    pages.slots = slots, pages.slot_type = 1;
+    const roperot_tensor in = roperot_tensor_shd(x, ROPEROT_F32, ROWS_OF_4, 4, HEAD),
+                         out = roperot_tensor_shd(ours, ROPEROT_F32, ROWS_OF_4, 4, HEAD);
+    roperot_job store = ROPEROT_JOB_INIT, load = ROPEROT_JOB_INIT;
+    store.flags = load.flags = ROPEROT_JOB_UNROTATED;
+    store.src = &in, store.to = &pages;
+    load.from = &pages, load.dst = &out;
+    load.batch = 1, load.tokens = ROWS_OF_4, load.heads = 4, load.dim = HEAD;
+    CHECK(!roperot_run(plan, NULL, &store, 1, NULL), "%s", roperot_last_error());
+    for (int i = 0; i < BLOCKS * BLOCK_BYTES; i++)
+        CHECK(got[i] == want[i], "block %d, byte %d: %d, ggml has %d", i / BLOCK_BYTES, i % BLOCK_BYTES, got[i],
+              want[i]);
+    CHECK(!roperot_run(plan, NULL, &load, 1, NULL), "%s", roperot_last_error());
+    ggml_get_type_traits(GGML_TYPE_Q8_0)->to_float(want, theirs, BLOCKS * BLOCK);
+    for (int i = 0; i < BLOCKS * BLOCK; i++)
+        CHECK(ours[i] == theirs[i] || (isnan(ours[i]) && isnan(theirs[i])), "value %d: %a, ggml reads %a", i,
+              (double)ours[i], (double)theirs[i]);
+    roperot_plan_destroy(plan);
+}
+
 int main(int argc, char **argv)
 {
+    static int32_t isas[16];
+    for (int32_t isa = ROPEROT_ISA_SCALAR; roperot_isa_name(isa); isa++) {
+        isas[isa] = isa;
+        if (roperot_isa_usable(isa)) harness_add(q8_0, &isas[isa], "q8_0/%s", roperot_isa_name(isa));
+    }
     ggml_cpu_init();
     for (size_t i = 0; i < GEOMETRIES; i++) harness_add(agrees, &geometries[i], "%s", geometries[i].name);
     return harness_run(argc, argv, "ggml");

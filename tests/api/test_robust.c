@@ -17,6 +17,7 @@
 #include "support/formats.h"
 #include "support/guarded_tensor.h"
 #include "support/harness.h"
+#include "support/stack.h"
 
 /* ---- the allocator, interposed with -Wl,--wrap ------------------------------------------------------------------- */
 
@@ -113,11 +114,17 @@ typedef struct plan_kind {
 } plan_kind;
 
 static const plan_kind kinds[] = {
-    { "full", 1, 0, 1, 0, 1.0 },          { "full-factor", 1, 0, 1, 0, 1.5 },
-    { "f32", 1, 1, 1, 0, 1.0 },           { "f32-factor", 1, 1, 1, 0, 1.5 },
-    { "factored", 2, 0, 1, 0, 1.0 },      { "factored-3-axes", 2, 0, 3, 0, 1.5 },
-    { "borrowed", 3, 0, 1, 1, 1.0 },      { "borrowed-factor", 3, 0, 1, 1, 2 },
-    { "borrowed-bf16", 3, 0, 1, 3, 1.0 }, { "borrowed-f16-factor", 3, 0, 1, 2, 2 },
+    { "full", 1, 0, 1, 0, 1.0 },
+    { "full-factor", 1, 0, 1, 0, 1.5 },
+    { "f32", 1, 1, 1, 0, 1.0 },
+    { "f32-factor", 1, 1, 1, 0, 1.5 },
+    { "factored", 2, 0, 1, 0, 1.0 },
+    { "factored-3-axes", 2, 0, 3, 0, 1.5 },
+    { "borrowed", 3, 0, 1, 1, 1.0 },
+    { "borrowed-factor", 3, 0, 1, 1, 2 },
+    { "mixed", 4, 0, 2, 0, 1.5 },
+    { "borrowed-bf16", 3, 0, 1, 3, 1.0 },
+    { "borrowed-f16-factor", 3, 0, 1, 2, 2 },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -140,6 +147,13 @@ static roperot_config config_of(const plan_kind *k)
     c.axes = k->axes;
     c.axis = k->axes > 1 ? axis : NULL;
     c.pairs = k->axes > 1 ? DIM / 2 : 0;
+    if (k->cache == ROPEROT_CACHE_NONE) {
+        static double mixed[2 * DIM / 2];
+        for (size_t i = 0; i < sizeof mixed / sizeof *mixed; i++) mixed[i] = 1.0 / (double)(1 + i);
+        c.frequencies = ROPEROT_FREQUENCIES_MIXED;
+        c.inv_freq = mixed;
+        c.axis = NULL;
+    }
     if (k->dtype) c.table = &table;
     return c;
 }
@@ -504,15 +518,6 @@ static void neighbouring_slices(const void *arg)
 
 /* ---- small stacks ------------------------------------------------------------------------------------------------ */
 
-/* Sanitizers put redzones into every frame. */
-#if defined __has_feature
-#define SANITIZED                                                                                                      \
-    (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer))
-#elif defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define SANITIZED 1
-#else
-#define SANITIZED 0
-#endif
 enum { STACK_FACTOR = SANITIZED ? 16 : 1 };
 
 /* A plan and the longest rows in a thread with the least stack there is. */
@@ -550,6 +555,53 @@ static void least_stack(const void *arg)
     pthread_join(thread, NULL);
     pthread_attr_destroy(&attributes);
     CHECK(!w.status, "%s", w.sentence);
+}
+
+typedef struct stacked_call {
+    const roperot_plan *plan;
+    roperot_positions at;
+    const roperot_tensor *src, *dst;
+    const roperot_options *options;
+    const roperot_table *table;
+    int32_t status;
+} stacked_call;
+
+static void call_apply(void *arg)
+{
+    stacked_call *const c = arg;
+    c->status = roperot_apply(c->plan, &c->at, c->src, c->dst, 1, c->options);
+}
+
+static void call_cos_sin(void *arg)
+{
+    stacked_call *const c = arg;
+    c->status = roperot_cos_sin(c->plan, &c->at, 1, c->table->rows, c->table);
+}
+
+/* What the header promises of apply, with every kind of plan and way through it. */
+static void stack_of_calls(const void *arg)
+{
+    enum { PROMISED = 8 << 10 };
+    const roperot_config c = config_of(arg);
+    roperot_plan *const plan = expect_plan(&c);
+    static float rows[40 * DIM];
+    const roperot_table table = { sizeof table, 1, rows, rows + DIM / 2, 40, DIM, 1, 0, 0, 0, 0 };
+    for (int32_t dtype = 1; dtype <= 3 && STACK_IS_USUAL; dtype++)
+        for (uint32_t flags = 0; flags < 8; flags++)
+            for (int64_t tokens = 1; tokens <= 40; tokens += 39) {
+                guarded_tensor x = guarded_tensor_plain(dtype, 1, tokens, 3, DIM), y = guarded_tensor_clone(&x);
+                roperot_options o = ROPEROT_OPTIONS_INIT;
+                o.flags = flags;
+                stacked_call call = { plan, roperot_positions_offset(100), &x.view, NULL, &o, &table, 0 };
+                const size_t in_place = stack_used(call_apply, &call);
+                call.dst = &y.view;
+                const size_t out = stack_used(call_apply, &call), filled = stack_used(call_cos_sin, &call);
+                CHECK(!call.status && in_place && out && filled, "status %d", call.status);
+                CHECK(in_place <= PROMISED && out <= PROMISED && filled <= PROMISED, "%zu, %zu and %zu bytes", in_place,
+                      out, filled);
+                guarded_tensor_close(&x), guarded_tensor_close(&y);
+            }
+    roperot_plan_destroy(plan);
 }
 
 /* ---- errors per thread ------------------------------------------------------------------------------------------- */
@@ -824,6 +876,7 @@ int main(int argc, char **argv)
         harness_add(modes_do_not_matter, &kinds[i], "modes/%s", kinds[i].name);
         harness_add(apply_keeps_control, &kinds[i], "control-register/%s", kinds[i].name);
         harness_add(shared_plan, &kinds[i], "shared-plan/%s", kinds[i].name);
+        harness_add(stack_of_calls, &kinds[i], "stack/%s", kinds[i].name);
     }
     harness_add(frequencies_in_modes, NULL, "modes/frequencies");
     for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)

@@ -15,6 +15,7 @@
 #include "support/formats.h"
 #include "support/guarded_tensor.h"
 #include "support/harness.h"
+#include "support/stack.h"
 #include "support/values.h"
 
 enum { MOST_JOBS = 6, MOST_LINES = 64, MOST_HEADS = 20 };
@@ -534,9 +535,57 @@ static void jobs_equal_their_chain(const void *arg)
     free(s);
 }
 
+/* ---- the stack --------------------------------------------------------------------------------------------------- */
+
+typedef struct attempt {
+    const scene *s;
+    const roperot_plan *plan;
+    int32_t status;
+} attempt;
+
+static void run_attempt(void *arg)
+{
+    attempt *const a = arg;
+    a->status = run_scene(a->s, a->plan, a->s->trial);
+}
+
+/* What a call without jobs takes, which is mostly the test's own. */
+static size_t own_stack(const roperot_plan *plan)
+{
+    static scene none;
+    attempt a = { &none, plan, 0 };
+    none.options = (roperot_options)ROPEROT_OPTIONS_INIT;
+    none.at = roperot_positions_offset(0);
+    const size_t bytes = stack_used(run_attempt, &a);
+    CHECK(a.status == ROPEROT_OK && bytes > 0, "%s", roperot_last_error());
+    return bytes;
+}
+
+/* What the header promises, for random jobs. */
+static void stack_is_small(const void *arg)
+{
+    enum { PROMISED = 16 << 10 };
+    usual = arg != NULL;
+    scene *const s = malloc(sizeof *s);
+    for (int round = 0; round < (harness_quick() > 1 ? 40 : 300) && STACK_IS_USUAL; round++) {
+        scene_open(s);
+        roperot_plan *const plan = expect_plan(&s->config);
+        attempt a = { s, plan, 0 };
+        const size_t own = own_stack(plan), all = stack_used(run_attempt, &a), bytes = all > own ? all - own : 1;
+        CHECK(a.status == ROPEROT_OK, "%s", roperot_last_error());
+        CHECK(all > 0 && bytes <= PROMISED, "round %d: %s: %zu bytes of stack", round, s->trial[0]->words, bytes);
+        for (int32_t i = 0; i < s->count; i++) trial_close(s->trial[i]);
+        roperot_plan_destroy(plan);
+        if (s->rows.bytes) guard_buffer_close(&s->rows);
+    }
+    free(s);
+}
+
 int main(int argc, char **argv)
 {
     harness_add(jobs_equal_their_chain, NULL, "jobs/chain");
     harness_add(jobs_equal_their_chain, "usual", "jobs/usual");
+    harness_add(stack_is_small, NULL, "stack/chain");
+    harness_add(stack_is_small, "usual", "stack/usual");
     return harness_run(argc, argv, "run");
 }
