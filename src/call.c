@@ -37,8 +37,9 @@ static int32_t check_arguments(const roperot_plan *plan, const roperot_positions
     if (count < 0) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "count is %d; it must be at least 0", count);
     if (count > 0 && !src)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "src is NULL; it must point to count = %d tensors", count);
-    const int32_t status = roperot_check_size(positions, sizeof *positions, sizeof *positions, "positions");
-    return status ? status : roperot_check_options(options);
+    int32_t status = roperot_check_size(positions, sizeof *positions, sizeof *positions, "positions");
+    if (!status) status = roperot_check_options(options);
+    return status ? status : roperot_scratch_check(plan, options);
 }
 
 /* ---- views ------------------------------------------------------------------------------------------------------- */
@@ -156,7 +157,8 @@ int32_t roperot_call_check(roperot_call *c, const roperot_plan *plan, const rope
     status = roperot_positions_check(plan, positions, options->flags, src->shape[0], src->shape[1], c->begin, c->end);
     c->bytes = roperot_saturating_mul(c->bytes, c->end - c->begin);
     c->loop = choose_loop(c);
-    if (!status) roperot_row_source_init(&c->walk.rows, plan, positions, options->flags);
+    if (!status)
+        roperot_row_source_init(&c->walk.rows, plan, positions, options->flags, roperot_kept_row_of(options));
     return status;
 }
 

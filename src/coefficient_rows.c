@@ -17,7 +17,7 @@ static int takes_factors(const roperot_plan *plan, uint32_t flags)
 }
 
 void roperot_row_source_init(roperot_row_source *source, const roperot_plan *plan, const roperot_positions *positions,
-                             uint32_t flags)
+                             uint32_t flags, roperot_kept_row *kept)
 {
     source->plan = plan;
     source->positions = positions;
@@ -32,6 +32,7 @@ void roperot_row_source_init(roperot_row_source *source, const roperot_plan *pla
         !source->computed && plan->bounds == ROPEROT_BOUNDS_ERROR && positions->kind == ROPEROT_POSITIONS_OFFSET;
     source->block_pairs = plan->pairs;
     source->tile_tokens = ROPEROT_TILE_TOKENS;
+    source->kept = NULL;
     if (!source->computed) return;
     /* One row more for the axis that is being blended in. */
     const int32_t extra = made && source->axes > 1 && !plan->mixed;
@@ -39,6 +40,8 @@ void roperot_row_source_init(roperot_row_source *source, const roperot_plan *pla
     if (source->block_pairs > most) source->block_pairs = most;
     const int32_t fit = ROPEROT_SCRATCH_FLOATS / (2 * source->block_pairs) - extra;
     if (source->tile_tokens > fit) source->tile_tokens = fit;
+    if (source->block_pairs == plan->pairs && takes_factors(plan, flags) && !roperot_positions_are_real(positions))
+        source->kept = kept;
 }
 
 static void negate(float *sin, int32_t n)
@@ -76,6 +79,24 @@ static void integer_row(const roperot_row_source *source, int64_t p, roperot_pai
         row->sin = space + n;
     }
     if (turn) negate(space + n, n);
+}
+
+/* The whole row of position p on every axis, in the caller's scratch if it is there, or (`first`) made there: rows of a
+ * range stand until all of it is rotated, so that only its first token may replace what is kept. 0: it is not there. */
+static int kept_row(const roperot_row_source *source, int64_t p, int first, roperot_row *row)
+{
+    static const uint32_t changing = ROPEROT_INVERSE | ROPEROT_PURE_ROTATION;
+    const roperot_pair_block whole = { 0, source->plan->pairs, 0 };
+    roperot_kept_row *const kept = source->kept;
+    const uint32_t flags = source->flags & changing;
+    float *const values = roperot_kept_row_values(kept);
+    if (!roperot_kept_row_is(kept, source->plan, p, flags)) {
+        if (!first) return 0;
+        integer_row(source, p, whole, values, row);
+        roperot_kept_row_set(kept, source->plan, p, flags);
+    }
+    *row = (roperot_row){ values, values + whole.count };
+    return 1;
 }
 
 static void real_row(const roperot_row_source *source, double x, roperot_pair_block block, float *space,
@@ -149,7 +170,8 @@ void roperot_rows_make_any(const roperot_row_source *source, const roperot_token
         if (source->plan->mixed) {
             mixed_row(source, &at, block, space, &rows[k]);
         } else if (source->axes == 1 || same_everywhere(&at, source->axes)) {
-            roperot_row_of_axis(source, &at, 0, block, space, &rows[k]);
+            if (!source->kept || !kept_row(source, at.p[0], k == 0, &rows[k]))
+                roperot_row_of_axis(source, &at, 0, block, space, &rows[k]);
             roperot_axis_blend_forget(scratch);
         } else {
             roperot_axis_blend(source, &at, block, scratch, space, &rows[k]);

@@ -5,6 +5,7 @@
 
 #include "kernels.h"
 #include "bounds.h"
+#include "kept_row.h"
 #include "plan.h"
 #include "positions.h"
 
@@ -15,11 +16,12 @@ typedef struct roperot_row_source {
     const roperot_plan *plan;
     const roperot_positions *positions;
     uint32_t flags;
-    int32_t axes;        /* 1 if every token is at the same position on all of them */
-    int32_t computed;    /* rows need scratch; else they are pointers into a table */
-    int32_t looked_up;   /* nothing but pointers to rows, one after the other */
-    int32_t tile_tokens; /* rows that fit at once */
-    int32_t block_pairs; /* pairs of a row that fit at once */
+    int32_t axes;           /* 1 if every token is at the same position on all of them */
+    int32_t computed;       /* rows need scratch; else they are pointers into a table */
+    int32_t looked_up;      /* nothing but pointers to rows, one after the other */
+    int32_t tile_tokens;    /* rows that fit at once */
+    int32_t block_pairs;    /* pairs of a row that fit at once */
+    roperot_kept_row *kept; /* the caller's scratch; NULL: none, or of no use to these rows */
 } roperot_row_source;
 
 /* Successive tokens: token k is (b, t + k), or, across the batch (one token per sequence), (b + k, t). */
@@ -55,7 +57,7 @@ static inline void roperot_scratch_init(roperot_scratch *scratch)
 }
 
 void roperot_row_source_init(roperot_row_source *source, const roperot_plan *plan, const roperot_positions *positions,
-                             uint32_t flags);
+                             uint32_t flags, roperot_kept_row *kept);
 
 /* The row of what `at` says for axis a; in `space`, cos and then sin, or in a table. */
 void roperot_row_of_axis(const roperot_row_source *source, const roperot_place *at, int32_t a, roperot_pair_block block,

@@ -169,7 +169,7 @@ int32_t roperot_cos_sin(const roperot_plan *plan, const roperot_positions *posit
     status = check_positions(plan, positions, batch, tokens, dst);
     if (status) return status;
     roperot_row_source source;
-    roperot_row_source_init(&source, plan, positions, 0);
+    roperot_row_source_init(&source, plan, positions, 0, NULL);
     roperot_fpenv saved; /* a table is the same whoever asks for it */
     roperot_fpenv_enter(&saved);
     write_rows(&source, batch, tokens, dst);

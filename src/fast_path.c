@@ -96,16 +96,37 @@ static ROPEROT_FAST_CODE void rotate_factored(const roperot_plan *plan, const ro
     rotate_views(plan, src, dst, count, &made, position);
 }
 
-/* What the first token takes: a row, or the factors of the two levels that most positions have. */
-static ROPEROT_INLINE void prefetch_rows(const roperot_plan *plan, int64_t position)
+/* One token, whose row a caller's scratch keeps. */
+static ROPEROT_FAST_CODE void rotate_kept(const roperot_plan *plan, const roperot_tensor *src,
+                                          const roperot_tensor *dst, int32_t count, int64_t position,
+                                          roperot_kept_row *kept)
+{
+    static const int64_t only = 0;
+    float *const values = roperot_kept_row_values(kept);
+    const roperot_row_table made = { values, values + plan->pairs, 0, 0 };
+    if (!roperot_kept_row_is(kept, plan, position, 0)) {
+        const double *f[ROPEROT_LEVELS];
+        roperot_factors_of(plan, position, 0, f);
+        plan->combine(values, values + plan->pairs, f, plan->pairs, plan->pairs, plan->attention_factor);
+        roperot_kept_row_set(kept, plan, position, 0);
+    }
+    rotate_views(plan, src, dst, count, &made, &only);
+}
+
+/* What the first token takes: a row, the one that is kept, or the factors of the two levels that most positions have. */
+static ROPEROT_INLINE void prefetch_rows(const roperot_plan *plan, int64_t position, const roperot_kept_row *kept)
 {
     if (plan->rows.cos) {
         prefetch_row(plan->rows.cos + position * plan->rows.stride, 2 * plan->pairs * (int64_t)sizeof(float));
         return;
     }
+    if (kept) {
+        prefetch_row(kept, plan->scratch_bytes);
+        if (roperot_kept_row_is(kept, plan, position, 0)) return;
+    }
     const double *f[ROPEROT_LEVELS];
     prefetch_code((uintptr_t)plan->combine, COMBINE_BYTES);
-    prefetch_code((uintptr_t)rotate_factored, FACTORED_BYTES);
+    if (!kept) prefetch_code((uintptr_t)rotate_factored, FACTORED_BYTES);
     roperot_factors_of(plan, position, 0, f);
     prefetch_row(f[0], 2 * plan->pairs * (int64_t)sizeof(double));
     if (f[1]) prefetch_row(f[1], 2 * plan->pairs * (int64_t)sizeof(double));
@@ -221,21 +242,27 @@ static ROPEROT_INLINE uint64_t odd_views(const roperot_plan *plan, const roperot
     return odd | (uint64_t)(e.bytes > (uint64_t)plan->near_bytes);
 }
 
-/* The path itself; `is_moved`, whether the call is out of place, is a constant in both functions below. */
+/* The path itself; `is_moved`, whether the call is out of place, and `keeps`, whether there is a scratch, are constants
+ * in the functions below, where they matter. */
 static ROPEROT_INLINE int32_t apply_usual(const roperot_plan *plan, const roperot_positions *positions,
                                           const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
-                                          const roperot_options *options, const int is_moved)
+                                          const roperot_options *options, const int is_moved, const int keeps)
 {
+    roperot_kept_row *kept = NULL;
     int64_t position[ROPEROT_TILE_TOKENS];
     const int64_t n = src->shape[1];
     const roperot_tensor *const to = dst ? dst : src;
     if (odd_arguments(plan, positions, options, is_moved) || (uint64_t)n - 1 >= (uint64_t)plan->tile_tokens) goto any;
     if (src->shape[0] != 1 || src->shape[2] <= 0) goto any; /* an empty call has no ids to read */
     if (odd_positions(plan, positions, n, position)) goto any;
-    prefetch_rows(plan, position[0]);
+    if (keeps && roperot_scratch_odd(plan, options->scratch, options->scratch_bytes)) goto any;
+    if (keeps && n == 1 && !plan->rows.cos) kept = roperot_kept_row_of(options);
+    prefetch_rows(plan, position[0], kept);
     if (odd_views(plan, src, to, count, n, is_moved)) goto any;
     if (plan->rows.cos)
         rotate_views(plan, src, to, count, &plan->rows, position);
+    else if (kept)
+        rotate_kept(plan, src, to, count, position[0], kept);
     else
         rotate_factored(plan, src, to, count, position);
     return ROPEROT_OK;
@@ -247,14 +274,21 @@ static ROPEROT_FAST_CODE int32_t apply_in_place(const roperot_plan *plan, const 
                                                 const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
                                                 const roperot_options *options)
 {
-    return apply_usual(plan, positions, src, dst, count, options, 0);
+    return apply_usual(plan, positions, src, dst, count, options, 0, 0);
 }
 
 static ROPEROT_FAST_CODE int32_t apply_moved(const roperot_plan *plan, const roperot_positions *positions,
                                              const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
                                              const roperot_options *options)
 {
-    return apply_usual(plan, positions, src, dst, count, options, 1);
+    return apply_usual(plan, positions, src, dst, count, options, 1, 0);
+}
+
+static ROPEROT_FAST_CODE int32_t apply_kept(const roperot_plan *plan, const roperot_positions *positions,
+                                            const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
+                                            const roperot_options *options)
+{
+    return apply_usual(plan, positions, src, dst, count, options, dst && dst->data != src->data, 1);
 }
 
 /* A function of its own, of two lines: what the others wait for is on its way before any of their code is fetched. */
@@ -268,6 +302,8 @@ ROPEROT_FAST_CODE int32_t roperot_apply(const roperot_plan *plan, const roperot_
     ROPEROT_PREFETCH_DATA(positions->ids ? positions->ids : positions);
     ROPEROT_PREFETCH_DATA((uintptr_t)plan);
     ROPEROT_PREFETCH_DATA(&src[count - 1].stride);
+    if (options && options->size == sizeof *options && options->scratch)
+        return apply_kept(plan, positions, src, dst, count, options);
     if (dst && dst->data != src->data) return apply_moved(plan, positions, src, dst, count, options);
     return apply_in_place(plan, positions, src, dst, count, options);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Plans: creating, describing, destroying; it must not know tensors or positions. */
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +125,16 @@ static void remember(roperot_plan *plan, const roperot_config *config)
     plan->asked.table = &plan->asked_table;
 }
 
+/* Where rows are made of factors, and fit a walk's own scratch as a whole. */
+static void set_scratch(roperot_plan *plan)
+{
+    static atomic_uint plans;
+    const int64_t row = 2 * (int64_t)plan->pairs * (int64_t)sizeof(float);
+    plan->serial = atomic_fetch_add_explicit(&plans, 1, memory_order_relaxed);
+    if (!plan->level[0] || plan->pairs > ROPEROT_SCRATCH_FLOATS / 2) return;
+    plan->scratch_bytes = (int64_t)sizeof(roperot_kept_row) + row;
+}
+
 static ROPEROT_NOINLINE int32_t fill(roperot_plan *plan, const roperot_config *config)
 {
     plan->head_dim = config->head_dim;
@@ -151,6 +162,7 @@ static ROPEROT_NOINLINE int32_t fill(roperot_plan *plan, const roperot_config *c
     const int is_whole = plan->rotary_dim == plan->head_dim;
     plan->fast = !is_fast ? 0 : is_whole ? ROPEROT_FAST_IN_PLACE | ROPEROT_FAST_MOVED : ROPEROT_FAST_IN_PLACE;
     plan->combine = plan->kernels ? plan->kernels->combine : NULL;
+    set_scratch(plan);
     return status;
 }
 

@@ -48,6 +48,8 @@ struct roperot_plan {
     double *level[ROPEROT_LEVELS]; /* factor tables; NULL: every position has index 0 there, or no factors are kept */
     double attention_factor;
     roperot_combine_fn *combine; /* the kernels' */
+    int64_t scratch_bytes;       /* of a caller's scratch; 0: no use for one */
+    uint32_t serial;             /* no other plan's, but for that of 2^32 plans ago */
 
     const roperot_kernels *kernels;
     roperot_rotate_fn *rotate_back[ROPEROT_DTYPES][ROPEROT_DTYPES]; /* pairing_out to pairing, for INVERSE */

@@ -655,6 +655,7 @@ int32_t roperot_run(const roperot_plan *plan, const roperot_positions *positions
     const roperot_options *const o = options ? options : &default_options;
     int32_t status = check_arguments(plan, positions, jobs, count);
     if (!status && options) status = roperot_check_options(options);
+    if (!status) status = roperot_scratch_check(plan, o);
     if (!status) status = check_sizes(jobs, count);
     if (status || count == 0) return status;
     call c; /* not zeroed as a whole: the tasks are most of it */
@@ -678,7 +679,7 @@ int32_t roperot_run(const roperot_plan *plan, const roperot_positions *positions
     if (!status) status = check_slots(&c);
     if (status) return status;
     c.bytes = roperot_saturating_mul(c.bytes, c.end - c.begin);
-    if (c.rotates) roperot_row_source_init(&c.rows, plan, positions, o->flags);
+    if (c.rotates) roperot_row_source_init(&c.rows, plan, positions, o->flags, roperot_kept_row_of(o));
     run_all(&c, o);
     return ROPEROT_OK;
 }

@@ -502,7 +502,21 @@ typedef struct roperot_options {
     void *ctx;
     int32_t threads, reserved;      /* with parallel_for: at most this many tasks, 0: as many as CPUs were online when
                                        the first plan was made; small calls stay in this thread */
+    void *scratch;                  /* NULL, or memory that keeps the row of the last position for the next call */
+    int64_t scratch_bytes;          /* at least roperot_scratch_bytes(plan) */
 } roperot_options;
+
+/* How large options.scratch must be for this plan; 0 if the plan looks its rows up, and needs none (and for NULL).
+ *
+ * The layers of a decode step rotate at one position, and a plan of factors (CACHE_FACTORED) makes its row anew for
+ * each of them. With a scratch it is made once: the row stays there, with the plan and the position that it belongs to,
+ * and what comes at that position takes it. The bits are those without a scratch.
+ * A scratch belongs to the caller: a multiple of 64 in address, all zero before its first use, then never written by
+ * anybody else, and apart from everything else in a call (which is not checked). It serves one call at a time: a thread
+ * each, or a sequence each. It may go from plan to plan, be copied, thrown away at any time, and outlive its plan; one
+ * for several plans has the size of the largest. Calls with parallel_for do not use it, nor do real coordinates, axes
+ * at different positions, rows longer than 512 pairs, and the negative or inverse rows of other caches. */
+ROPEROT_API int64_t roperot_scratch_bytes(const roperot_plan *plan);
 
 /* Rotates src[i] into dst[i] for i < count; dst NULL = in place. All tensors share batch and tokens; each has its own
  * dtype, heads and strides. src and dst have one dtype, or one of them is f32.
@@ -648,7 +662,7 @@ ROPEROT_API int32_t roperot_run(const roperot_plan *plan, const roperot_position
 #define ROPEROT_PAGES_INIT { sizeof(roperot_pages), ROPEROT_F32, NULL, 1, 1, 0, 0, 0, 1, ROPEROT_PAGES_STRIDED, 2, \
                              NULL, 0, 1, ROPEROT_SCALE_STATIC, 0, 0.0f, NULL, 0, 0, 0 }
 #define ROPEROT_JOB_INIT { sizeof(roperot_job), 0, NULL, NULL, NULL, NULL, NULL, NULL, 0, 1, 0, 0, 0, 0 }
-#define ROPEROT_OPTIONS_INIT { sizeof(roperot_options), 0, 0, INT64_MAX, NULL, NULL, 0, 0 }
+#define ROPEROT_OPTIONS_INIT { sizeof(roperot_options), 0, 0, INT64_MAX, NULL, NULL, 0, 0, NULL, 0 }
 
 /* a * b of sizes, INT64_MAX where that is more, so that roperot_apply sees and refuses it. */
 static inline int64_t roperot_size_mul(int64_t a, int64_t b)

@@ -152,6 +152,8 @@ class OptionsStruct(_Sized):
         ("ctx", c_void_p),
         ("threads", c_int32),
         ("reserved", c_int32),
+        ("scratch", c_void_p),
+        ("scratch_bytes", c_int64),
     ]
 
 

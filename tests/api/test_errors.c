@@ -349,7 +349,7 @@ static void sizes(const void *arg)
     at.tail[3] = 0;
     options.tail[15] = 9;
     expect_error(roperot_apply(plan, &at.known, &x.view, NULL, 1, &options.known), ROPEROT_ERROR_VERSION, "options",
-                 "64");
+                 "80");
     guarded_tensor_check_equal(&x, &before, "an unknown tail");
     guarded_tensor_close(&x);
     guarded_tensor_close(&before);

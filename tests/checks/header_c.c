@@ -9,7 +9,7 @@ _Static_assert(sizeof(roperot_positions) == 72, "ABI");
 _Static_assert(sizeof(roperot_table) == 72, "ABI");
 _Static_assert(sizeof(roperot_config) == 104, "ABI");
 _Static_assert(sizeof(roperot_plan_info) == 88, "ABI");
-_Static_assert(sizeof(roperot_options) == 48, "ABI");
+_Static_assert(sizeof(roperot_options) == 64, "ABI");
 _Static_assert(sizeof(roperot_sections) == 32, "ABI");
 _Static_assert(sizeof(roperot_norm) == 48 && offsetof(roperot_norm, epsilon) == 16, "ABI");
 _Static_assert(offsetof(roperot_norm, weight) == 24 && offsetof(roperot_norm, weight_dtype) == 40, "ABI");
@@ -34,6 +34,7 @@ _Static_assert(offsetof(roperot_config, max_positions) == 72 && offsetof(roperot
 _Static_assert(offsetof(roperot_config, arithmetic) == 96 && offsetof(roperot_config, frequencies) == 100, "ABI");
 _Static_assert(offsetof(roperot_plan_info, max_positions) == 48 && offsetof(roperot_plan_info, axis) == 80, "ABI");
 _Static_assert(offsetof(roperot_options, token_begin) == 8 && offsetof(roperot_options, threads) == 40, "ABI");
+_Static_assert(offsetof(roperot_options, scratch) == 48 && offsetof(roperot_options, scratch_bytes) == 56, "ABI");
 #endif
 
 _Static_assert(ROPEROT_OK == 0 && ROPEROT_ERROR_ARGUMENT == 1 && ROPEROT_ERROR_VERSION == 8, "statuses count up");

@@ -5,7 +5,7 @@
 
 static_assert(sizeof(void *) != 8 || sizeof(roperot_tensor) == 88, "frozen");
 static_assert(sizeof(void *) != 8 || sizeof(roperot_config) == 104, "ABI");
-static_assert(sizeof(void *) != 8 || sizeof(roperot_options) == 48, "ABI");
+static_assert(sizeof(void *) != 8 || sizeof(roperot_options) == 64, "ABI");
 
 int main()
 {
