@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Times of ROPE nodes on thread 0, roperot's and ggml's in turns within one run; it must not know what they compute.
+ * Times of ROPE nodes and of chains on thread 0, roperot's and ggml's in turns within one run; it must not know what
+ * they compute.
  * Included by roperot-ggml.cpp if ROPEROT_GGML_MEASURE is defined. At exit, one line per node's shape and side goes to
  * the file that ROPEROT_GGML_TIMES names: op, heads, tokens, dtype, side, count, median and minimum in nanoseconds. */
 #include <chrono>
@@ -37,12 +38,22 @@ extern "C" double roperot_ggml_now(void)
     return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/* Nodes of one layer go the same way, and layers at random, so that neither side has the same layers in every step.
- * Every thread counts for itself and comes to the same answer. */
-extern "C" int roperot_ggml_turn(int ith, const ggml_tensor *node)
+namespace {
+
+/* Chains that this thread is in, on the one side or the other. */
+struct Chains {
+    int last = -1; /* node; -1: none */
+    int ours = 0;
+    double begin = 0;
+    std::string name, type;
+    int64_t heads = 0, tokens = 0;
+};
+thread_local Chains in_chains;
+
+/* Layers go one way or the other at random, so that neither side has the same layers in every step; what a layer brings
+ * comes in two groups, of q and of k. Every thread counts for itself and comes to the same answer. */
+int next_turn()
 {
-    (void)ith;
-    (void)node;
     static const bool alternates = [] {
         const char *const value = std::getenv("ROPEROT_GGML");
         return value && std::strcmp(value, "alternate") == 0;
@@ -52,9 +63,52 @@ extern "C" int roperot_ggml_turn(int ith, const ggml_tensor *node)
     return !alternates || (mixed ^ mixed >> 29) >> 32 & 1;
 }
 
+} // namespace
+
+extern "C" int roperot_ggml_turn(int ith, const ggml_tensor *node)
+{
+    (void)ith;
+    (void)node;
+    return in_chains.last < 0 && next_turn();
+}
+
 extern "C" void roperot_ggml_took(int ith, const ggml_tensor *node, int ours, double nanoseconds)
 {
-    if (ith != 0) return;
+    if (ith != 0 || in_chains.last >= 0) return;
     times_of_thread_0.of[{ggml_op_name(node->op), node->ne[1], node->ne[2] * node->ne[3], ggml_type_name(node->type),
                           ours}].push_back(nanoseconds);
+}
+
+extern "C" int roperot_ggml_turn_of_chains(int ith, const roperot_ggml_chain *chains, int count, int last)
+{
+    (void)ith;
+    if (in_chains.last >= 0 || !fuses()) return 0;
+    Chains &c = in_chains;
+    c.name.clear();
+    for (int i = 0; i < count; i++)
+        c.name += std::string(i ? "," : "") + (chains[i].norm ? "norm+" : "") + (chains[i].rope ? "rope" : "v") +
+                  (chains[i].store ? "+store" : "");
+    const ggml_tensor &first = *(chains[0].rope ? chains[0].rope : chains[0].store->src[0]);
+    c.heads = first.ne[1];
+    c.tokens = chains[0].rope ? first.ne[2] * first.ne[3] : first.ne[1];
+    c.type = ggml_type_name(chains[0].store ? chains[0].store->type : first.type);
+    c.last = last;
+    c.ours = next_turn();
+    c.begin = roperot_ggml_now();
+    return c.ours;
+}
+
+extern "C" void roperot_ggml_forget(void)
+{
+    in_chains.last = -1;
+}
+
+/* Node `node`, and with it perhaps the last one of chains, is done. */
+extern "C" void roperot_ggml_done(int ith, int node)
+{
+    Chains &c = in_chains;
+    if (c.last < 0 || node < c.last) return;
+    if (ith == 0)
+        times_of_thread_0.of[{c.name, c.heads, c.tokens, c.type, c.ours}].push_back(roperot_ggml_now() - c.begin);
+    c.last = -1;
 }

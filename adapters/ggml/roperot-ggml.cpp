@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * ggml's ROPE and ROPE_BACK on roperot: parameters to plans, tensors to views, rows to calls; it must not know how ggml
- * schedules nodes, nor how roperot computes. */
+ * ggml's ROPE and ROPE_BACK, and the norms and stores around them, on roperot: parameters to plans, tensors to views,
+ * rows to calls; it must not know how ggml schedules nodes, nor how roperot computes. */
 #include "roperot-ggml.h"
 
 #include <ggml.h>
@@ -16,6 +16,7 @@
 #include <cstring>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <vector>
 
 namespace {
@@ -165,8 +166,14 @@ class Plans {
         for (int i = known; i < last; i++)
             if (entries[i]->is(p, factors, count)) return entries[i].get();
         if (last == most_plans || bytes >= ROPEROT_GGML_MEMORY) return nullptr;
-        entries[last] = std::make_unique<Entry>(
-            Entry{p, std::vector<float>(factors, factors ? factors + count : factors), make_plans(p, factors)});
+        try {
+            entries[last] = std::make_unique<Entry>(
+                Entry{p, std::vector<float>(factors, factors ? factors + count : factors), make_plans(p, factors)});
+        } catch (const std::bad_alloc &) {
+            /* For good: what one thread was refused, no other may find later in the same node. */
+            bytes = ROPEROT_GGML_MEMORY;
+            return nullptr;
+        }
         for (const roperot_plan *const plan : {entries[last]->plans.near, entries[last]->plans.far}) {
             roperot_plan_info info = ROPEROT_PLAN_INFO_INIT;
             if (plan && roperot_plan_describe(plan, &info) == ROPEROT_OK) bytes += info.cache_bytes;
@@ -212,11 +219,16 @@ const char *end_of(const ggml_tensor &t)
     return end;
 }
 
+bool is_apart(const ggml_tensor &a, const ggml_tensor &b)
+{
+    return end_of(a) <= static_cast<const char *>(b.data) || end_of(b) <= static_cast<const char *>(a.data);
+}
+
 /* In place, or apart. What lies in between is ggml's affair, and must be told before the first of several calls. */
 bool is_same_or_apart(const ggml_tensor &a, const ggml_tensor &b)
 {
     if (a.data == b.data) return std::memcmp(a.nb, b.nb, sizeof a.nb) == 0;
-    return end_of(a) <= static_cast<const char *>(b.data) || end_of(b) <= static_cast<const char *>(a.data);
+    return is_apart(a, b);
 }
 
 /* Whether no row of a tensor lies in another: dimensions ordered by stride, each beyond what the ones before reach. */
@@ -305,34 +317,242 @@ bool is_off()
     return off;
 }
 
-/* What a plan cannot know: types, shapes and what overlaps. */
-bool is_simple(const ggml_tensor &node, const Parameters &p)
+/* What a plan cannot know of a node that turns x: types and shapes. */
+bool is_usual(const ggml_tensor &x, const ggml_tensor &node, const Parameters &p)
 {
-    const ggml_tensor *const x = node.src[0], *const at = node.src[1], *const by = node.src[2];
-    if (x->type != node.type || (x->type != GGML_TYPE_F32 && x->type != GGML_TYPE_F16)) return false;
+    const ggml_tensor *const at = node.src[1], *const by = node.src[2];
+    if (x.type != node.type || (x.type != GGML_TYPE_F32 && x.type != GGML_TYPE_F16)) return false;
     if (at->type != GGML_TYPE_I32 || at->ne[0] < node.ne[2] * (p.has_rows() ? 4 : 1)) return false;
     if (by && (by->type != GGML_TYPE_F32 || by->nb[0] != sizeof(float) || by->ne[0] < p.rotary_dim() / 2)) return false;
-    return ggml_are_same_shape(x, &node) && is_same_or_apart(*x, node) && is_free_of_itself(node);
+    return ggml_are_same_shape(&x, &node);
+}
+
+/* And, if its result is written, what overlaps. */
+bool may_write(const ggml_tensor &x, const ggml_tensor &node)
+{
+    return is_same_or_apart(x, node) && is_free_of_itself(node);
+}
+
+/* The plan for a node and its positions; NULL: ggml's own. */
+const roperot_plan *plan_of(const ggml_tensor &node, const Parameters &p)
+{
+    const ggml_tensor *const by = node.src[2];
+    const Entry *const entry = plans().find(p, by ? static_cast<const float *>(by->data) : nullptr);
+    const int64_t most = farthest(*node.src[1], node.ne[2] * (p.has_rows() ? 4 : 1));
+    if (!entry || most > INT32_MAX) return nullptr;
+    return most < near_positions ? entry->plans.near : entry->plans.far;
+}
+
+roperot_positions positions_of(const ggml_tensor &node, const Parameters &p)
+{
+    roperot_positions positions = roperot_positions_i32(static_cast<const int32_t *>(node.src[1]->data), 0);
+    positions.axes = p.has_rows() ? 4 : 1;
+    positions.axis_stride = node.ne[2];
+    return positions;
+}
+
+/* ---- chains of nodes as jobs -------------------------------------------------------------------------------------- */
+
+/* What a job points to. */
+struct Work {
+    roperot_tensor src, dst;
+    roperot_norm norm;
+    roperot_pages rows;
+
+    /* The part of it that has heads [first, end) only. */
+    void keep_heads(int64_t first, int64_t end)
+    {
+        src.data = static_cast<char *>(src.data) + first * src.stride[2] * (src.dtype == ROPEROT_F32 ? 4 : 2);
+        dst.data = static_cast<char *>(dst.data) + first * dst.stride[2] * (dst.dtype == ROPEROT_F32 ? 4 : 2);
+        const int64_t size = rows.dtype == ROPEROT_Q8_0 ? 1 : rows.dtype == ROPEROT_F32 ? 4 : 2;
+        rows.data = static_cast<char *>(rows.data) + first * rows.head_stride * size;
+        src.shape[2] = dst.shape[2] = end - first;
+    }
+};
+
+bool norm_of(const roperot_ggml_chain &chain, roperot_norm &norm)
+{
+    const ggml_tensor *const weight = chain.mul->src[chain.mul->src[0] == chain.norm];
+    if (weight->type != GGML_TYPE_F32 || weight->nb[0] != sizeof(float)) return false;
+    if (weight->ne[0] != chain.rope->ne[0] || ggml_nrows(weight) != 1 || chain.rope->type != GGML_TYPE_F32) return false;
+    if (chain.writes && !is_apart(*weight, *chain.rope)) return false;
+    float epsilon;
+    std::memcpy(&epsilon, chain.norm->op_params, sizeof epsilon);
+    norm = ROPEROT_NORM_INIT;
+    norm.epsilon = epsilon;
+    norm.weight = weight->data;
+    return true;
+}
+
+int32_t dtype_of_rows(ggml_type type)
+{
+    return type == GGML_TYPE_F32    ? ROPEROT_F32
+           : type == GGML_TYPE_F16  ? ROPEROT_F16
+           : type == GGML_TYPE_BF16 ? ROPEROT_BF16
+           : type == GGML_TYPE_Q8_0 ? ROPEROT_Q8_0
+                                    : 0;
+}
+
+/* Whether all of SET_ROWS' indices are rows, on which ggml asserts. */
+template <typename Index> bool has_rows(const ggml_tensor &store)
+{
+    const Index *const rows = static_cast<const Index *>(store.src[1]->data);
+    for (int64_t i = 0; i < store.src[1]->ne[0]; i++)
+        if (rows[i] < 0 || rows[i] >= store.ne[1]) return false;
+    return true;
+}
+
+/* SET_ROWS of [heads * dim, tokens] as pages of one token. */
+bool rows_of(const ggml_tensor &store, int64_t dim, roperot_pages &rows)
+{
+    const ggml_tensor *const x = store.src[0], *const at = store.src[1];
+    const size_t size = ggml_type_size(store.type);
+    rows = ROPEROT_PAGES_INIT;
+    rows.dtype = dtype_of_rows(store.type);
+    if (!rows.dtype || (x->type == GGML_TYPE_F16 && (rows.dtype == ROPEROT_F32 || rows.dtype == ROPEROT_BF16)))
+        return false;
+    if (at->type != GGML_TYPE_I32 && at->type != GGML_TYPE_I64) return false;
+    if (ggml_nrows(at) != 1 || at->ne[0] != x->ne[1] || at->nb[0] != ggml_type_size(at->type)) return false;
+    if (x->ne[2] != 1 || x->ne[3] != 1 || store.ne[0] != x->ne[0] || store.ne[2] != 1 || store.ne[3] != 1) return false;
+    if (x->nb[0] != ggml_type_size(x->type) || store.nb[0] != size || store.nb[1] % size) return false;
+    if (dim % ggml_blck_size(store.type) || store.nb[1] < ggml_row_size(store.type, store.ne[0])) return false;
+    const int64_t unit = rows.dtype == ROPEROT_Q8_0 ? 1 : static_cast<int64_t>(size); /* of strides */
+    rows.data = store.data;
+    rows.pages = store.ne[1];
+    rows.page_stride = static_cast<int64_t>(store.nb[1]) / unit;
+    rows.head_stride = static_cast<int64_t>(ggml_row_size(store.type, dim)) / unit;
+    rows.channel_stride = rows.dtype == ROPEROT_Q8_0 ? 0 : 1;
+    rows.slots = at->data;
+    rows.slot_type = at->type == GGML_TYPE_I32 ? 1 : 2;
+    return at->type == GGML_TYPE_I32 ? has_rows<int32_t>(store) : has_rows<int64_t>(store);
+}
+
+/* V: the rows of a SET_ROWS, in heads of dim channels if they fit. */
+bool stored_only(const ggml_tensor &store, int64_t dim, Work &work, roperot_job &job)
+{
+    const ggml_tensor *const x = store.src[0];
+    const int64_t size = static_cast<int64_t>(ggml_type_size(x->type));
+    if (x->ne[0] % dim || dim % ggml_blck_size(store.type)) dim = x->ne[0];
+    if ((x->type != GGML_TYPE_F32 && x->type != GGML_TYPE_F16) || x->nb[1] % size) return false;
+    if (dim > 65536 || !rows_of(store, dim, work.rows)) return false;
+    work.src = roperot_tensor_shd(x->data, x->type == GGML_TYPE_F32 ? ROPEROT_F32 : ROPEROT_F16, x->ne[1],
+                                  x->ne[0] / dim, dim);
+    work.src.stride[1] = static_cast<int64_t>(x->nb[1]) / size;
+    work.dst = work.src;
+    job.src = &work.src;
+    job.to = &work.rows;
+    job.flags = ROPEROT_JOB_UNROTATED;
+    return true;
+}
+
+/* Whether the rows that are stored are all of what ROPE gives, heads side by side. */
+bool stores_all(const ggml_tensor &rope, const ggml_tensor &store)
+{
+    const ggml_tensor *const x = store.src[0];
+    return x->data == rope.data && x->type == rope.type && x->ne[0] == rope.ne[0] * rope.ne[1] &&
+           x->ne[1] == rope.ne[2] && rope.ne[3] == 1 && x->nb[1] == rope.nb[2] &&
+           rope.nb[1] == rope.ne[0] * ggml_type_size(rope.type);
+}
+
+/* A whole chain. */
+bool job_of(const roperot_ggml_chain &chain, int64_t dim, Work &work, roperot_job &job)
+{
+    job = ROPEROT_JOB_INIT;
+    if (!chain.rope) return stored_only(*chain.store, dim, work, job);
+    const ggml_tensor &x = *(chain.norm ? chain.norm : chain.rope)->src[0];
+    if (!is_usual(x, *chain.rope, Parameters(*chain.rope))) return false;
+    if (chain.writes && !may_write(x, *chain.rope)) return false;
+    if (!view_of(x, work.src) || !view_of(*chain.rope, work.dst)) return false;
+    if (chain.norm && !norm_of(chain, work.norm)) return false;
+    if (chain.store && (!stores_all(*chain.rope, *chain.store) || !rows_of(*chain.store, dim, work.rows))) return false;
+    job.src = &work.src;
+    job.dst = chain.writes ? &work.dst : nullptr;
+    job.norm = chain.norm ? &work.norm : nullptr;
+    job.to = chain.store ? &work.rows : nullptr;
+    return true;
+}
+
+/* Of jobs that only store, which have no plan of their own. */
+const roperot_plan *any_plan()
+{
+    static const roperot_plan *const plan = [] {
+        roperot_config config = ROPEROT_CONFIG_INIT;
+        roperot_plan *made = nullptr;
+        config.head_dim = 2;
+        config.cache = ROPEROT_CACHE_FACTORED;
+        roperot_plan_create(&config, &made);
+        return made;
+    }();
+    return plan;
+}
+
+/* Chains as jobs of one call, and thread ith's part of it. */
+struct Jobs {
+    const roperot_plan *plan = nullptr;
+    roperot_positions positions = ROPEROT_POSITIONS_INIT;
+    Work work[2]{};
+    roperot_job job[2];
+    int32_t count = 0;
+
+    bool take(const roperot_ggml_chain *chains, int n)
+    {
+        const ggml_tensor *const rope = chains[0].rope;
+        const int64_t dim = rope ? rope->ne[0] : 128;
+        plan = rope ? plan_of(*rope, Parameters(*rope)) : any_plan();
+        if (!plan || dim < 1) return false;
+        if (rope) positions = positions_of(*rope, Parameters(*rope));
+        for (count = 0; count < n; count++)
+            if (!job_of(chains[count], dim, work[count], job[count])) return false;
+        return true;
+    }
+
+    bool run(int64_t begin, int64_t end) const
+    {
+        roperot_options options = ROPEROT_OPTIONS_INIT;
+        options.flags = ROPEROT_SIGNED_POSITIONS;
+        options.token_begin = begin;
+        options.token_end = end;
+        return roperot_run(plan, &positions, job, count, &options) == ROPEROT_OK;
+    }
+};
+
+bool fuses()
+{
+    static const bool on = [] {
+        const char *const value = std::getenv("ROPEROT_GGML_FUSE");
+        return !value || std::strcmp(value, "off") != 0;
+    }();
+    return on;
 }
 
 } // namespace
 
+/* A call is checked as a whole by every thread, and cannot fail for a part of what is right as a whole: positions and
+ * slots, of which a call looks at its own part only, are checked here. */
+extern "C" int roperot_ggml_run(int ith, int nth, const roperot_ggml_chain *chains, int count)
+{
+    if (is_off() || !fuses() || count < 1 || count > 2) return 0;
+    Jobs jobs;
+    if (!jobs.take(chains, count)) return 0;
+    const int64_t lines = jobs.work[0].src.shape[0] * jobs.work[0].src.shape[1];
+    if (lines >= nth) return jobs.run(lines * ith / nth, lines * (ith + 1) / nth);
+    if (nth > 1 && !jobs.run(0, 0)) return 0;
+    for (int i = 0; i < count; i++) {
+        const int64_t heads = jobs.work[i].src.shape[2];
+        jobs.work[i].keep_heads(heads * ith / nth, heads * (ith + 1) / nth);
+    }
+    return jobs.run(0, lines);
+}
+
 extern "C" int roperot_ggml_rope(int ith, int nth, ggml_tensor *node)
 {
     const Parameters p(*node);
-    if (is_off() || !is_simple(*node, p)) return 0;
-    const ggml_tensor *const by = node->src[2];
-    const Entry *const entry = plans().find(p, by ? static_cast<const float *>(by->data) : nullptr);
-    const int64_t most = farthest(*node->src[1], node->ne[2] * (p.has_rows() ? 4 : 1));
-    if (!entry || !entry->plans.far || most > INT32_MAX) return 0;
-
+    if (is_off() || !is_usual(*node->src[0], *node, p) || !may_write(*node->src[0], *node)) return 0;
     Call call{};
-    if (!view_of(*node->src[0], call.src) || !view_of(*node, call.dst)) return 0;
-    call.plan = most < near_positions ? entry->plans.near : entry->plans.far;
+    call.plan = plan_of(*node, p);
+    if (!call.plan || !view_of(*node->src[0], call.src) || !view_of(*node, call.dst)) return 0;
     call.flags = ROPEROT_SIGNED_POSITIONS | (node->op == GGML_OP_ROPE_BACK ? ROPEROT_INVERSE : 0);
-    call.positions = roperot_positions_i32(static_cast<const int32_t *>(node->src[1]->data), 0);
-    call.positions.axes = p.has_rows() ? 4 : 1;
-    call.positions.axis_stride = node->ne[2];
+    call.positions = positions_of(*node, p);
     const int64_t rows = ggml_nrows(node), share = (rows + nth - 1) / nth;
     const int64_t begin = std::min(share * ith, rows), end = std::min(begin + share, rows);
     return begin == end || call.rotate_rows(begin, end);

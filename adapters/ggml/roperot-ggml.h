@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What ggml's CPU backend calls in place of its own ROPE and ROPE_BACK; it must not know how they are computed. */
+ * What ggml's CPU backend calls in place of its own ROPE, ROPE_BACK and the norms and stores around them; it must not
+ * know how they are computed. */
 #ifndef ROPEROT_GGML_H
 #define ROPEROT_GGML_H
 
@@ -16,9 +17,26 @@ struct ggml_tensor;
  * which makes a plan. */
 int roperot_ggml_rope(int ith, int nth, struct ggml_tensor *node);
 
+/* Nodes that are computed as one: RMS_NORM and MUL by a weight (or neither), ROPE, SET_ROWS of its rows. */
+struct roperot_ggml_chain {
+    const struct ggml_tensor *norm, *mul; /* NULL: none */
+    const struct ggml_tensor *rope;       /* NULL: SET_ROWS of its own source, a layer's V */
+    const struct ggml_tensor *store;      /* NULL: none */
+    int writes;                           /* somebody else reads what rope gives */
+};
+
+/* Computes thread ith's part of `count` (1 or 2) chains of the same tokens: 1. Or touches nothing and returns 0. Every
+ * thread comes to the same answer, since ggml has no way to take a part of such nodes. roperot-ggml-graph.h finds
+ * chains. Locks and allocations: as above. */
+int roperot_ggml_run(int ith, int nth, const struct roperot_ggml_chain *chains, int count);
+
 #ifdef ROPEROT_GGML_MEASURE
-/* For measurements: whether this node's turn is roperot's, and how long it took. ROPEROT_GGML is "alternate". */
+/* For measurements: whether this node's or these chains' turn is roperot's, and how long it took. ROPEROT_GGML is
+ * "alternate". Chains that are ggml's are timed from their first node to their last. */
 int roperot_ggml_turn(int ith, const struct ggml_tensor *node);
+int roperot_ggml_turn_of_chains(int ith, const struct roperot_ggml_chain *chains, int count, int last);
+void roperot_ggml_forget(void); /* roperot left the chains, or a part of them, to ggml */
+void roperot_ggml_done(int ith, int node);
 void roperot_ggml_took(int ith, const struct ggml_tensor *node, int ours, double nanoseconds);
 double roperot_ggml_now(void);
 #define ROPEROT_GGML_ROPE(params, node, own)                                                                           \
@@ -29,7 +47,9 @@ double roperot_ggml_now(void);
         if (!done_) own(params, node);                                                                                 \
         if (!(params)->use_ref) roperot_ggml_took((params)->ith, node, done_, roperot_ggml_now() - begin_);            \
     } while (0)
+#define ROPEROT_GGML_DONE(params, node) roperot_ggml_done((params)->ith, node)
 #else
+#define ROPEROT_GGML_DONE(params, node) ((void)0)
 /* In ggml_compute_forward: own is ggml_compute_forward_rope or ggml_compute_forward_rope_back. */
 #define ROPEROT_GGML_ROPE(params, node, own)                                                                           \
     do {                                                                                                               \

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * The adapter against ggml's own operator, node by node: modes, types, strides, threads, and what it leaves to ggml; it
- * must not know how the adapter finds its plans. */
+ * The adapter against ggml's own operators, node by node and by chains: modes, types, strides, threads, far positions,
+ * and what it leaves to ggml; it must not know how the adapter finds its plans. */
 #include <ggml-cpu.h>
 #include <ggml.h>
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "roperot-ggml.h"
@@ -31,7 +33,8 @@ static const shape shapes[] = {
     { "imrope", 128, 32, 64, GGML_ROPE_TYPE_IMROPE, { 6, 5, 5, 0 } },
     { "vision", 80, 40, 0, GGML_ROPE_TYPE_VISION, { 20, 20, 0, 0 } },
 };
-enum { SHAPES = sizeof shapes / sizeof *shapes };
+/* The first ones have one axis. */
+enum { SHAPES = sizeof shapes / sizeof *shapes, FAR_SHAPES = 4 };
 
 static int32_t positions[4 * MOST_TOKENS];
 static float factors[128];
@@ -195,11 +198,236 @@ static void leaves_to_ggml(const void *arg)
     ggml_free(context);
 }
 
+/* ---- far positions ----------------------------------------------------------------------------------------------- */
+
+/* Beyond the rows that a plan keeps: against exact angles, since ggml's chained ones are worth nothing there. */
+enum { NEAR = 8192, FAR = 1000000 };
+
+static void expect_exact(const shape *s, const struct ggml_tensor *x, const struct ggml_tensor *y, int with_factors)
+{
+    const int half = s->n_dims / 2, neighbours = s->mode == GGML_ROPE_TYPE_NORMAL;
+    for (int t = 0; t < tokens; t++)
+        for (int h = 0; h < HEADS; h++)
+            for (int j = 0; j < half; j++) {
+                const int c = s->n_offs + (neighbours ? 2 * j : j), d = c + (neighbours ? 1 : half);
+                const double w = pow(1e4, -2.0 * j / s->n_dims) / (with_factors ? (double)factors[j] : 1);
+                const double angle = fmod(positions[t] * w, 8 * atan(1)), re = value(x, c, h, t, 0),
+                             im = value(x, d, h, t, 0);
+                const double want[2] = { re * cos(angle) - im * sin(angle), re * sin(angle) + im * cos(angle) };
+                const double got[2] = { value(y, c, h, t, 0), value(y, d, h, t, 0) };
+                /* attn_factor 1.2 of node_of; f32 products and sums of numbers below 4. */
+                for (int k = 0; k < 2; k++)
+                    CHECK(fabs(got[k] - (double)1.2f * want[k]) < 2e-6, "position %d, head %d, pair %d: %g, exact is %g",
+                          (int)positions[t], h, j, got[k], (double)1.2f * want[k]);
+            }
+}
+
+static void turns_far(const void *arg)
+{
+    const shape *const s = arg;
+    tokens = MOST_TOKENS, batch = 1;
+    for (int with_factors = 0; with_factors < 2; with_factors++) {
+        const struct ggml_init_params parameters = { MEMORY, NULL, false };
+        struct ggml_context *const context = ggml_init(parameters);
+        for (int i = 0; i < tokens; i++) positions[i] = (int32_t)random_below(NEAR);
+        struct ggml_tensor *const x = tensor_of(context, GGML_TYPE_F32, s->dim, PACKED);
+        struct ggml_tensor *const near = node_of(context, s, x, with_factors);
+        CHECK(roperot_ggml_rope(0, 1, near), "%s: left to ggml", s->name);
+        /* One far token takes all others of its node along: their bits must not change. */
+        positions[3] = NEAR + (int32_t)random_below(FAR), positions[5] = NEAR, positions[6] = NEAR - 1;
+        struct ggml_tensor *const far = node_of(context, s, x, with_factors);
+        for (int ith = 0; ith < 3; ith++) CHECK(roperot_ggml_rope(ith, 3, far), "%s: left to ggml", s->name);
+        expect_exact(s, x, far, with_factors);
+        for (int t = 0; t < tokens; t++)
+            if (t != 3 && t != 5 && t != 6)
+                CHECK(memcmp((char *)near->data + (size_t)t * near->nb[2], (char *)far->data + (size_t)t * far->nb[2],
+                             near->nb[2]) == 0, "%s: token %d has other bits beside a far one", s->name, t);
+        ggml_free(context);
+    }
+}
+
+/* ---- chains ------------------------------------------------------------------------------------------------------ */
+
+/* ggml-base exports it without a public header. */
+void quantize_row_q8_0_ref(const float *x, void *y, int64_t k);
+
+/* What a layer has for K and V: x -> norm -> rope -> cache, and v -> cache. */
+typedef struct layer {
+    struct ggml_context *context;
+    struct ggml_tensor *x, *norm, *mul, *rope, *cache[2], *store[2], *values;
+    int64_t row;
+} layer;
+
+static struct ggml_tensor *cache_of(layer *l, enum ggml_type type, struct ggml_tensor *rows, int which)
+{
+    struct ggml_tensor *const at = ggml_new_tensor_1d(l->context, GGML_TYPE_I64, tokens);
+    for (int i = 0; i < tokens; i++) ((int64_t *)at->data)[i] = 2 * (tokens - i) - which;
+    l->cache[which] = ggml_new_tensor_2d(l->context, type, l->row, 2 * tokens + 1);
+    return ggml_set_rows(l->context, l->cache[which], rows, at);
+}
+
+static layer layer_of(const shape *s, int with_norm, int variant, enum ggml_type type)
+{
+    const struct ggml_init_params parameters = { MEMORY, NULL, false };
+    layer l = { .context = ggml_init(parameters), .row = (int64_t)HEADS * s->dim };
+    l.x = tensor_of(l.context, GGML_TYPE_F32, s->dim, PACKED);
+    struct ggml_tensor *const weight = ggml_new_tensor_1d(l.context, GGML_TYPE_F32, s->dim);
+    fill(weight);
+    if (with_norm) l.norm = ggml_rms_norm(l.context, l.x, 1e-6f);
+    if (with_norm) l.mul = ggml_mul(l.context, l.norm, weight);
+    l.rope = node_of(l.context, s, with_norm ? l.mul : l.x, variant);
+    l.values = ggml_new_tensor_2d(l.context, GGML_TYPE_F32, l.row, tokens);
+    fill(l.values);
+    l.store[0] = cache_of(&l, type, ggml_view_2d(l.context, l.rope, l.row, tokens, l.rope->nb[2], 0), 0);
+    l.store[1] = cache_of(&l, type, l.values, 1);
+    return l;
+}
+
+static void wipe(const layer *l)
+{
+    memset(l->rope->data, 0x55, ggml_nbytes(l->rope));
+    for (int k = 0; k < 2; k++) memset(l->cache[k]->data, 0x55, ggml_nbytes(l->cache[k]));
+}
+
+static int run_layer(const layer *l, int writes, int count)
+{
+    const struct roperot_ggml_chain chains[2] = { { l->norm, l->mul, l->rope, l->store[0], writes },
+                                                  { NULL, NULL, NULL, l->store[1], 0 } };
+    const int nth = 1 + (int)random_below(9);
+    int done = 0;
+    for (int ith = nth; ith-- > 0;) done += roperot_ggml_run(ith, nth, chains, count);
+    CHECK(done == 0 || done == nth, "%d of %d threads took part", done, nth);
+    return done > 0;
+}
+
+/* A cache's bytes are the dense rows by ggml's reference conversion, and no other row is written. */
+static void expect_rows(const layer *l, int which, const float *dense, const char *what)
+{
+    const struct ggml_tensor *const cache = l->cache[which];
+    static float row[HEADS * 128];
+    unsigned char want[sizeof row];
+    for (int64_t r = 0; r < cache->ne[1]; r++) {
+        const unsigned char *const got = (const unsigned char *)cache->data + (size_t)r * cache->nb[1];
+        memset(want, 0x55, sizeof want);
+        for (int i = 0; i < tokens; i++) {
+            if (((const int64_t *)l->store[which]->src[1]->data)[i] != r) continue;
+            memcpy(row, dense + i * l->row, (size_t)l->row * sizeof *row);
+            if (cache->type == GGML_TYPE_Q8_0) quantize_row_q8_0_ref(row, want, l->row);
+            if (cache->type == GGML_TYPE_F32) memcpy(want, row, (size_t)l->row * sizeof *row);
+            for (int64_t c = 0; c < l->row && cache->type == GGML_TYPE_F16; c++) {
+                const ggml_fp16_t rounded = ggml_fp32_to_fp16(row[c]);
+                memcpy(want + 2 * c, &rounded, 2);
+            }
+        }
+        for (size_t i = 0; i < cache->nb[1]; i++)
+            CHECK(got[i] == want[i], "%s: cache %d, row %d, byte %zu is %u, not %u", what, which, (int)r, i, got[i],
+                  want[i]);
+    }
+}
+
+static void expect_near(const layer *l, const float *theirs, const char *what)
+{
+    for (int64_t i = 0; i < l->row * tokens; i++) {
+        const double got = (double)((const float *)l->rope->data)[i], want = (double)theirs[i];
+        CHECK(fabs(got - want) < 2e-3 * (2 + fabs(want)), "%s: element %d is %g, ggml has %g", what, (int)i, got, want);
+    }
+}
+
+static void try_chain(const shape *s, int with_norm, int variant, enum ggml_type type)
+{
+    const layer l = layer_of(s, with_norm, variant, type);
+    const size_t bytes = ggml_nbytes(l.rope);
+    char what[80];
+    snprintf(what, sizeof what, "norm %d, variant %d, %s, %d tokens", with_norm, variant, ggml_type_name(type), tokens);
+    ggml_set_output(l.rope); /* also where ggml is fused itself */
+    compute(l.context, l.store[0]);
+    float *const theirs = malloc(bytes), *const dense = malloc(bytes);
+    memcpy(theirs, l.rope->data, bytes);
+    wipe(&l);
+    CHECK(run_layer(&l, 1, 2), "%s: left to ggml", what);
+    expect_near(&l, theirs, what);
+    memcpy(dense, l.rope->data, bytes);
+    for (int k = 0; k < 2; k++) expect_rows(&l, k, k ? l.values->data : dense, what);
+    wipe(&l);
+    CHECK(run_layer(&l, 0, 2), "%s: left to ggml", what);
+    for (int k = 0; k < 2; k++) expect_rows(&l, k, k ? l.values->data : dense, what);
+    for (size_t i = 0; i < bytes; i++)
+        CHECK(((unsigned char *)l.rope->data)[i] == 0x55, "%s: rope's own result was written", what);
+    struct ggml_tensor in_place = *l.rope;
+    in_place.data = l.x->data;
+    layer q = l;
+    q.rope = &in_place;
+    q.store[0] = NULL;
+    CHECK(run_layer(&q, 1, 1), "%s: in place, left to ggml", what);
+    CHECK(memcmp(l.x->data, dense, bytes) == 0, "%s: in place, other bits", what);
+    free(theirs), free(dense);
+    ggml_free(l.context);
+}
+
+static void chains_agree(const void *arg)
+{
+    const shape *const s = arg;
+    static const enum ggml_type types[] = { GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_Q8_0 };
+    batch = 1;
+    for (int variant = 0; variant < 4; variant++)
+        for (int with_norm = 0; with_norm < 2; with_norm++)
+            for (size_t k = 0; k < sizeof types / sizeof *types; k++)
+                for (tokens = 1; tokens <= MOST_TOKENS; tokens += MOST_TOKENS - 1) {
+                    for (int i = 0; i < 4 * tokens; i++) positions[i] = (int32_t)random_below(500);
+                    if (types[k] == GGML_TYPE_Q8_0 && s->dim % 32) continue; /* ggml has no such rows */
+                    try_chain(s, with_norm, variant, types[k]);
+                }
+}
+
+static void leaves_chain(layer *l, int count, const char *what)
+{
+    wipe(l);
+    CHECK(!run_layer(l, 1, count), "%s: not left to ggml", what);
+    for (size_t i = 0; i < ggml_nbytes(l->rope); i++)
+        CHECK(((unsigned char *)l->rope->data)[i] == 0x55, "%s: byte %zu was written", what, i);
+    for (int k = 0; k < 2; k++)
+        for (size_t i = 0; i < ggml_nbytes(l->cache[k]); i++)
+            CHECK(((unsigned char *)l->cache[k]->data)[i] == 0x55, "%s: byte %zu of cache %d was written", what, i, k);
+}
+
+static void leaves_chains_to_ggml(const void *arg)
+{
+    (void)arg;
+    tokens = MOST_TOKENS, batch = 1;
+    for (int i = 0; i < 4 * tokens; i++) positions[i] = i;
+    layer l = layer_of(&shapes[2], 1, 0, GGML_TYPE_F16);
+    struct ggml_tensor *const weight = l.mul->src[1];
+    int64_t *const rows = l.store[0]->src[1]->data;
+    wipe(&l);
+    CHECK(run_layer(&l, 1, 2), "what is usual was left to ggml");
+    const int64_t row = rows[2];
+    rows[2] = -1, leaves_chain(&l, 2, "a row below 0");
+    rows[2] = 2 * tokens + 1, leaves_chain(&l, 2, "a row beyond the cache");
+    rows[2] = row;
+    weight->ne[1] = HEADS, leaves_chain(&l, 1, "a weight per head"), weight->ne[1] = 1;
+    weight->type = GGML_TYPE_F16, leaves_chain(&l, 1, "a weight in f16"), weight->type = GGML_TYPE_F32;
+    void *const data = weight->data;
+    weight->data = l.rope->data, leaves_chain(&l, 1, "a weight where the result goes"), weight->data = data;
+    l.store[1]->src[0]->ne[1]--, leaves_chain(&l, 2, "fewer values than keys"), l.store[1]->src[0]->ne[1]++;
+    struct ggml_tensor *const own = l.cache[1];
+    l.cache[1] = l.cache[0], l.store[1]->data = l.cache[0]->data;
+    leaves_chain(&l, 2, "one cache for both");
+    l.cache[1] = own, l.store[1]->data = own->data;
+    set_float(l.norm, 0, -1.0f), leaves_chain(&l, 1, "a negative epsilon"), set_float(l.norm, 0, 1e-6f);
+    l.store[0]->src[0]->nb[1] += 4, leaves_chain(&l, 1, "a view with gaps"), l.store[0]->src[0]->nb[1] -= 4;
+    ((int32_t *)l.rope->src[1]->data)[3] = INT32_MIN;
+    leaves_chain(&l, 2, "the lowest position");
+    ggml_free(l.context);
+}
+
 int main(int argc, char **argv)
 {
     ggml_cpu_init();
     for (int j = 0; j < 128; j++) factors[j] = 0.9f + 0.2f * (float)(j * 7 % 11) / 11;
     for (int i = 0; i < SHAPES; i++) harness_add(agrees, &shapes[i], "%s", shapes[i].name);
+    for (int i = 0; i < FAR_SHAPES; i++) harness_add(turns_far, &shapes[i], "far %s", shapes[i].name);
+    for (int i = 0; i < SHAPES; i++) harness_add(chains_agree, &shapes[i], "chains %s", shapes[i].name);
     harness_add(leaves_to_ggml, NULL, "leaves to ggml");
+    harness_add(leaves_chains_to_ggml, NULL, "leaves chains to ggml");
     return harness_run(argc, argv, "ggml-adapter");
 }

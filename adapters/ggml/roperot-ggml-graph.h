@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ * Which nodes of a graph roperot_ggml_run computes as one; it must not know how. For ggml-cpu.c: it reads ggml's own
+ * ggml-impl.h. */
+#ifndef ROPEROT_GGML_GRAPH_H
+#define ROPEROT_GGML_GRAPH_H
+
+#include <string.h>
+
+#include "ggml-impl.h"
+#include "roperot-ggml.h"
+
+/* The node behind node i that is computed, or n_nodes. */
+static inline int roperot_ggml_next(const struct ggml_cgraph *graph, int i)
+{
+    for (i++; i < graph->n_nodes; i++) {
+        const struct ggml_tensor *const node = graph->nodes[i];
+        if (!ggml_op_is_empty(node->op) && node->flags & GGML_TENSOR_FLAG_COMPUTE) return i;
+    }
+    return graph->n_nodes;
+}
+
+static inline const struct ggml_tensor *roperot_ggml_node(const struct ggml_cgraph *graph, int i, enum ggml_op op)
+{
+    return i < graph->n_nodes && graph->nodes[i]->op == op ? graph->nodes[i] : NULL;
+}
+
+/* Whether nothing reads node `rope` but the SET_ROWS at `store`, which reads it by a view. */
+static inline int roperot_ggml_is_only_stored(const struct ggml_cgraph *graph, int rope, int store)
+{
+    const struct ggml_tensor *const view = graph->nodes[store]->src[0];
+    if (!ggml_node_has_n_uses(graph, rope, 1) || view->flags & GGML_TENSOR_FLAG_OUTPUT) return 0;
+    for (int i = rope + 1; i < store; i++)
+        if (graph->nodes[i] == view) return ggml_node_get_use_count(graph, i) == 1;
+    return 0;
+}
+
+/* The chain that begins at node i: its last node, or -1. *rope: where its ROPE is, or -1. */
+static inline int roperot_ggml_chain_at(const struct ggml_cgraph *graph, int i, struct roperot_ggml_chain *chain,
+                                        int *rope)
+{
+    const struct ggml_tensor *const first = graph->nodes[i];
+    int last = i;
+    memset(chain, 0, sizeof *chain);
+    *rope = -1;
+    if (first->op == GGML_OP_SET_ROWS) {
+        chain->store = first;
+        return i;
+    }
+    if (first->op == GGML_OP_RMS_NORM) {
+        const int mul = roperot_ggml_next(graph, i);
+        last = roperot_ggml_next(graph, mul);
+        chain->norm = first;
+        chain->mul = roperot_ggml_node(graph, mul, GGML_OP_MUL);
+        chain->rope = roperot_ggml_node(graph, last, GGML_OP_ROPE);
+        if (!chain->mul || !chain->rope || chain->rope->src[0] != chain->mul) return -1;
+        if (chain->mul->src[0] != first && chain->mul->src[1] != first) return -1;
+        if (!ggml_node_has_n_uses(graph, i, 1) || !ggml_node_has_n_uses(graph, mul, 1)) return -1;
+    } else {
+        chain->rope = roperot_ggml_node(graph, i, GGML_OP_ROPE);
+        if (!chain->rope) return -1;
+    }
+    chain->writes = 1;
+    *rope = last;
+    const int next = roperot_ggml_next(graph, last);
+    const struct ggml_tensor *const store = roperot_ggml_node(graph, next, GGML_OP_SET_ROWS);
+    const struct ggml_tensor *const rows = store ? store->src[0] : NULL;
+    if (!rows || (rows->op != GGML_OP_VIEW && rows->op != GGML_OP_RESHAPE) || rows->src[0] != chain->rope) return last;
+    chain->store = store;
+    chain->writes = !roperot_ggml_is_only_stored(graph, last, next);
+    return next;
+}
+
+/* The longest part of two chains that roperot takes: its last node, or -1. */
+static inline int roperot_ggml_run_most(int ith, int nth, struct roperot_ggml_chain *chains, const int *last, int rope)
+{
+    if (last[1] >= 0 && roperot_ggml_run(ith, nth, chains, 2)) return last[1];
+    if (!chains[0].rope) return -1; /* a SET_ROWS by itself */
+    if (chains[0].store && roperot_ggml_run(ith, nth, chains, 1)) return last[0];
+    if (!chains[0].norm) return -1; /* a ROPE by itself */
+    chains[0].store = NULL;
+    chains[0].writes = 1;
+    return roperot_ggml_run(ith, nth, chains, 1) ? rope : -1;
+}
+
+/* In ggml_cpu_try_fuse_ops: how many nodes behind node i are done with it, 0: none, and node i is not, either. */
+static inline int roperot_ggml_fuse(const struct ggml_cgraph *graph, int i, int ith, int nth)
+{
+    struct roperot_ggml_chain chains[2];
+    int rope, none, last[2] = { roperot_ggml_chain_at(graph, i, &chains[0], &rope), -1 };
+    if (last[0] < 0) return 0;
+    const int next = chains[0].store ? roperot_ggml_next(graph, last[0]) : graph->n_nodes;
+    if (roperot_ggml_node(graph, next, GGML_OP_SET_ROWS)) last[1] = roperot_ggml_chain_at(graph, next, &chains[1], &none);
+    if (last[1] < 0 && !chains[0].norm && !(chains[0].rope && chains[0].store)) return 0; /* one node by itself */
+#ifdef ROPEROT_GGML_MEASURE
+    if (!roperot_ggml_turn_of_chains(ith, chains, last[1] < 0 ? 1 : 2, last[last[1] >= 0])) return 0;
+#endif
+    const int done = roperot_ggml_run_most(ith, nth, chains, last, rope);
+#ifdef ROPEROT_GGML_MEASURE
+    if (done < last[last[1] >= 0]) roperot_ggml_forget();
+#endif
+    return done < 0 ? 0 : done - i;
+}
+
+#endif
