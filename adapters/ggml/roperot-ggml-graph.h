@@ -92,7 +92,7 @@ static inline int roperot_ggml_fuse(const struct ggml_cgraph *graph, int i, int 
     if (roperot_ggml_node(graph, next, GGML_OP_SET_ROWS)) last[1] = roperot_ggml_chain_at(graph, next, &chains[1], &none);
     if (last[1] < 0 && !chains[0].norm && !(chains[0].rope && chains[0].store)) return 0; /* one node by itself */
 #ifdef ROPEROT_GGML_MEASURE
-    if (!roperot_ggml_turn_of_chains(ith, chains, last[1] < 0 ? 1 : 2, last[last[1] >= 0])) return 0;
+    if (!roperot_ggml_turn_of_chains(nth, chains, last[1] < 0 ? 1 : 2, last[last[1] >= 0])) return 0;
 #endif
     const int done = roperot_ggml_run_most(ith, nth, chains, last, rope);
 #ifdef ROPEROT_GGML_MEASURE

@@ -50,16 +50,20 @@ struct Chains {
 };
 thread_local Chains in_chains;
 
-/* Layers go one way or the other at random, so that neither side has the same layers in every step; what a layer brings
- * comes in two groups, of q and of k. Every thread counts for itself and comes to the same answer. */
-int next_turn()
+/* Layers go one way or the other at random, so that neither side has the same layers in every step, and q and k of a
+ * layer go the same way. Every thread must come to the same answer: by the layer's number in the node's name ("Kcur-3")
+ * and the first position or row. */
+int turn_of(const ggml_tensor &node)
 {
     static const bool alternates = [] {
         const char *const value = std::getenv("ROPEROT_GGML");
         return value && std::strcmp(value, "alternate") == 0;
     }();
-    static thread_local uint64_t calls = 0;
-    const uint64_t mixed = (calls++ / 2 + 1) * 0x9e3779b97f4a7c15u;
+    const char *const number = std::strrchr(node.name, '-');
+    int32_t place = 0;
+    if (node.src[1]) std::memcpy(&place, node.src[1]->data, sizeof place);
+    const uint64_t mixed = (uint64_t{static_cast<uint32_t>(place)} * 1009 + (number ? std::atoi(number + 1) : 0) + 1) *
+                           0x9e3779b97f4a7c15u;
     return !alternates || (mixed ^ mixed >> 29) >> 32 & 1;
 }
 
@@ -68,8 +72,7 @@ int next_turn()
 extern "C" int roperot_ggml_turn(int ith, const ggml_tensor *node)
 {
     (void)ith;
-    (void)node;
-    return in_chains.last < 0 && next_turn();
+    return in_chains.last < 0 && turn_of(*node);
 }
 
 extern "C" void roperot_ggml_took(int ith, const ggml_tensor *node, int ours, double nanoseconds)
@@ -79,10 +82,9 @@ extern "C" void roperot_ggml_took(int ith, const ggml_tensor *node, int ours, do
                           ours}].push_back(nanoseconds);
 }
 
-extern "C" int roperot_ggml_turn_of_chains(int ith, const roperot_ggml_chain *chains, int count, int last)
+extern "C" int roperot_ggml_turn_of_chains(int nth, const roperot_ggml_chain *chains, int count, int last)
 {
-    (void)ith;
-    if (in_chains.last >= 0 || !fuses()) return 0;
+    if (in_chains.last >= 0 || !fuses(chains[0], nth)) return 0;
     Chains &c = in_chains;
     c.name.clear();
     for (int i = 0; i < count; i++)
@@ -93,7 +95,7 @@ extern "C" int roperot_ggml_turn_of_chains(int ith, const roperot_ggml_chain *ch
     c.tokens = chains[0].rope ? first.ne[2] * first.ne[3] : first.ne[1];
     c.type = ggml_type_name(chains[0].store ? chains[0].store->type : first.type);
     c.last = last;
-    c.ours = next_turn();
+    c.ours = turn_of(chains[0].rope ? *chains[0].rope : *chains[0].store);
     c.begin = roperot_ggml_now();
     return c.ours;
 }

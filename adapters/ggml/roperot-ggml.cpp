@@ -516,13 +516,21 @@ struct Jobs {
     }
 };
 
-bool fuses()
+/* One thread leaves chains of fewer lines as they are: a decode step finds no code of a call in the caches, and a call
+ * that does more has more of it; with several threads, the barriers that are saved are worth more (docs/ggml.md).
+ * ROPEROT_GGML_FUSE in the environment: "off", "all", or what was found to be best. */
+constexpr int64_t least_lines = 2, least_lines_stored = 8;
+
+bool fuses(const roperot_ggml_chain &chain, int nth)
 {
-    static const bool on = [] {
+    static const int forced = [] {
         const char *const value = std::getenv("ROPEROT_GGML_FUSE");
-        return !value || std::strcmp(value, "off") != 0;
+        return !value ? 0 : std::strcmp(value, "off") == 0 ? -1 : std::strcmp(value, "all") == 0 ? 1 : 0;
     }();
-    return on;
+    const ggml_tensor &rows = chain.rope ? *chain.rope : *chain.store->src[0];
+    const int64_t lines = chain.rope ? rows.ne[2] * rows.ne[3] : rows.ne[1];
+    if (forced) return forced > 0;
+    return nth > 1 || lines >= (chain.store ? least_lines_stored : least_lines);
 }
 
 } // namespace
@@ -531,7 +539,7 @@ bool fuses()
  * slots, of which a call looks at its own part only, are checked here. */
 extern "C" int roperot_ggml_run(int ith, int nth, const roperot_ggml_chain *chains, int count)
 {
-    if (is_off() || !fuses() || count < 1 || count > 2) return 0;
+    if (is_off() || count < 1 || count > 2 || !fuses(chains[0], nth)) return 0;
     Jobs jobs;
     if (!jobs.take(chains, count)) return 0;
     const int64_t lines = jobs.work[0].src.shape[0] * jobs.work[0].src.shape[1];

@@ -34,7 +34,7 @@ int roperot_ggml_run(int ith, int nth, const struct roperot_ggml_chain *chains, 
 /* For measurements: whether this node's or these chains' turn is roperot's, and how long it took. ROPEROT_GGML is
  * "alternate". Chains that are ggml's are timed from their first node to their last. */
 int roperot_ggml_turn(int ith, const struct ggml_tensor *node);
-int roperot_ggml_turn_of_chains(int ith, const struct roperot_ggml_chain *chains, int count, int last);
+int roperot_ggml_turn_of_chains(int nth, const struct roperot_ggml_chain *chains, int count, int last);
 void roperot_ggml_forget(void); /* roperot left the chains, or a part of them, to ggml */
 void roperot_ggml_done(int ith, int node);
 void roperot_ggml_took(int ith, const struct ggml_tensor *node, int ours, double nanoseconds);

@@ -422,6 +422,7 @@ static void leaves_chains_to_ggml(const void *arg)
 
 int main(int argc, char **argv)
 {
+    setenv("ROPEROT_GGML_FUSE", "all", 1); /* one line, too */
     ggml_cpu_init();
     for (int j = 0; j < 128; j++) factors[j] = 0.9f + 0.2f * (float)(j * 7 % 11) / 11;
     for (int i = 0; i < SHAPES; i++) harness_add(agrees, &shapes[i], "%s", shapes[i].name);
