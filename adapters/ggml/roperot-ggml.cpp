@@ -256,6 +256,17 @@ void copy_heads(const roperot_tensor &from, const roperot_tensor &to, int64_t si
                     static_cast<size_t>(from.shape[3] * size));
 }
 
+/* Far positions: the row of factors is made once for all layers of a step. A thread's own memory, for heads of at most 512
+ * turned channels; longer ones make their rows anew. */
+void lend_scratch(const roperot_plan *plan, roperot_options &options)
+{
+    alignas(64) static thread_local unsigned char scratch[64 + 512 * sizeof(float)];
+    const int64_t bytes = roperot_scratch_bytes(plan);
+    if (bytes == 0 || bytes > static_cast<int64_t>(sizeof scratch)) return;
+    options.scratch = scratch;
+    options.scratch_bytes = sizeof scratch;
+}
+
 struct Call {
     const roperot_plan *plan;
     roperot_positions positions;
@@ -273,6 +284,7 @@ struct Call {
         from.shape[2] = to.shape[2] = count;
         roperot_options options = ROPEROT_OPTIONS_INIT;
         options.flags = flags;
+        lend_scratch(plan, options);
         if (begin != 0 || end != src.shape[0] * src.shape[1]) { /* a step's one token takes roperot's fast path */
             options.token_begin = begin;
             options.token_end = end;
@@ -510,6 +522,7 @@ struct Jobs {
     {
         roperot_options options = ROPEROT_OPTIONS_INIT;
         options.flags = ROPEROT_SIGNED_POSITIONS;
+        lend_scratch(plan, options);
         options.token_begin = begin;
         options.token_end = end;
         return roperot_run(plan, &positions, job, count, &options) == ROPEROT_OK;

@@ -82,7 +82,7 @@ def test_refuses_other_types(arguments):
 # ---- over torch.distributed: every rank is a process -----------------------------------------------------------------
 
 CU_SEQLENS = [0, 16, 16, 40, 64]
-TOKENS, HEADS, KV_HEADS, DIM = 64, 8, 4, 32
+TOKENS, HEADS, KV_HEADS, DIM, EPS = 64, 8, 4, 40, 1e-6
 
 
 def everything():
@@ -94,9 +94,43 @@ def everything():
     return q, k, mrope
 
 
+def head_sums(x):
+    """The sum of squares of each head as roperot_norm takes it (docs/jobs.md, "Over all heads on many ranks")."""
+    lanes = np.zeros((*x.shape[:-1], 16), np.float32)
+    for first in range(0, x.shape[-1], 16):
+        part = x[..., first : first + 16]
+        lanes[..., : part.shape[-1]] += part * part
+    for n in (8, 4, 2, 1):
+        lanes = lanes[..., :n] + lanes[..., n : 2 * n]
+    return lanes[..., 0]
+
+
+def normed_by_sums(x, sums, weight):
+    """A rank's heads [tokens, heads, dim], by the sums of every rank's heads in their order."""
+    total = np.zeros(sums.shape[:-1], np.float32)
+    for head in range(sums.shape[-1]):
+        total += sums[..., head]
+    count = np.float32(sums.shape[-1] * x.shape[-1])
+    r = np.float32(1) / np.sqrt(total / count + np.float32(EPS))
+    return x * r[:, None, None] * weight
+
+
+def weights():
+    """Of a norm per head, and of one over all heads of q."""
+    rng = np.random.default_rng(6)
+    return rng.standard_normal(DIM).astype(np.float32), rng.standard_normal((HEADS, DIM)).astype(np.float32)
+
+
+def normed_and_rotated(q, k, positions, norm):
+    """One call for both, with a norm of q."""
+    q, k = q.copy(), k.copy()
+    roperot.Rope(DIM, base=5e5).run(q, k, positions=positions, q_norm=norm, k_norm=roperot.Norm(weights()[0], eps=EPS))
+    return q, k
+
+
 def rotated(q, k, positions, axes):
     """One call for q and k, f32 in and out, ragged in that its positions are each token's own."""
-    sections = {"section": [6, 5, 5], "kind": "interleaved"} if axes == 3 else None
+    sections = {"section": [8, 6, 6], "kind": "interleaved"} if axes == 3 else None
     rope = roperot.Rope(DIM, base=5e5, sections=sections)
     q, k = q.copy(), k.copy()
     rope.apply_(q, k, positions if axes == 1 else positions[:, None, :])
@@ -126,7 +160,26 @@ def work(rank, size, directory):
                 whole = np.empty((TOKENS, *part.shape[1:]), np.float32)
                 whole[order] = np.concatenate(gathered(np.ascontiguousarray(part)))
                 np.save(f"{directory}/{scheme}-{axes}-{name}-{rank}.npy", whole)
+    per_head, over_all = weights()
+    for scheme in SCHEMES:
+        mine = context_parallel_tokens(scheme, size, rank, CU_SEQLENS)
+        at = context_parallel_positions(scheme, size, rank, CU_SEQLENS)
+        for what, norm in (("per", roperot.Norm(per_head, eps=EPS)),
+                           ("all", roperot.Norm(over_all, eps=EPS, all_heads=True))):  # fmt: skip
+            part = normed_and_rotated(q[mine], k[mine], at, norm)[0]
+            order = np.concatenate([context_parallel_tokens(scheme, size, r, CU_SEQLENS) for r in range(size)])
+            whole = np.empty_like(q)
+            whole[order] = np.concatenate(gathered(part))
+            np.save(f"{directory}/{scheme}-norm-{what}-{rank}.npy", whole)
     heads, kv_heads = slice(rank * HEADS // size, (rank + 1) * HEADS // size), slice(rank * KV_HEADS // size, None)
+    at = np.arange(TOKENS)
+    part = normed_and_rotated(q[:, heads], k[:, kv_heads], at, roperot.Norm(per_head, eps=EPS))[0]
+    np.save(f"{directory}/tensor-norm-per-{rank}.npy", np.concatenate(gathered(part), axis=1))
+    own = np.ascontiguousarray(q[:, heads])
+    sums = np.concatenate(gathered(head_sums(own)), axis=1)
+    part = normed_by_sums(own, sums, over_all[heads])
+    roperot.Rope(DIM, base=5e5).apply_(part, positions=at)
+    np.save(f"{directory}/tensor-norm-all-{rank}.npy", np.concatenate(gathered(part), axis=1))
     part, _ = rotated(q[:, heads], k[:, kv_heads], mrope, 3)
     np.save(f"{directory}/tensor-{rank}.npy", np.concatenate(gathered(part), axis=1))
     dist.destroy_process_group()
@@ -152,6 +205,15 @@ def test_processes_give_the_bits_of_one(size, tmp_path):
                 for rank in range(size):
                     got = np.load(tmp_path / f"{scheme}-{axes}-{name}-{rank}.npy")
                     np.testing.assert_array_equal(got.view(np.uint32), want[name].view(np.uint32))
+    per_head, over_all = weights()
+    local = np.concatenate([np.arange(n) for n in lengths])
+    for what, norm in (("per", roperot.Norm(per_head, eps=EPS)),
+                       ("all", roperot.Norm(over_all, eps=EPS, all_heads=True))):  # fmt: skip
+        for name, positions in (*((scheme, local) for scheme in SCHEMES), ("tensor", np.arange(TOKENS))):
+            want = normed_and_rotated(q, k, positions, norm)[0]
+            for rank in range(size):
+                got = np.load(tmp_path / f"{name}-norm-{what}-{rank}.npy")
+                np.testing.assert_array_equal(got.view(np.uint32), want.view(np.uint32), f"{name}, {what}")
     for rank in range(size):
         got = np.load(tmp_path / f"tensor-{rank}.npy")
         np.testing.assert_array_equal(got.view(np.uint32), rotated(q, k, mrope, 3)[0].view(np.uint32))
