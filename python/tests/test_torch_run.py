@@ -285,6 +285,48 @@ def test_tracers_record_run(tracer):
     assert same(traced(*other), expected)
 
 
+class Cached(torch.nn.Module):
+    """A layer whose pages are its buffers."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.keys = torch.nn.Buffer(torch.zeros(3, 4, 2, 16, dtype=kind))
+        self.values = torch.nn.Buffer(torch.zeros(3, 4, 2, 16))
+        scaling = "dynamic" if kind is torch.int8 else None
+        self.pages = {"k_pages": roperot.Pages(self.keys, scaling=scaling), "v_pages": roperot.Pages(self.values)}
+        if scaling is not None:
+            self.scale = torch.nn.Buffer(self.pages["k_pages"].scale)
+            self.pages["k_pages"].scale = self.scale
+
+    def forward(self, q, k, v, slots):
+        q = q * 1.0
+        rt.run(q, k, v, ROPE, AT, slots=slots, **self.pages)
+        return q
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.int8], ids=str)
+@pytest.mark.parametrize("tracer", ["jit.trace", "export", "strict", "compile"])
+@pytest.mark.filterwarnings("ignore")
+def test_graphs_write_into_pages(tracer, kind):
+    q, k, v, *_, slots, _ = inputs()
+    plain, layer = Cached(kind), Cached(kind)
+    expected = plain(q, k, v, slots)
+    if tracer == "jit.trace":
+        traced = torch.jit.trace(layer, (q, k, v, slots), check_trace=False)
+    elif tracer == "compile":
+        torch._dynamo.reset()
+        traced = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    else:
+        traced = torch.export.export(layer, (q, k, v, slots), strict=tracer == "strict").module()
+    for buffer in layer.buffers():  # tracing by running has written, too
+        buffer.zero_()
+    assert same([traced(q, k, v, slots)], [expected])
+    buffers = dict(traced.named_buffers()) if tracer != "compile" else dict(layer.named_buffers())
+    for name, buffer in plain.named_buffers():
+        assert float(buffer.abs().sum()) > 0
+        assert torch.equal(buffers[name], buffer)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_compiled_rotary_with_norms_and_its_gradient():
     weight = torch.nn.Parameter(tensor(16, seed=1))
