@@ -138,6 +138,7 @@ class Norm:
         self._recipe = {"eps": number(eps, "eps"), "kind": kind, "rounding": rounding}
         self._recipe |= {"unit_offset": bool(unit_offset), "after": bool(after), "all_heads": self.all_heads}
         self._fixed = {"kind": kinds[0], "rounding": kinds[1], "flags": flags, "epsilon": number(eps, "eps")}
+        self._seen: Any = None
         self._text = json.dumps(self._recipe)  # as operators of PyTorch carry it
         self._struct(None, None, "norm")  # says now what is wrong with the arrays
 
@@ -163,6 +164,13 @@ class Norm:
         if len(codes) > 1:
             raise TypeError(f"{name}.weight and {name}.bias must have one dtype")
         return struct
+
+    def _pointer(self, heads: int, dim: int, name: str) -> Any:
+        """A pointer to the struct for such heads, made anew only where its arrays have moved or changed their dtype."""
+        seen = (heads, dim, *(None if x is None else (x.data_ptr(), x.dtype) for x in (self.weight, self.bias)))
+        if self._seen is None or self._seen[0] != seen:
+            self._seen = (seen, ctypes.pointer(self._struct(heads, dim, name)))
+        return self._seen[1]
 
     def __repr__(self) -> str:
         parts = [f"{key}={value!r}" for key, value in self._recipe.items()]
@@ -482,6 +490,46 @@ def run(
     at = c.PositionsStruct(axes=1)
     call.keep.append(set_positions(at, positions, None, cu_seqlens, first.shape[0], first.shape[1]))
     call.run(plan, byref(at), c.INVERSE if inverse else 0)
+
+
+class _Frame:
+    """The structs of a call that rotates one or two tensors into others, used again and again."""
+
+    def __init__(self) -> None:
+        self.sources = [arrays.Slot(c.TensorStruct()) for _ in range(2)]
+        self.targets = [arrays.Slot(c.TensorStruct()) for _ in range(2)]
+        self.positions = c.PositionsStruct(axes=1)
+        self.options = c.OptionsStruct(token_end=c.TOKEN_END)
+        self.jobs = (JobStruct * 2)()
+        for job, source, target in zip(self.jobs, self.sources, self.targets):
+            job.size, job.factor_token_stride = ctypes.sizeof(JobStruct), 1
+            job.src, job.dst = ctypes.pointer(source.struct), ctypes.pointer(target.struct)
+
+
+_frames: list[_Frame] = []  # pop and append are atomic, so that threads may take turns
+
+
+def run_normed(plan: Any, heads: Any, outs: Any, positions: Any, layout: str) -> None:
+    """``run`` of one or two (tensor, norm) of the same tokens into others, for a third of the bookkeeping."""
+    try:
+        frame = _frames.pop()
+    except IndexError:
+        frame = _Frame()
+    for job, source, target, (x, norm), out, name in zip(
+        frame.jobs, frame.sources, frame.targets, heads, outs, ("q", "k")
+    ):
+        source.bind(x, layout, name, False)
+        target.bind(out, layout, f"{name}_out", True)
+        shape = source.struct.shape
+        job.norm = None if norm is None else norm._pointer(shape[2], shape[3], f"{name}_norm")
+    shape = frame.sources[0].struct.shape
+    keep = set_positions(frame.positions, positions, None, None, shape[0], shape[1])
+    status = c.lib.roperot_run(plan, byref(frame.positions), frame.jobs, len(heads), byref(frame.options))
+    del keep
+    if status:  # the long way again, for its sentence
+        run(plan, {n: (x, norm, out, None) for n, (x, norm), out in zip("qk", heads, outs)}, positions, layout=layout)
+    arrays.written(*outs)
+    _frames.append(frame)
 
 
 def is_number(x: Any) -> bool:

@@ -58,6 +58,10 @@ def _state(module: Any) -> dict[str, Any]:
     return {name: x for name, x in vars(module).items() if not name.startswith("_") and name != "forward"}
 
 
+def _holds(members: dict[str, Any], state: dict[str, Any]) -> bool:
+    return all(members.get(name) == value for name, value in state.items())
+
+
 class Waiting:
     """A norm module of a patched model, and the ``Norm`` that gives its results, found by asking a copy of it."""
 
@@ -84,15 +88,11 @@ class Waiting:
 
     def norm(self, heads: int, dim: int, all_heads: bool, dtype: torch.dtype) -> Norm | None:
         """What normalises heads like these as the module does, with its weights of now; None if nothing does."""
-        weights = self.module._parameters
+        members, weights = vars(self.module), self.module._parameters
         weight, bias = weights.get("weight"), weights.get("bias")
-        state = (_state(self.module), weight, bias)
-        if (
-            self._asked is None
-            or state[0] != self._asked[0]
-            or any(a is not b for a, b in zip(state[1:], self._asked[1:]))
-        ):
-            self._known, self._asked = {}, state
+        asked = self._asked
+        if asked is None or asked[:3] != (len(members), id(weight), id(bias)) or not _holds(members, asked[3]):
+            self._known, self._asked = {}, (len(members), id(weight), id(bias), _state(self.module))
         key = (heads if all_heads else 0, dim, dtype, None if weight is None else weight.dtype)
         if key not in self._known:
             recipe = aside(lambda: _learn(self.module, heads if all_heads else 2, dim, all_heads, dtype))
@@ -201,7 +201,7 @@ class Heads(Tensor):
     """
 
     _root: _Root
-    _x: Tensor  # the view of the root's x
+    seen: Tensor  # the view of the root's x
     _views: tuple[tuple[Any, Any, Any], ...]
     _split: bool  # whether the normalised axis has become two
     _made: Tensor | None
@@ -216,7 +216,7 @@ class Heads(Tensor):
         self: Heads = Tensor._make_wrapper_subclass(
             Heads, x.shape, strides=x.stride(), storage_offset=x.storage_offset(), dtype=x.dtype, device=x.device
         )
-        self._root, self._x, self._views, self._split, self._made = root, x, views, split, None
+        self._root, self.seen, self._views, self._split, self._made = root, x, views, split, None
         return self
 
     def made(self) -> Tensor:
@@ -230,7 +230,7 @@ class Heads(Tensor):
 
     def opened(self, heads_axis: int) -> Opened | None:
         """What is to be normalised and rotated at once; None if that is not all there is to it."""
-        root, x = self._root, self._x
+        root, x = self._root, self.seen
         dim, size = int(x.shape[-1]), int(root.x.shape[-1])
         heads = int(x.shape[heads_axis])
         if not root.untouched or x.stride(-1) != 1:
@@ -242,7 +242,7 @@ class Heads(Tensor):
 
     def _viewed(self, function: Any, args: Any, kwargs: Any) -> Heads | None:
         """The heads seen otherwise, the normalised axis last or split into heads; None for another view."""
-        x = self._x
+        x = self.seen
         y = function(x, *args, **kwargs)
         if y.dtype != x.dtype:
             return None

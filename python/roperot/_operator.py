@@ -15,6 +15,7 @@ import torch.autograd.forward_ad as forward_ad
 from torch import Tensor
 
 from roperot import _arrays as arrays
+from roperot import _jobs as jobs
 from roperot import _onnx as onnx
 from roperot._jobs import Norm
 from roperot._rope import Rope
@@ -258,10 +259,7 @@ class Rows:
         """``rotate`` of one or two tensors that nobody records, into ``dtype``; some are normalised on the way."""
         rope = self._rope(form, arithmetic, heads[0][0].shape[-1])
         outs = tuple(torch.empty_like(x, dtype=dtype) for x, _ in heads)
-        at = 0 if self._positions is None else self._positions
-        (q, q_norm), (k, k_norm) = (*heads, (None, None))[:2]
-        k_out = outs[1] if len(outs) > 1 else None
-        rope.run(q, k, None, at, q_norm=q_norm, k_norm=k_norm, q_out=outs[0], k_out=k_out, layout=layout)
+        jobs.run_normed(rope._plan, heads, outs, 0 if self._positions is None else self._positions, layout)
         return outs
 
     def _rope(self, form: Form, arithmetic: str, head_dim: int) -> Rope:
