@@ -67,7 +67,7 @@ MUTANTS = [
         "alias errors",
     ),
     Mutant("fast: another dst", "src/fast_path.c", "odd |= (uintptr_t)dst->data ^ data;", "", "apply"),
-    Mutant("fast: batch", "src/fast_path.c", "(uint64_t)(view->shape[0] ^ 1) |", "", "apply errors"),
+    Mutant("fast: batch", "src/fast_path.c", "(uint64_t)(view->shape[0] ^ 1) |", "", "edges"),
     Mutant(
         "fast: misaligned ids",
         "src/fast_path.c",

@@ -418,6 +418,32 @@ static void sticky_flags(const void *arg)
     guard_buffer_close(&memory);
 }
 
+/* ---- views that do not agree ---------------------------------------------------------------------------------------- */
+
+/* One token of one sequence, and a second view that has more of either: refused, however short the call is. */
+static void views_of_another_shape(const void *arg)
+{
+    const cache_case *const k = arg;
+    guard_buffer memory;
+    roperot_plan *const plan = plan_of(k, &memory);
+    const roperot_positions at = roperot_positions_offset(1);
+    for (int axis = 0; axis < 2; axis++)
+        for (int which = 0; which < 2; which++) {
+            float x[2][4 * DIM] = { { 1 }, { 2 } }, before[2][4 * DIM];
+            roperot_tensor view[2];
+            for (int i = 0; i < 2; i++) {
+                const int64_t more = i == which ? 2 : 1;
+                view[i] = roperot_tensor_bshd(x[i], ROPEROT_F32, axis ? 1 : more, axis ? more : 1, 1, DIM);
+            }
+            memcpy(before, x, sizeof x);
+            expect_error(roperot_apply(plan, &at, view, NULL, 2, NULL), ROPEROT_ERROR_SHAPE, "src[1]",
+                         which ? "2" : "1");
+            CHECK(!memcmp(before, x, sizeof x), "a refused call wrote");
+        }
+    roperot_plan_destroy(plan);
+    guard_buffer_close(&memory);
+}
+
 /* ---- integers at their ends ---------------------------------------------------------------------------------------- */
 
 static void dtypes(const void *arg)
@@ -492,6 +518,7 @@ int main(int argc, char **argv)
         harness_add(empty_calls, &caches[i], "empty-calls/%s", caches[i].name);
         harness_add(misaligned, &caches[i], "misaligned/%s", caches[i].name);
         harness_add(sticky_flags, &caches[i], "sticky-flags/%s", caches[i].name);
+        harness_add(views_of_another_shape, &caches[i], "views-of-another-shape/%s", caches[i].name);
         if (caches[i].cache != ROPEROT_CACHE_BORROWED)
             harness_add(negative_zero, &caches[i], "negative-zero-frequency/%s", caches[i].name);
     }

@@ -274,6 +274,18 @@ static void spice(const roperot_tensor *v, int kind)
                     format_store(v->dtype, views_at(v, b, t, h, d), values_number(kind, v->dtype));
 }
 
+/* Some heads of zeros, and of numbers so small that a scale made of them has no inverse. */
+static void hush(const roperot_tensor *v)
+{
+    for (int64_t b = 0; b < v->shape[0]; b++)
+        for (int64_t t = 0; t < v->shape[1]; t++)
+            for (int64_t h = 0; h < v->shape[2]; h++) {
+                const uint32_t bits = random_below(2) ? 0 : 0x13; /* 2.7e-44 in f32 */
+                for (int64_t d = 0; d < v->shape[3] && random_below(100) < 98; d++)
+                    format_store(v->dtype, views_at(v, b, t, h, d), bits);
+            }
+}
+
 static int any_format(int64_t dim)
 {
     for (;;) {
@@ -293,6 +305,7 @@ static void choose_source(trial *t, const int64_t s[4])
     }
     t->src = guarded_tensor_open(1 + (int32_t)random_below(3), s[0], s[1], s[2], s[3], any_layout());
     if (random_below(3)) spice(&t->src.view, random_below(4) ? VALUES_NORMAL : VALUES_SPECIAL);
+    if (random_below(5) == 0) hush(&t->src.view);
 }
 
 static void choose_targets(trial *t, const int64_t s[4], int repairs)
