@@ -411,7 +411,10 @@ def _to_numpy(x: Any, name: str) -> np.ndarray[Any, Any]:
         if x.__dlpack_device__()[0] != _DL_CPU:
             raise TypeError(f"{name} is not in CPU memory; copy it to the CPU first")
         return np.from_dlpack(x)
-    return np.asarray(x)
+    try:
+        return np.asarray(x)
+    except ValueError:  # NumPy's sentence speaks of elements and sequences
+        raise ValueError(f"{name} must be rectangular: its rows have different lengths") from None
 
 
 def _plain(array: np.ndarray[Any, Any], codes: dict[np.dtype[Any], int], wide: Any) -> np.ndarray[Any, Any]:

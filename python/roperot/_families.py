@@ -35,7 +35,7 @@ KNOWN = {
 
 # What else a configuration may say about positions without changing the rotation that Rope makes.
 HARMLESS = {
-    "alibi", "dropout_positions", "max_position_embeddings", "model_max_position_embeddings", "n_positions",
-    "no_rope_layer_interval", "no_rope_layers", "nope_layer_interval", "position_id_per_seconds",
+    "alibi", "dropout_positions", "max_position_embeddings", "max_trained_positions", "model_max_position_embeddings",
+    "n_positions", "no_rope_layer_interval", "no_rope_layers", "nope_layer_interval", "position_id_per_seconds",
     "rope_scaling_layers", "rope_type_labels", "tie_word_embeddings", "use_rope",
 }  # fmt: skip

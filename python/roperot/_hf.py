@@ -198,7 +198,7 @@ def _family(text: Mapping[str, Any], seq_len: int | None) -> str:
     kind = "rope" if family in _UNREAD_TYPE else text.get("position_embedding_type", "rope")
     absolute = kind not in ("rope", "rotary")
     without = family in _WITHOUT and not (family == "mpt" and text.get("rope"))
-    if without or text.get("alibi") or text.get("rope") is False or text.get("use_rope") is False or absolute:
+    if without or text.get("alibi") or absolute or any(text.get(name) is False for name in _SWITCHES):
         raise ValueError(f"{family} has no rotary position embedding")
     if family in _OTHERWISE:
         raise ValueError(f"{family} {_OTHERWISE[family]}")
@@ -235,9 +235,17 @@ _READ = {
     "qk_rope_head_dim", "rope", "rope_interleave", "rope_local_base_freq", "rope_parameters", "rope_position_scale",
     "rope_ratio", "rope_scaling", "use_mem_rope",
 }  # fmt: skip
+_SWITCHES = ("rope", "rotary", "use_rope", "use_rotary_pos_emb")
 _SPEAKS = re.compile("rope|rotary|position|alibi")
 _ATTENTION = re.compile("attn|attention")
-_NEUTRAL = {"original_rope": True, "rope_position_scale": 1, "use_mem_rope": True, "rope_impl": "hf"}
+_NEUTRAL = {
+    "rotary": True,
+    "use_rotary_pos_emb": True,
+    "original_rope": True,
+    "rope_position_scale": 1,
+    "use_mem_rope": True,
+    "rope_impl": "hf",
+}
 
 
 def _flat(text: dict[str, Any]) -> dict[str, Any]:

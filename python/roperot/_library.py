@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
 from ctypes import POINTER, c_char_p, c_double, c_int32, c_int64, c_uint8, c_uint32, c_void_p
 from pathlib import Path
@@ -341,11 +342,33 @@ lib_version = int(lib.roperot_version())
 __version__ = f"{lib_version >> 16}.{lib_version >> 8 & 255}.{lib_version & 255}"
 
 
+# The library's words for what has another name, or no number, in Python.
+_WORDS = (
+    (r"positions\.axes is (\S+); it must be 1 or the plan's, (\S+)", r"positions have \1 axes; there must be 1 or \2"),
+    (r"positions\.cu_seqlens", "cu_seqlens"),
+    (r"pairing_out \d, other than pairing \d, needs another dst", "another pairing_out needs another out"),
+    (r"pairing_out \d, other than pairing \d,", "another pairing_out"),
+    (r"\b(\w+)\.shape\[3\] is", r"\1's last axis is"),  # the library always counts four
+    (r"the plan's", "the Rope's"),
+    (r" \(0 = head_dim\)", ""),
+    (
+        r"isa is \d+ \((\w+)\): (.*); it must be 0 \(auto\) or a usable one",
+        r"isa '\1': \2; it must be None or a usable one",
+    ),
+    (r"\bF32 angles\b", "angles='f32'"),
+    (r"\b(?:FULL|FACTORED|BORROWED)\b", lambda name: f"'{name[0].lower()}'"),
+    (r"^max_positions is 0; (.*) \(1 \.\. 2\^31\)$", r"max_positions is missing; \1"),
+    (r"^table\.", "the tables' "),
+)
+
+
 def failure(status: int, names: dict[str, str] | None = None) -> Exception:
     """The exception for a status: its class by kind, its text the library's own sentence, in Python's names."""
     sentence = text(lib.roperot_last_error()) or text(lib.roperot_status_name(status))
     for member, name in ({"config.": "", "scaling.": "scaling's "} | (names or {})).items():
         sentence = sentence.replace(member, name)
+    for words, python in _WORDS:
+        sentence = re.sub(words, python, sentence)  # type: ignore[arg-type, unused-ignore]
     kinds: dict[int, type[Exception]] = {ERROR_DTYPE: TypeError, ERROR_MEMORY: MemoryError}
     return kinds.get(status, ValueError)(sentence)
 

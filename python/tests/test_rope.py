@@ -209,7 +209,7 @@ def test_tables_with_rows_per_head(pairing):
             for h in range(heads):
                 for all_heads, one in zip(*(x if type(x) is tuple else (x,) for x in (again, single[h]))):
                     assert_same_bits(np.ascontiguousarray(all_heads[:, h]), one)
-    with pytest.raises(ValueError, match=rf"heads\) is {heads + 1}; it must be the {heads} of the plan's table"):
+    with pytest.raises(ValueError, match=rf"heads\) is {heads + 1}; it must be the {heads} of the Rope's table"):
         rope.apply(np.zeros((3, heads + 1, 16), np.float32))
     with pytest.raises(ValueError, match="no heads"):
         Rope.from_tables(16, cos[:, :0], sin[:, :0])
@@ -406,3 +406,29 @@ def test_eager_arithmetic_is_kept_by_copies():
     assert not np.array_equal(rope.apply(x, 100), roperot.Rope(64).apply(x, 100))
     with pytest.raises(ValueError, match="'f32', 'eager'"):
         roperot.Rope(64, arithmetic="bf16")
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda r, x: r.apply(x, np.zeros((3, 1, 5), int)), "positions have 3 axes; there must be 1 or 1"),
+        (lambda r, x: r.apply(x, [[1], [2, 3]]), "positions must be rectangular"),
+        (lambda r, x: r.apply(x[:, :, :8].copy()), "x's last axis is 8; it must be the Rope's head_dim, 16"),
+        (lambda r, x: r.apply(x, cu_seqlens=[0, 4], layout="thd"), "cu_seqlens ends at 4"),
+        (lambda r, x: Rope(16, rotary_dim=3), "rotary_dim is 3; it must be even and at least 2"),
+        (
+            lambda r, x: Rope(16, pairing_out="interleaved").apply_(x),
+            "q is rotated in place; another pairing_out needs",
+        ),
+        (lambda r, x: Rope(16, angles="f32"), "max_positions is missing; angles='f32' must be told how many positions"),
+        (
+            lambda r, x: Rope(16, angles="f32", cache="factored", max_positions=5),
+            "cache is 'factored' with angles='f32'",
+        ),
+        (lambda r, x: Rope(16, cache="full", max_positions=2**31), "a 'full' cache would take"),
+        (lambda r, x: Rope(16, isa="rvv" if "neon" in roperot.isas() else "neon"), "': not built in; it must be None"),
+    ],
+)
+def test_messages_speak_python(call, sentence):
+    with pytest.raises((ValueError, MemoryError), match=re.escape(sentence)):
+        call(Rope(16), np.ones((5, 4, 16), np.float32))
