@@ -62,20 +62,26 @@ typedef struct roperot_scaling_of_heads {
 
 typedef void roperot_scale_fn(const roperot_scaling_of_heads *scaling);
 
-/* What is usual in one pass, RMS with a weight and no offset before a half-split rotation of the whole head into the same
- * dtype: (x * r) * w by `rounding`, rotated, rounded. src and dst are the same heads, or do not overlap. */
-typedef struct roperot_normed_rotation {
+/* What is usual in one kernel, RMS of each head into its own dtype: r = 1 / sqrt(sum of squares / channels + epsilon),
+ * then (x * r) * w, with T(..) after the first product (TWICE), rounded as it is stored. src and dst are the same heads,
+ * or do not overlap. */
+typedef struct roperot_norm_of_heads {
     const void *src;
     void *dst;
     ptrdiff_t src_head, dst_head; /* bytes */
-    ptrdiff_t heads, pairs;       /* pairs a multiple of 16; a head has twice as many channels */
-    const float *r;               /* one per head */
-    const float *cos, *sin;
-    const void *weight;
-    int32_t weight_dtype, rounding; /* public enums */
-} roperot_normed_rotation;
+    ptrdiff_t heads, channels;    /* channels a multiple of 32 */
+    const float *weight;          /* as norm_weights made them */
+    float epsilon;
+    int32_t rounding; /* public enum: ONCE, TWICE */
+    int32_t is_far;   /* src comes from beyond the caches: what lies behind it is read ahead */
+} roperot_norm_of_heads;
 
-typedef void roperot_norm_rotate_fn(const roperot_normed_rotation *rotation);
+typedef void roperot_norm_fn(const roperot_norm_of_heads *norm);
+
+/* Weights (NULL: 1) as f32 in the order of channels that norm of this dtype takes; channels a multiple of 32. 0 if one
+ * of them is not finite: a NaN of f32 may have bits that rounding must not meet. */
+typedef int roperot_norm_weights_fn(float *out, const void *weight, int32_t weight_dtype, int unit_offset,
+                                    ptrdiff_t channels);
 
 /* ---- load, round, store ------------------------------------------------------------------------------------------ */
 
@@ -97,7 +103,8 @@ typedef void roperot_store_fn(void *dst, ptrdiff_t dst_head, const float *head, 
 typedef struct roperot_head_kernels {
     roperot_sum_fn *sum[ROPEROT_FORMAT_bf16 + 1];
     roperot_scale_fn *scale[ROPEROT_FORMAT_bf16 + 1];
-    roperot_norm_rotate_fn *norm_rotate[ROPEROT_FORMAT_bf16 + 1]; /* NULL: not worth its code here */
+    roperot_norm_fn *norm[ROPEROT_FORMAT_bf16 + 1]; /* NULL: not worth its code here */
+    roperot_norm_weights_fn *norm_weights[ROPEROT_FORMAT_bf16 + 1];
     roperot_round_fn *round[ROPEROT_FORMAT_bf16 + 1];             /* f32: NULL */
     roperot_amax_fn *amax;
     roperot_load_fn *load[ROPEROT_FORMATS];

@@ -4,31 +4,39 @@
 
 #define SRC f32
 #include "norm.inc.h"
-#if HEADS_USUAL
-#include "norm_rotate.inc.h"
+#define VEC normed_f32
+#if IS_VEC(VEC)
+#include "norm_same.inc.h"
 #endif
+#undef VEC
 #undef SRC
 #define SRC f16
 #include "norm.inc.h"
-#if HEADS_USUAL
-#include "norm_rotate.inc.h"
+#define VEC normed_f16
+#if IS_VEC(VEC)
+#include "norm_same.inc.h"
 #endif
+#undef VEC
 #undef SRC
 #define SRC bf16
 #include "norm.inc.h"
-#if HEADS_USUAL
-#include "norm_rotate.inc.h"
+#define VEC normed_bf16
+#if IS_VEC(VEC)
+#include "norm_same.inc.h"
 #endif
+#undef VEC
 #undef SRC
 #include "store.inc.h"
 
 #define NORM_ENTRY(dtype)                                                                                              \
     .sum[ROPEROT_FORMAT_##dtype] = CAT3(sum_##dtype, _, ISA),                                                          \
     .scale[ROPEROT_FORMAT_##dtype] = CAT3(scale_##dtype, _, ISA),
-#if HEADS_USUAL
-#define NORM_ROTATE_ENTRY(dtype) .norm_rotate[ROPEROT_FORMAT_##dtype] = CAT3(norm_rotate_##dtype, _, ISA),
+#if IS_VEC(normed_f32)
+#define NORM_SAME_ENTRY(dtype)                                                                                         \
+    .norm[ROPEROT_FORMAT_##dtype] = CAT3(norm_##dtype, _, ISA),                                                        \
+    .norm_weights[ROPEROT_FORMAT_##dtype] = CAT3(norm_weights_##dtype, _, ISA),
 #else
-#define NORM_ROTATE_ENTRY(dtype)
+#define NORM_SAME_ENTRY(dtype)
 #endif
 #define ROUND_ENTRY(dtype) .round[ROPEROT_FORMAT_##dtype] = CAT3(round_##dtype, _, ISA),
 #define STORE_ENTRY(dtype)                                                                                             \
@@ -37,7 +45,7 @@
 #define HEAD_KERNELS                                                                                                   \
     {                                                                                                                  \
         ROPEROT_NORM_LIST(NORM_ENTRY)                                                                                  \
-        ROPEROT_NORM_LIST(NORM_ROTATE_ENTRY)                                                                           \
+        ROPEROT_NORM_LIST(NORM_SAME_ENTRY)                                                                             \
         ROPEROT_ROUND_LIST(ROUND_ENTRY)                                                                                \
         ROPEROT_STORE_LIST(STORE_ENTRY).amax = CAT(amax_f32_, ISA)                                                     \
     }

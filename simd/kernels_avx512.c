@@ -24,5 +24,8 @@
 #define convert_half          f32x16, f32x8, f32x4
 #define convert_interleaved   f32x16_swap, f32x8_swap, f32x4_swap
 #define repack                f32x16, f32x8, f32x4
+#define normed_f32            f32x16
+#define normed_f16            f32x16
+#define normed_bf16           f32x32_eo
 
 #include "kernels.inc.h"

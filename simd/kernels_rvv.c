@@ -23,5 +23,8 @@
 #define convert_half          rvv_f32
 #define convert_interleaved   rvv_f32
 #define repack                rvv_f32
+#define normed_f32            none
+#define normed_f16            none
+#define normed_bf16           none
 
 #include "kernels.inc.h"

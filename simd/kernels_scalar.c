@@ -24,5 +24,8 @@ INLINE void stream_end(void) {}
 #define convert_half          none
 #define convert_interleaved   none
 #define repack                none
+#define normed_f32            none
+#define normed_f16            none
+#define normed_bf16           none
 
 #include "kernels.inc.h"

@@ -23,5 +23,8 @@
 #define convert_half          sve_f32, f32x4
 #define convert_interleaved   sve_f32, f32x4
 #define repack                sve_f32, f32x4
+#define normed_f32            f32x4
+#define normed_f16            f32x4
+#define normed_bf16           f32x8_eo
 
 #include "kernels.inc.h"

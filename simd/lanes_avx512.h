@@ -10,6 +10,12 @@
 
 typedef __m512 lanes_t;
 
+INLINE void norm_factors_f32x4(float *r, __m128 sum, float count, float epsilon)
+{
+    const __m128 mean = _mm_div_ps(sum, _mm_set1_ps(count));
+    _mm_storeu_ps(r, _mm_div_ps(_mm_set1_ps(1.0f), _mm_sqrt_ps(_mm_add_ps(mean, _mm_set1_ps(epsilon)))));
+}
+
 INLINE lanes_t lanes_set1(float value) { return _mm512_set1_ps(value); }
 INLINE lanes_t lanes_add(lanes_t x, lanes_t y) { return _mm512_add_ps(x, y); }
 INLINE lanes_t lanes_sub(lanes_t x, lanes_t y) { return _mm512_sub_ps(x, y); }
@@ -23,10 +29,14 @@ INLINE lanes_t lanes_load_f16(const f16_t *p)
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 
+/* One permutation puts the elements into the upper halves and zeros below them. */
 INLINE lanes_t lanes_load_bf16(const bf16_t *p)
 {
-    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+    const __m512i x = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    const __m512i up = _mm512_setr_epi32(0x00000000, 0x00010000, 0x00020000, 0x00030000, 0x00040000, 0x00050000,
+                                         0x00060000, 0x00070000, 0x00080000, 0x00090000, 0x000a0000, 0x000b0000,
+                                         0x000c0000, 0x000d0000, 0x000e0000, 0x000f0000);
+    return _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaau, up, x));
 }
 
 INLINE lanes_t lanes_load_e4m3(const e4m3_t *p)
@@ -113,6 +123,18 @@ INLINE float lanes_fold(lanes_t x)
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+/* Two heads in one register after the first step, four after the second; then within quarters of 128 bits. */
+INLINE void lanes_norm_factors(float *r, lanes_t a, lanes_t b, lanes_t c, lanes_t d, float count, float epsilon)
+{
+    const __m512 ab = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+    const __m512 cd = _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
+    const __m512 four = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd));
+    const __m512 two = _mm512_add_ps(four, _mm512_permute_ps(four, 0xee));
+    const __m512 one = _mm512_add_ps(two, _mm512_movehdup_ps(two));
+    const __m512i first = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    norm_factors_f32x4(r, _mm512_castps512_ps128(_mm512_permutexvar_ps(first, one)), count, epsilon);
 }
 
 INLINE float lanes_largest(lanes_t x)

@@ -168,6 +168,13 @@ INLINE float lanes_fold(lanes_t x)
     return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
 }
 
+INLINE void lanes_norm_factors(float *r, lanes_t a, lanes_t b, lanes_t c, lanes_t d, float count, float epsilon)
+{
+    const float sums[4] = { lanes_fold(a), lanes_fold(b), lanes_fold(c), lanes_fold(d) };
+    const float32x4_t mean = vdivq_f32(vld1q_f32(sums), vdupq_n_f32(count));
+    vst1q_f32(r, vdivq_f32(vdupq_n_f32(1.0f), vsqrtq_f32(vaddq_f32(mean, vdupq_n_f32(epsilon)))));
+}
+
 INLINE float lanes_largest(lanes_t x)
 {
     return vmaxvq_f32(vmaxq_f32(vmaxq_f32(x.q[0], x.q[2]), vmaxq_f32(x.q[1], x.q[3])));

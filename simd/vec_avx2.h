@@ -80,6 +80,13 @@ INLINE __m128i f32x8_to_f16(f32x8_t x) { return _mm256_cvtps_ph(x, _MM_FROUND_TO
 INLINE void f32x8_store_f16(f16_t *p, f32x8_t x) { _mm_storeu_si128((__m128i *)p, f32x8_to_f16(x)); }
 INLINE void f32x8_stream_f16(f16_t *p, f32x8_t x) { _mm_stream_si128((__m128i *)p, f32x8_to_f16(x)); }
 
+/* Of norms: one value in all pairs; f32 in the vector's own order; through the dtype and back. */
+INLINE f32x8_t f32x8_all(float x) { return _mm256_set1_ps(x); }
+INLINE void f32x8_keep(float *p, f32x8_t x) { _mm256_storeu_ps(p, x); }
+INLINE f32x8_t f32x8_kept(const float *p) { return _mm256_loadu_ps(p); }
+INLINE f32x8_t f32x8_through_f32(f32x8_t x) { return x; }
+INLINE f32x8_t f32x8_through_f16(f32x8_t x) { return _mm256_cvtph_ps(f32x8_to_f16(x)); }
+
 INLINE f32x8_t f32x8_and_mask(f32x8_t x, const uint32_t *mask)
 {
     return _mm256_and_ps(x, _mm256_loadu_ps((const float *)(const void *)mask));
@@ -126,11 +133,15 @@ INLINE void f32x8_load2_f16(const f16_t *p, f32x8_t *x0, f32x8_t *x1)
     f32x8_deinterleave(f32x8_load_f16(p), f32x8_load_f16(p + 8), x0, x1);
 }
 
-INLINE void f32x8_load2_bf16(const bf16_t *p, f32x8_t *x0, f32x8_t *x1)
+INLINE void f32x8_split_bf16(__m256i both, f32x8_t *x0, f32x8_t *x1)
 {
-    const __m256i both = _mm256_loadu_si256((const __m256i *)p);
     *x0 = _mm256_castsi256_ps(_mm256_slli_epi32(both, 16));
     *x1 = _mm256_castsi256_ps(_mm256_and_si256(both, _mm256_set1_epi32((int)0xffff0000)));
+}
+
+INLINE void f32x8_load2_bf16(const bf16_t *p, f32x8_t *x0, f32x8_t *x1)
+{
+    f32x8_split_bf16(_mm256_loadu_si256((const __m256i *)p), x0, x1);
 }
 
 INLINE void f32x8_store2_f32(f32_t *p, f32x8_t y0, f32x8_t y1)
@@ -241,6 +252,30 @@ INLINE f32x16_eo_t f32x16_eo_load_bf16(const bf16_t *p)
 {
     f32x16_eo_t x;
     f32x8_load2_bf16(p, &x.even, &x.odd);
+    return x;
+}
+
+INLINE f32x16_eo_t f32x16_eo_all(float x)
+{
+    const f32x16_eo_t all = { _mm256_set1_ps(x), _mm256_set1_ps(x) };
+    return all;
+}
+
+INLINE void f32x16_eo_keep(float *p, f32x16_eo_t x)
+{
+    _mm256_storeu_ps(p, x.even);
+    _mm256_storeu_ps(p + 8, x.odd);
+}
+
+INLINE f32x16_eo_t f32x16_eo_kept(const float *p)
+{
+    const f32x16_eo_t x = { _mm256_loadu_ps(p), _mm256_loadu_ps(p + 8) };
+    return x;
+}
+
+INLINE f32x16_eo_t f32x16_eo_through_bf16(f32x16_eo_t x)
+{
+    f32x8_split_bf16(round_pairs_bf16x16(x.even, x.odd), &x.even, &x.odd);
     return x;
 }
 

@@ -49,6 +49,13 @@ INLINE __m256i f32x16_to_f16(f32x16_t x) { return _mm512_cvtps_ph(x, _MM_FROUND_
 INLINE void f32x16_store_f16(f16_t *p, f32x16_t x) { _mm256_storeu_si256((__m256i *)p, f32x16_to_f16(x)); }
 INLINE void f32x16_stream_f16(f16_t *p, f32x16_t x) { _mm256_stream_si256((__m256i *)p, f32x16_to_f16(x)); }
 
+/* Of norms: one value in all pairs; f32 in the vector's own order; through the dtype and back. */
+INLINE f32x16_t f32x16_all(float x) { return _mm512_set1_ps(x); }
+INLINE void f32x16_keep(float *p, f32x16_t x) { _mm512_storeu_ps(p, x); }
+INLINE f32x16_t f32x16_kept(const float *p) { return _mm512_loadu_ps(p); }
+INLINE f32x16_t f32x16_through_f32(f32x16_t x) { return x; }
+INLINE f32x16_t f32x16_through_f16(f32x16_t x) { return _mm512_cvtph_ps(f32x16_to_f16(x)); }
+
 INLINE f32x16_t f32x16_and_mask(f32x16_t x, const uint32_t *mask) { return _mm512_and_ps(x, _mm512_loadu_ps(mask)); }
 INLINE f32x16_t f32x16_or(f32x16_t a, f32x16_t b) { return _mm512_or_ps(a, b); }
 
@@ -88,11 +95,15 @@ INLINE void f32x16_load2_f16(const f16_t *p, f32x16_t *x0, f32x16_t *x1)
     f32x16_deinterleave(f32x16_load_f16(p), f32x16_load_f16(p + 16), x0, x1);
 }
 
-INLINE void f32x16_load2_bf16(const bf16_t *p, f32x16_t *x0, f32x16_t *x1)
+INLINE void f32x16_split_bf16(__m512i both, f32x16_t *x0, f32x16_t *x1)
 {
-    const __m512i both = _mm512_loadu_si512(p);
     *x0 = _mm512_castsi512_ps(_mm512_slli_epi32(both, 16));
     *x1 = _mm512_castsi512_ps(_mm512_and_si512(both, _mm512_set1_epi32((int)0xffff0000)));
+}
+
+INLINE void f32x16_load2_bf16(const bf16_t *p, f32x16_t *x0, f32x16_t *x1)
+{
+    f32x16_split_bf16(_mm512_loadu_si512(p), x0, x1);
 }
 
 #define F32X16_STORE2(dtype)                                                                                           \
@@ -148,6 +159,30 @@ INLINE f32x32_eo_t f32x32_eo_load_bf16(const bf16_t *p)
 {
     f32x32_eo_t x;
     f32x16_load2_bf16(p, &x.even, &x.odd);
+    return x;
+}
+
+INLINE f32x32_eo_t f32x32_eo_all(float x)
+{
+    const f32x32_eo_t all = { _mm512_set1_ps(x), _mm512_set1_ps(x) };
+    return all;
+}
+
+INLINE void f32x32_eo_keep(float *p, f32x32_eo_t x)
+{
+    _mm512_storeu_ps(p, x.even);
+    _mm512_storeu_ps(p + 16, x.odd);
+}
+
+INLINE f32x32_eo_t f32x32_eo_kept(const float *p)
+{
+    const f32x32_eo_t x = { _mm512_loadu_ps(p), _mm512_loadu_ps(p + 16) };
+    return x;
+}
+
+INLINE f32x32_eo_t f32x32_eo_through_bf16(f32x32_eo_t x)
+{
+    f32x16_split_bf16(round_pairs_bf16x32(x.even, x.odd), &x.even, &x.odd);
     return x;
 }
 

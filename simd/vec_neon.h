@@ -45,6 +45,13 @@ INLINE f32x4_t f32x4_load_f32(const f32_t *p) { return vld1q_f32(p); }
 INLINE void f32x4_store_f32(f32_t *p, f32x4_t x) { vst1q_f32(p, x); }
 INLINE void f32x4_stream_f32(f32_t *p, f32x4_t x) { vst1q_f32(p, x); }
 
+/* Of norms: one value in all pairs; f32 in the vector's own order; through the dtype and back. */
+INLINE f32x4_t f32x4_all(float x) { return vdupq_n_f32(x); }
+INLINE void f32x4_keep(float *p, f32x4_t x) { vst1q_f32(p, x); }
+INLINE f32x4_t f32x4_kept(const float *p) { return vld1q_f32(p); }
+INLINE f32x4_t f32x4_through_f32(f32x4_t x) { return x; }
+INLINE f32x4_t f32x4_through_f16(f32x4_t x) { return widen_f16x4(round_f16x4(x)); }
+
 INLINE f32x4_t f32x4_and_mask(f32x4_t x, const uint32_t *mask)
 {
     return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(x), vld1q_u32(mask)));
@@ -71,12 +78,14 @@ INLINE void f32x4_store2_f32(f32_t *p, f32x4_t y0, f32x4_t y1)
 INLINE void f32x4_stream2_f32(f32_t *p, f32x4_t y0, f32x4_t y1) { f32x4_store2_f32(p, y0, y1); }
 
 /* Pairs of bf16 are the halves of 32-bit lanes. */
-INLINE void f32x4_load2_bf16(const bf16_t *p, f32x4_t *x0, f32x4_t *x1)
+INLINE void f32x4_split_bf16(uint16x8_t x, f32x4_t *x0, f32x4_t *x1)
 {
-    const uint32x4_t both = vreinterpretq_u32_u16(vld1q_u16(p));
+    const uint32x4_t both = vreinterpretq_u32_u16(x);
     *x0 = vreinterpretq_f32_u32(vshlq_n_u32(both, 16));
     *x1 = vreinterpretq_f32_u32(vandq_u32(both, vdupq_n_u32(0xffff0000u)));
 }
+
+INLINE void f32x4_load2_bf16(const bf16_t *p, f32x4_t *x0, f32x4_t *x1) { f32x4_split_bf16(vld1q_u16(p), x0, x1); }
 
 INLINE void f32x4_store2_bf16(bf16_t *p, f32x4_t y0, f32x4_t y1) { vst1q_u16(p, round_pairs_bf16x8(y0, y1)); }
 
@@ -132,6 +141,30 @@ INLINE f32x8_eo_t f32x8_eo_load_bf16(const bf16_t *p)
 {
     f32x8_eo_t x;
     f32x4_load2_bf16(p, &x.even, &x.odd);
+    return x;
+}
+
+INLINE f32x8_eo_t f32x8_eo_all(float x)
+{
+    const f32x8_eo_t all = { vdupq_n_f32(x), vdupq_n_f32(x) };
+    return all;
+}
+
+INLINE void f32x8_eo_keep(float *p, f32x8_eo_t x)
+{
+    vst1q_f32(p, x.even);
+    vst1q_f32(p + 4, x.odd);
+}
+
+INLINE f32x8_eo_t f32x8_eo_kept(const float *p)
+{
+    const f32x8_eo_t x = { vld1q_f32(p), vld1q_f32(p + 4) };
+    return x;
+}
+
+INLINE f32x8_eo_t f32x8_eo_through_bf16(f32x8_eo_t x)
+{
+    f32x4_split_bf16(round_pairs_bf16x8(x.even, x.odd), &x.even, &x.odd);
     return x;
 }
 

@@ -144,6 +144,7 @@ int32_t roperot_call_check(roperot_call *c, const roperot_plan *plan, const rope
     c->moved = 0;
     c->options = options;
     c->walk.plan = plan;
+    c->walk.run = NULL;
     c->walk.in = options->flags & ROPEROT_INVERSE ? plan->pairing_out : plan->pairing;
     c->walk.out = options->flags & ROPEROT_INVERSE ? plan->pairing : plan->pairing_out;
     c->walk.tokens = src->shape[1];
@@ -190,7 +191,6 @@ static void set_operand(const roperot_call *c, int32_t i, roperot_operand *o)
     o->rotate = (c->walk.in == plan->pairing
                      ? plan->rotate
                      : plan->rotate_back)[roperot_dtype_index(src->dtype)][roperot_dtype_index(dst->dtype)];
-    o->run = NULL;
     o->program = NULL;
 }
 

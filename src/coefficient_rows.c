@@ -22,6 +22,10 @@ void roperot_row_source_init(roperot_row_source *source, const roperot_plan *pla
     source->plan = plan;
     source->positions = positions;
     source->flags = flags;
+    source->tile_tokens = ROPEROT_TILE_TOKENS;
+    source->block_pairs = plan->pairs;
+    source->kept = NULL;
+    if (!positions) return;
     const int together = positions->kind == ROPEROT_POSITIONS_OFFSET || positions->axes <= 1;
     source->axes = together && !plan->mixed ? 1 : plan->axes;
     const int made = plan->mixed || flags & (ROPEROT_INVERSE | ROPEROT_SIGNED_POSITIONS) ||
@@ -30,9 +34,6 @@ void roperot_row_source_init(roperot_row_source *source, const roperot_plan *pla
     source->computed = made || source->axes > 1;
     source->looked_up =
         !source->computed && plan->bounds == ROPEROT_BOUNDS_ERROR && positions->kind == ROPEROT_POSITIONS_OFFSET;
-    source->block_pairs = plan->pairs;
-    source->tile_tokens = ROPEROT_TILE_TOKENS;
-    source->kept = NULL;
     if (!source->computed) return;
     /* One row more for the axis that is being blended in. */
     const int32_t extra = made && source->axes > 1 && !plan->mixed;

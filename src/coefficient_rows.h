@@ -56,6 +56,7 @@ static inline void roperot_scratch_init(roperot_scratch *scratch)
     scratch->last.cos = NULL;
 }
 
+/* positions NULL: no row will be asked for, but tokens are counted as if. */
 void roperot_row_source_init(roperot_row_source *source, const roperot_plan *plan, const roperot_positions *positions,
                              uint32_t flags, roperot_kept_row *kept);
 

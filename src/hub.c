@@ -39,10 +39,10 @@ static ptrdiff_t pitch_of(int64_t channels)
 /* Read before anything is stored: `to` may be the same pages. */
 static void take_scales(roperot_hub *hub, const roperot_task *j, const roperot_line *line, int64_t head, int64_t heads)
 {
-    for (int64_t h = 0; h < heads && j->from.pages; h++) {
-        const float *const scale = roperot_page_scale(j->from.pages, line->from_slot, head + h);
-        hub->scale[h] = scale ? *scale : 1.0f;
-    }
+    if (!j->from.pages) return;
+    const float *const scale = roperot_page_scale(&j->from, line->from_slot);
+    const int64_t stride = j->from.pages->scale_head_stride;
+    for (int64_t h = 0; h < heads; h++) hub->scale[h] = scale ? scale[(head + h) * stride] : 1.0f;
 }
 
 /* Channels [first, first + count) of some heads of the pages, as f32. */
@@ -412,8 +412,9 @@ static void inverses_of(const roperot_task *j, const roperot_line *line, int64_t
 {
     const roperot_pages *const p = j->to.pages;
     const float most = p->dtype == ROPEROT_E4M3 ? 448.0f : 127.0f;
+    float *const scales = roperot_page_scale(&j->to, line->slot);
     for (int64_t h = 0; h < heads; h++) {
-        float *const kept = roperot_page_scale(p, line->slot, head + h);
+        float *const kept = scales ? scales + (head + h) * p->scale_head_stride : NULL;
         if (p->scaling == ROPEROT_SCALE_DYNAMIC) {
             const float scale = amax[h] / most;
             *kept = scale > p->scale_floor ? scale : p->scale_floor;
@@ -527,33 +528,6 @@ static void run_long_head(roperot_hub *hub, const roperot_task *j, const roperot
     for (int64_t at = 0; at >= 0;) {
         at = next_piece(j, head, at, &p);
         emit(hub, j, line, &p, finished(hub, j, line, &p, f), &inverse);
-    }
-}
-
-void roperot_hub_run_fused(const roperot_task *j, const roperot_line *line, char *dst, int64_t dst_head)
-{
-    float r[ROPEROT_HUB_HEADS], sum[ROPEROT_HUB_HEADS];
-    const roperot_norm *const n = j->norm;
-    for (int64_t head = 0; head < j->heads; head += ROPEROT_HUB_HEADS) {
-        const int64_t left = j->heads - head, heads = left < ROPEROT_HUB_HEADS ? left : ROPEROT_HUB_HEADS;
-        const char *const src = roperot_dense_at(&j->src, line->b, line->t, head);
-        j->kernels->heads.sum[j->src.dtype - 1](sum, src, j->src.head, heads, j->dim, ROPEROT_SUM_SQUARES, NULL);
-        for (int64_t h = 0; h < heads; h++) r[h] = roperot_norm_factor(sum[h], j->dim, n->epsilon);
-        const roperot_normed_rotation all = {
-            .src = src,
-            .dst = dst + head * dst_head,
-            .src_head = j->src.head,
-            .dst_head = dst_head,
-            .heads = heads,
-            .pairs = j->pairs,
-            .r = r,
-            .cos = line->row.cos,
-            .sin = line->row.sin,
-            .weight = n->weight,
-            .weight_dtype = n->weight_dtype,
-            .rounding = n->rounding,
-        };
-        j->fused(&all);
     }
 }
 

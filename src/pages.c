@@ -236,46 +236,76 @@ static int32_t check_slot_fields(const roperot_pages *p, where at)
 
 /* ---- a cache by itself ------------------------------------------------------------------------------------------- */
 
-static int32_t check_hulls(const roperot_pages *p, int64_t heads, int64_t dim, int written, where at,
-                           roperot_page_hulls *hulls)
+static int32_t check_hulls(const roperot_pages *p, const int64_t shape[4], int written, where at, roperot_extent *whole,
+                           roperot_extent *scale)
 {
-    layout data = layout_of(p, heads, dim);
-    int32_t status = find_hull(&data, p->data, at.index, at.name, "data", &hulls->data);
+    layout data = layout_of(p, shape[2], shape[3]);
+    int32_t status = find_hull(&data, p->data, at.index, at.name, "data", whole);
     if (!status && written) status = check_nesting(&data, at.index, at.name);
     if (status || !p->scale) return status;
-    layout scales = scales_of(p, heads);
-    status = find_hull(&scales, p->scale, at.index, at.name, "scale", &hulls->scale);
+    layout scales = scales_of(p, shape[2]);
+    status = find_hull(&scales, p->scale, at.index, at.name, "scale", scale);
     if (status) return status;
-    if (p->scaling == ROPEROT_SCALE_STATIC) return check_static_scales(p, heads, at);
+    if (p->scaling == ROPEROT_SCALE_STATIC) return check_static_scales(p, shape[2], at);
     return written ? check_nesting(&scales, at.index, at.name) : ROPEROT_OK;
 }
 
-int32_t roperot_pages_check(const roperot_pages *p, int64_t heads, int64_t dim, int64_t batch, int64_t tokens,
-                            int written, int32_t index, const char *name, roperot_page_hulls *hulls)
+/* What nearly every call brings, in a few nanoseconds: strided pages of a tensor's dtype, sizes below 2^28, tokens and
+ * heads inside pages. 0 if it is something else, right or wrong. As roperot_tensor_is_plain, with one axis more. */
+static int is_plain(const roperot_pages *p, const int64_t shape[4], roperot_extent *whole, roperot_extent *ids)
 {
+    enum { SMALL = 1 << 28 };
+    const int64_t heads = shape[2], dim = shape[3], size = roperot_dtype_size(p->dtype);
+    const int64_t slot_size = p->slot_type == 1 ? 4 : 8;
+    const uintptr_t data = (uintptr_t)p->data, slots = (uintptr_t)p->slots;
+    const uint64_t sizes = (uint64_t)(p->pages | p->page_tokens | p->page_stride | p->token_stride | p->head_stride |
+                                      p->slot_batch_stride | p->slot_token_stride | shape[0] | shape[1] | heads | dim);
+    const uint64_t odd = (uint64_t)(p->size ^ sizeof *p) | (uint64_t)(p->channel_stride ^ 1) | (uint32_t)p->tile |
+                         (uint32_t)p->scaling | (uint32_t)p->scale_reserved | (uintptr_t)p->scale |
+                         ((uint32_t)p->slot_type - 1 > 1) | (slots & (uintptr_t)(slot_size - 1));
+    if (sizes >= SMALL || size == 0 || (odd | (data & (uintptr_t)(size - 1))) != 0) return 0;
+    if (!p->pages || !p->page_tokens || !data || !slots) return 0;
+    const int swapped = p->token_stride < p->head_stride; /* tokens inside heads */
+    const int64_t inner = swapped ? p->token_stride : p->head_stride, outer = p->token_stride + p->head_stride - inner;
+    const int64_t inner_count = swapped ? p->page_tokens : heads, outer_count = p->page_tokens + heads - inner_count;
+    const int64_t block = (inner_count - 1) * inner + dim, page = (outer_count - 1) * outer + block;
+    if ((inner < dim && inner_count != 1) || (outer < block && outer_count != 1)) return 0;
+    if (p->page_stride < page && p->pages != 1) return 0;
+    const uint64_t bytes = (uint64_t)((p->pages - 1) * p->page_stride + page) * (uint64_t)size;
+    const int64_t lines = (shape[0] - 1) * p->slot_batch_stride + (shape[1] - 1) * p->slot_token_stride + 1;
+    whole->begin = data;
+    whole->end = data + (uintptr_t)bytes;
+    ids->begin = slots;
+    ids->end = slots + (uintptr_t)(lines * slot_size);
+    return bytes <= PTRDIFF_MAX && whole->end > data && ids->end > slots;
+}
+
+int32_t roperot_pages_check(const roperot_pages *p, const int64_t shape[4], int written, int32_t index,
+                            const char *name, roperot_extent *data, roperot_extent *scale, roperot_extent *slots)
+{
+    if (is_plain(p, shape, data, slots)) return ROPEROT_OK;
     const where at = { index, name };
-    memset(hulls, 0, sizeof *hulls);
     int32_t status = roperot_check_size(p, sizeof *p, sizeof *p, "jobs.pages");
-    if (!status) status = check_dtype(p, dim, at);
+    if (!status) status = check_dtype(p, shape[3], at);
     if (!status) status = check_counts(p, at);
-    if (!status) status = check_tile(p, dim, at);
+    if (!status) status = check_tile(p, shape[3], at);
     if (!status) status = check_scaling(p, at);
     if (!status) status = check_slot_fields(p, at);
-    if (!status) status = check_hulls(p, heads, dim, written, at, hulls);
+    if (!status) status = check_hulls(p, shape, written, at, data, scale);
     if (status) return status;
-    const layout slots = { { { "slot_batch_stride", batch, p->slot_batch_stride },
-                             { "slot_token_stride", tokens, p->slot_token_stride } },
-                           2,
-                           1,
-                           p->slot_type == 1 ? 4 : 8 };
-    return find_hull(&slots, p->slots, index, name, "slots", &hulls->slots);
+    const layout ids = { { { "slot_batch_stride", shape[0], p->slot_batch_stride },
+                           { "slot_token_stride", shape[1], p->slot_token_stride } },
+                         2,
+                         1,
+                         p->slot_type == 1 ? 4 : 8 };
+    return find_hull(&ids, p->slots, index, name, "slots", slots);
 }
 
 int32_t roperot_pages_check_slots(const roperot_pages *p, int64_t tokens, int64_t begin, int64_t end, int32_t index,
                                   const char *name)
 {
     const int64_t slots = p->pages * p->page_tokens;
-    int64_t b = begin / tokens, t = begin % tokens;
+    int64_t b = begin ? begin / tokens : 0, t = begin - b * tokens;
     for (int64_t line = begin; line < end; line++) {
         const int64_t slot = roperot_slot_read(p, b, t);
         if (slot >= slots)
@@ -333,10 +363,11 @@ int roperot_pages_apart(const roperot_pages *a, int64_t heads_a, int64_t dim_a, 
 
 /* ---- addresses --------------------------------------------------------------------------------------------------- */
 
-static roperot_steps steps(int64_t group, int64_t group_stride, int64_t stride, int64_t size)
+static void set_steps(roperot_steps *s, int64_t group, int64_t group_stride, int64_t stride, int64_t size)
 {
-    const roperot_steps s = { group, group_stride * size, stride * size };
-    return s;
+    s->group = group;
+    s->group_bytes = group_stride * size;
+    s->bytes = stride * size;
 }
 
 /* n = tokens of a page, d = channels of a head; each pair is what the header's comment on the tile says. */
@@ -344,12 +375,21 @@ static void tile_steps(roperot_page_view *v, int64_t n, int64_t d, int64_t size)
 {
     const int64_t chunk = 16 / size;
     switch (v->pages->tile) {
-    case ROPEROT_PAGES_AMX_K: v->token = steps(16, 16 * d, 2, size), v->channel = steps(2, 32, 1, size); break;
-    case ROPEROT_PAGES_AMX_V: v->token = steps(2, 32, 1, size), v->channel = steps(16, 16 * n, 2, size); break;
-    case ROPEROT_PAGES_BFMMLA_K: v->token = steps(8, 8 * d, 4, size), v->channel = steps(4, 32, 1, size); break;
-    case ROPEROT_PAGES_BFMMLA_V: v->token = steps(4, 8, 1, size), v->channel = steps(2, 2 * n, 4, size); break;
-    default: v->token = steps(1, chunk, 0, size), v->channel = steps(chunk, chunk * n, 1, size);
+    case ROPEROT_PAGES_AMX_K: set_steps(&v->token, 16, 16 * d, 2, size), set_steps(&v->channel, 2, 32, 1, size); break;
+    case ROPEROT_PAGES_AMX_V: set_steps(&v->token, 2, 32, 1, size), set_steps(&v->channel, 16, 16 * n, 2, size); break;
+    case ROPEROT_PAGES_BFMMLA_K: set_steps(&v->token, 8, 8 * d, 4, size), set_steps(&v->channel, 4, 32, 1, size); break;
+    case ROPEROT_PAGES_BFMMLA_V: set_steps(&v->token, 4, 8, 1, size), set_steps(&v->channel, 2, 2 * n, 4, size); break;
+    default: set_steps(&v->token, 1, chunk, 0, size), set_steps(&v->channel, chunk, chunk * n, 1, size);
     }
+}
+
+/* log2 of a power of two, else -1. */
+static int32_t shift_of(int64_t n)
+{
+    int32_t shift = 0;
+    if (n & (n - 1)) return -1;
+    while (n >> shift != 1) shift++;
+    return shift;
 }
 
 void roperot_page_view_init(roperot_page_view *v, const roperot_pages *p, int64_t dim)
@@ -357,11 +397,12 @@ void roperot_page_view_init(roperot_page_view *v, const roperot_pages *p, int64_
     const int64_t size = p->dtype == ROPEROT_Q8_0 ? 1 : element_size(p->dtype);
     v->pages = p;
     v->data = p->data;
+    v->shift = shift_of(p->page_tokens);
     v->size = p->dtype == ROPEROT_Q8_0 ? 0 : (int32_t)size;
     v->page_bytes = p->pages == 1 ? 0 : p->page_stride * size;
     v->head_bytes = p->head_stride * size;
-    v->token = steps(1, p->page_tokens == 1 ? 0 : p->token_stride, 0, size);
-    v->channel = steps(1, p->channel_stride, 0, size);
+    set_steps(&v->token, 1, p->page_tokens == 1 ? 0 : p->token_stride, 0, size);
+    set_steps(&v->channel, 1, p->channel_stride, 0, size);
     if (p->tile != ROPEROT_PAGES_STRIDED) tile_steps(v, p->page_tokens, dim, size);
     v->is_dense = p->tile == ROPEROT_PAGES_STRIDED && (p->dtype == ROPEROT_Q8_0 || p->channel_stride == 1 || dim == 1);
 }

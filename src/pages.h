@@ -18,19 +18,15 @@ typedef struct roperot_page_view {
     char *data;
     int64_t page_bytes, head_bytes;
     roperot_steps token, channel;
+    int32_t shift;    /* log2 of the tokens of a page, which spares a division; -1: no power of two */
     int32_t size;     /* bytes of an element; Q8_0: 0 */
     int32_t is_dense; /* the channels of a head are one run of memory */
 } roperot_page_view;
 
-/* The hulls of what a call touches in pages; empty ones are equal at both ends. */
-typedef struct roperot_page_hulls {
-    roperot_extent data, scale, slots;
-} roperot_page_hulls;
-
-/* Pages by themselves, for heads of `dim` channels and batch x tokens slots; `name` and `index` are for the sentence
- * ("jobs[1].to"). */
-int32_t roperot_pages_check(const roperot_pages *pages, int64_t heads, int64_t dim, int64_t batch, int64_t tokens,
-                            int written, int32_t index, const char *name, roperot_page_hulls *hulls);
+/* Pages by themselves, for a shape of batch, tokens, heads and channels; `name` and `index` are for the sentence
+ * ("jobs[1].to"). The hulls are of what a call may touch; that of scales is left as it was if there are none. */
+int32_t roperot_pages_check(const roperot_pages *pages, const int64_t shape[4], int written, int32_t index,
+                            const char *name, roperot_extent *data, roperot_extent *scale, roperot_extent *slots);
 
 /* Every slot of lines [begin, end) against the pages. */
 int32_t roperot_pages_check_slots(const roperot_pages *pages, int64_t tokens, int64_t begin, int64_t end, int32_t index,
@@ -64,20 +60,25 @@ static inline int64_t roperot_slot_read(const roperot_pages *pages, int64_t b, i
     return pages->slot_type == 1 ? ((const int32_t *)pages->slots)[i] : ((const int64_t *)pages->slots)[i];
 }
 
+static inline int64_t roperot_page_of(const roperot_page_view *view, int64_t slot)
+{
+    return view->shift >= 0 ? slot >> view->shift : slot / view->pages->page_tokens;
+}
+
 /* Head `head`, channel 0 of a slot that is not negative. */
 static inline char *roperot_page_at(const roperot_page_view *view, int64_t slot, int64_t head)
 {
-    const int64_t page = slot / view->pages->page_tokens, token = slot % view->pages->page_tokens;
+    const int64_t page = roperot_page_of(view, slot), token = slot - page * view->pages->page_tokens;
     return view->data + page * view->page_bytes + roperot_step_bytes(&view->token, token) + head * view->head_bytes;
 }
 
-/* The scale of that head, or where one is kept for it; NULL: 1. */
-static inline float *roperot_page_scale(const roperot_pages *p, int64_t slot, int64_t head)
+/* The scale of head 0 of a slot, or where it is kept; the others are scale_head_stride apart. NULL: all are 1. */
+static inline float *roperot_page_scale(const roperot_page_view *view, int64_t slot)
 {
-    if (!p->scale) return NULL;
-    if (p->scaling == ROPEROT_SCALE_STATIC) return p->scale + head * p->scale_head_stride;
-    return p->scale + slot / p->page_tokens * p->scale_page_stride + slot % p->page_tokens * p->scale_token_stride +
-           head * p->scale_head_stride;
+    const roperot_pages *const p = view->pages;
+    if (!p->scale || p->scaling == ROPEROT_SCALE_STATIC) return p->scale;
+    const int64_t page = roperot_page_of(view, slot), token = slot - page * p->page_tokens;
+    return p->scale + page * p->scale_page_stride + token * p->scale_token_stride;
 }
 
 /* Channels [first, first + n) of one head, between a dense run of elements and pages that are not dense. */

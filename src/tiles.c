@@ -103,10 +103,7 @@ static inline void run_operand(const part *p, const roperot_operand *o)
     tile.loop = o->loop;
     tile.heads_outer = p->range.count > 1 && roperot_magnitude(dst_stride) < roperot_magnitude(o->dst_head);
     if (tile.tokens == 0) return;
-    if (o->run)
-        o->run(o, &tile);
-    else
-        o->rotate(&tile);
+    o->rotate(&tile);
 }
 
 static inline void run_range(part *p, roperot_scratch *scratch)
@@ -126,6 +123,19 @@ static inline void run_range(part *p, roperot_scratch *scratch)
         if (!w->operand[i].in_place) copy_others(p, &w->operand[i]);
 }
 
+/* The same range for programs. Rows are made before if there is one for all heads of a token that fits the scratch. */
+static void run_programs(part *p, roperot_scratch *scratch)
+{
+    const roperot_walk *const w = p->walk;
+    roperot_lines lines = { &w->rows, NULL, scratch, p->range };
+    if (w->rows.positions && w->rows.block_pairs == w->plan->pairs && !w->plan->heads) {
+        p->block = (roperot_pair_block){ 0, w->plan->pairs, 0 };
+        roperot_rows_make(&w->rows, &p->range, p->block, scratch, p->rows);
+        lines.rows = p->rows;
+    }
+    for (int32_t i = 0; i < w->operands; i++) w->run(&w->operand[i], &lines);
+}
+
 /* Not inlined: its scratch is nearly all of the stack that a call may take. */
 ROPEROT_NOINLINE void roperot_walk_tokens(const roperot_walk *walk, int64_t begin, int64_t end)
 {
@@ -143,7 +153,10 @@ ROPEROT_NOINLINE void roperot_walk_tokens(const roperot_walk *walk, int64_t begi
         int64_t n = end - begin < most ? end - begin : most;
         if (tokens > 1 && n > tokens - p.range.t) n = tokens - p.range.t;
         p.range.count = (int32_t)n;
-        run_range(&p, &scratch);
+        if (walk->run)
+            run_programs(&p, &scratch);
+        else
+            run_range(&p, &scratch);
         begin += n;
         if (tokens == 1)
             p.range.b += n;

@@ -184,6 +184,66 @@ static const char *judge_scale(const trial *t, int dtype, scale_choice k)
     return compare_scratch(t, "scale");
 }
 
+/* ---- norm into the same dtype ------------------------------------------------------------------------------------ */
+
+static void norm_wanted(const trial *t, const roperot_norm_of_heads *n, int dtype, const float *weight,
+                        unsigned char *dst)
+{
+    const ptrdiff_t size = element_bytes(dtype);
+    float x[MOST_CHANNELS], terms[MOST_CHANNELS];
+    for (ptrdiff_t h = 0; h < n->heads; h++) {
+        for (ptrdiff_t c = 0; c < t->channels; c++) {
+            x[c] = value_of(dtype, (const unsigned char *)n->src + h * n->src_head + c * size);
+            terms[c] = x[c] * x[c];
+        }
+        const float r = 1.0f / sqrtf(reference_sum(terms, t->channels) / (float)t->channels + n->epsilon);
+        for (ptrdiff_t c = 0; c < t->channels; c++) {
+            const float first = x[c] * r;
+            const float y = (n->rounding == ROPEROT_NORM_ROUND_TWICE ? rounded(dtype, first) : first) * weight[c];
+            format_store(dtype, dst + h * n->dst_head + c * size, oracle_round(dtype, (double)y));
+        }
+    }
+}
+
+/* More heads than a kernel takes at once; out of place, then in place. */
+static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype, int rounding)
+{
+    static _Alignas(64) float kept[MOST_CHANNELS];
+    static unsigned char given[4 * MOST_CHANNELS];
+    static float weight[MOST_CHANNELS];
+    const trial t = { few->kernels,          1 + (ptrdiff_t)random_below(19), few->channels, few->pitch,
+                      random_below(2) ? VALUES_NORMAL : few->values, few->end };
+    const int has_weight = random_below(4) != 0, offset = has_weight && random_below(2);
+    guard_buffer src = source_heads(&t, dtype), got = open_heads(&t, dtype), want = open_heads(&t, dtype);
+    const char *wrong = NULL;
+    memcpy(want.data, got.data, got.bytes);
+    for (ptrdiff_t c = 0; c < t.channels; c++) {
+        unsigned char *const w = given + c * element_bytes(weight_dtype);
+        format_store(weight_dtype, w, values_number(VALUES_NORMAL, weight_dtype));
+        weight[c] = !has_weight ? 1.0f : offset ? 1.0f + value_of(weight_dtype, w) : value_of(weight_dtype, w);
+    }
+    roperot_norm_of_heads n = { src.data, got.data,   head_step(&t, dtype), head_step(&t, dtype), t.heads,
+                                t.channels, kept, random_below(3) ? 1e-6f : 0.0f, rounding, random_below(2) };
+    norm_wanted(&t, &n, dtype, weight, want.data);
+    if (!t.kernels->norm_weights[dtype - 1](kept, has_weight ? given : NULL, weight_dtype, offset, t.channels))
+        wrong = fail(&t, "norm of %s: weights are refused", format_name(dtype));
+    for (int in_place = 0; in_place < 2 && !wrong; in_place++) {
+        if (in_place) memcpy(got.data, src.data, got.bytes), n.src = got.data;
+        t.kernels->norm[dtype - 1](&n);
+        for (ptrdiff_t i = 0; i < t.heads * t.channels && !wrong; i++) {
+            const ptrdiff_t at = i / t.channels * head_step(&t, dtype) + i % t.channels * element_bytes(dtype);
+            if (!format_same(dtype, format_load(dtype, got.data + at), format_load(dtype, want.data + at)))
+                wrong = fail(&t, "norm of %s, rounding %d, head %td, channel %td", format_name(dtype), rounding,
+                             i / t.channels, i % t.channels);
+        }
+        if (!wrong && !guard_buffer_intact(&got)) wrong = fail(&t, "norm: a canary was overwritten");
+    }
+    guard_buffer_close(&src);
+    guard_buffer_close(&got);
+    guard_buffer_close(&want);
+    return wrong;
+}
+
 static const char *judge_norm(const trial *t, int dtype)
 {
     const char *wrong = judge_sums(t, dtype);
@@ -195,6 +255,8 @@ static const char *judge_norm(const trial *t, int dtype)
                                        through, random_below(2) };
             if (!wrong) wrong = judge_scale(t, dtype, any);
             if (!wrong) wrong = judge_scale(t, dtype, (scale_choice){ w, 1, 0, 0, 1, rounding, through, 0 });
+            if (!wrong && t->kernels->norm[dtype - 1] && t->channels % 32 == 0 && rounding)
+                wrong = judge_norm_same(t, dtype, w, rounding);
         }
     return wrong;
 }

@@ -88,6 +88,51 @@ static void scale_writes_on(const roperot_scaling_of_heads *s)
     if (s->channels % 16) s->out[s->channels] = 0;
 }
 
+/* The norm of heads of bf16 by other kernels, each of whose flaws below stands alone. */
+static int natural_weights(float *out, const void *weight, int32_t dtype, int unit_offset, ptrdiff_t channels)
+{
+    const float ones[512] = { 0 };
+    for (ptrdiff_t c = 0; c < channels; c++) out[c] = 1.0f;
+    if (!weight) return 1;
+    sound()->load[dtype - 1](out, 512, weight, 0, 1, channels, ones);
+    for (ptrdiff_t c = 0; c < channels; c++) out[c] = unit_offset ? 1.0f + out[c] : out[c];
+    return 1;
+}
+
+static void norm_by_parts(const roperot_norm_of_heads *n, ptrdiff_t count, int rounding, ptrdiff_t heads)
+{
+    float sum, out[512];
+    for (ptrdiff_t h = 0; h < heads; h++) {
+        const char *const src = (const char *)n->src + h * n->src_head;
+        sound()->sum[2](&sum, src, 0, 1, n->channels, ROPEROT_SUM_SQUARES, NULL);
+        const float r = 1.0f / sqrtf(sum / (float)count + n->epsilon);
+        const roperot_scaling_of_heads s = { out, 512,  src,  0, 1, n->channels,    NULL,     &r,
+                                             n->weight, NULL, 0, 1, 0, rounding, ROPEROT_BF16 };
+        sound()->scale[2](&s);
+        sound()->store[2]((char *)n->dst + h * n->dst_head, 0, out, 512, 1, n->channels, NULL);
+    }
+}
+
+static void norm_sound(const roperot_norm_of_heads *n)
+{
+    norm_by_parts(n, n->channels, n->rounding, n->heads);
+}
+
+static void norm_counts_pairs(const roperot_norm_of_heads *n)
+{
+    norm_by_parts(n, n->channels / 2, n->rounding, n->heads);
+}
+
+static void norm_rounds_once(const roperot_norm_of_heads *n)
+{
+    norm_by_parts(n, n->channels, ROPEROT_NORM_ROUND_ONCE, n->heads);
+}
+
+static void norm_leaves_last_head(const roperot_norm_of_heads *n)
+{
+    norm_by_parts(n, n->channels, n->rounding, n->heads > 16 ? 16 : n->heads);
+}
+
 static void round_truncates(float *head, ptrdiff_t pitch, ptrdiff_t heads, ptrdiff_t channels)
 {
     for (ptrdiff_t h = 0; h < heads; h++)
@@ -209,6 +254,16 @@ BREAK(break_scale_order, scale[0], scale_reordered)
 BREAK(break_scale_rounding, scale[2], scale_rounds_once)
 BREAK(break_scale_offset, scale[1], scale_forgets_offset)
 BREAK(break_scale_writes, scale[0], scale_writes_on)
+#define BREAK_NORM(name, function)                                                                                     \
+    static void name(roperot_head_kernels *k)                                                                          \
+    {                                                                                                                  \
+        k->norm[2] = function;                                                                                         \
+        k->norm_weights[2] = natural_weights;                                                                          \
+    }
+BREAK_NORM(mend_norm, norm_sound)
+BREAK_NORM(break_norm_mean, norm_counts_pairs)
+BREAK_NORM(break_norm_rounding, norm_rounds_once)
+BREAK_NORM(break_norm_heads, norm_leaves_last_head)
 BREAK(break_round, round[2], round_truncates)
 BREAK(break_amax, amax, amax_signed)
 BREAK(break_amax_nan, amax, amax_takes_nan)
@@ -234,6 +289,9 @@ static const struct {
     { "rounds once for twice", break_scale_rounding },
     { "forgets the offset", break_scale_offset },
     { "writes past the head", break_scale_writes },
+    { "divides by pairs", break_norm_mean },
+    { "rounds a norm once for twice", break_norm_rounding },
+    { "norms 16 heads at most", break_norm_heads },
     { "truncates", break_round },
     { "takes the largest value", break_amax },
     { "takes NaN for the largest", break_amax_nan },
@@ -278,11 +336,22 @@ static void equals_literal(const void *arg)
     CHECK(!wrong, "%s", wrong);
 }
 
+/* What the broken norms are made of is right: only their flaws are caught. */
+static void norm_of_parts_is_sound(const void *arg)
+{
+    (void)arg;
+    roperot_head_kernels k = *sound();
+    mend_norm(&k);
+    const char *const wrong = heads_trial(&k);
+    CHECK(!wrong, "%s", wrong);
+}
+
 int main(int argc, char **argv)
 {
     for (int32_t isa = ROPEROT_ISA_SCALAR; isa < ROPEROT_ISA_END; isa++)
         if (roperot_isa_usable(isa))
             harness_add(equals_literal, &roperot_kernels_for(isa)->heads, "heads/%s", roperot_isa_name(isa));
+    harness_add(norm_of_parts_is_sound, NULL, "heads/norm of parts");
     for (size_t i = 0; i < sizeof flaws / sizeof *flaws; i++)
         harness_add(is_caught, (const void *)(uintptr_t)i, "heads/broken/%s", flaws[i].flaw);
     return harness_run(argc, argv, "heads");

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT
+ * The usual norm, RMS of each head into its own dtype, sums included; it must not know any ISA. Equal to sum, scale and
+ * store one after the other, to the bit. Parameters: ISA, SRC (a dtype), VEC (a planar vector of vec_*.h, in whose
+ * order of channels weights are kept), and the vocabulary of rows (lanes_*.h) for the sums. */
+
+#define SRC_T      CAT(SRC, _t)
+#define NAME(verb) CAT6(verb, _, SRC, _, ISA, )
+#define T          CAT(VEC, _t)
+#define V(verb)    CAT3(VEC, _, verb)
+#define THROUGH    CAT3(VEC, _through_, SRC)
+#define LOAD       CAT(lanes_load_, SRC)
+
+/* w, 1 + w, or 1 if there are no weights. */
+INLINE lanes_t NAME(factor_of_channels)(const void *weight, int32_t dtype, int unit_offset, ptrdiff_t c)
+{
+    const lanes_t one = lanes_set1(1.0f);
+    if (!weight) return one;
+    const lanes_t w = NAME(weights)(weight, c, opaque(dtype));
+    return unit_offset ? lanes_add(one, w) : w;
+}
+
+static int NAME(norm_weights)(float *out, const void *weight, int32_t dtype, int unit_offset, ptrdiff_t channels)
+{
+    _Alignas(64) float some[32];
+    lanes_t odd = lanes_set1(0.0f);
+    NO_UNROLL
+    for (ptrdiff_t c = 0; c < channels; c += 32) {
+        const lanes_t w0 = NAME(factor_of_channels)(weight, dtype, unit_offset, c),
+                      w1 = NAME(factor_of_channels)(weight, dtype, unit_offset, c + 16);
+        odd = lanes_add(odd, lanes_mul(lanes_set1(0.0f), lanes_add(w0, w1)));
+        lanes_store_f32(some, w0);
+        lanes_store_f32(some + 16, w1);
+        for (ptrdiff_t j = 0; j < 32; j += V(pairs)()) V(keep)(out + c + j, V(load_f32)(some + j));
+    }
+    return lanes_fold(odd) == 0.0f;
+}
+
+/* ---- r ----------------------------------------------------------------------------------------------------------- */
+
+INLINE lanes_t NAME(square)(const char *x)
+{
+    const lanes_t v = LOAD((const SRC_T *)(const void *)x);
+    return lanes_mul(v, v);
+}
+
+/* Four heads are read at once, which is too much for what reads ahead by itself. */
+INLINE void NAME(prefetch_heads)(const char *x, ptrdiff_t bytes)
+{
+    NO_UNROLL
+    for (ptrdiff_t c = 0; c < bytes; c += LINE) prefetch_read(x + c, PREFETCH_ELEMENTS * (int)sizeof(SRC_T));
+}
+
+/* r of four heads: four chains of additions at once, and one division for all. Missing heads are the last one again. */
+INLINE void NAME(factors)(float *r, const roperot_norm_of_heads *a, const char *x0, ptrdiff_t heads)
+{
+    const ptrdiff_t bytes = a->channels * (ptrdiff_t)sizeof(SRC_T), head = a->src_head;
+    const char *const x1 = heads > 1 ? x0 + head : x0, *const x2 = heads > 2 ? x1 + head : x1;
+    const char *const x3 = heads > 3 ? x2 + head : x2;
+    lanes_t s0 = lanes_set1(0.0f), s1 = s0, s2 = s0, s3 = s0;
+    if (a->is_far) NAME(prefetch_heads)(x0, heads < 4 ? heads * bytes : 4 * bytes);
+    NO_UNROLL
+    for (ptrdiff_t c = 0; c < bytes; c += 16 * (ptrdiff_t)sizeof(SRC_T)) {
+        s0 = lanes_add(s0, NAME(square)(x0 + c));
+        s1 = lanes_add(s1, NAME(square)(x1 + c));
+        s2 = lanes_add(s2, NAME(square)(x2 + c));
+        s3 = lanes_add(s3, NAME(square)(x3 + c));
+    }
+    lanes_norm_factors(r, s0, s1, s2, s3, (float)a->channels, a->epsilon);
+}
+
+/* Of up to eight heads. */
+static NOINLINE void NAME(factors_of_group)(float *r, const roperot_norm_of_heads *a, const char *x, ptrdiff_t heads)
+{
+    NAME(factors)(r, a, x, heads);
+    if (heads > 4) NAME(factors)(r + 4, a, x + 4 * a->src_head, heads - 4);
+}
+
+/* ---- (x * r) * w ------------------------------------------------------------------------------------------------- */
+
+INLINE void NAME(norm_vector)(const char *src, char *dst, ptrdiff_t c, T by, T w, const int rounding)
+{
+    T n = V(mul)(CAT3(VEC, _load_, SRC)((const SRC_T *)(const void *)src + c), by);
+    if (rounding == ROPEROT_NORM_ROUND_TWICE) n = THROUGH(n);
+    CAT3(VEC, _store_, SRC)((SRC_T *)(void *)dst + c, V(mul)(n, w));
+}
+
+/* `count` (1 or 4, a constant) vectors of some heads, with their weights in registers; `rounding` is a constant, too:
+ * the store does what ONCE asks for. */
+INLINE void NAME(norm_strip)(const int count, const roperot_norm_of_heads *a, ptrdiff_t c, const float *r,
+                             const int rounding)
+{
+    const ptrdiff_t n = V(pairs)(), src_head = a->src_head, dst_head = a->dst_head;
+    const ptrdiff_t c1 = count > 1 ? n : 0, c2 = 2 * c1, c3 = 3 * c1;
+    const float *const w = a->weight + c;
+    const T w0 = V(kept)(w), w1 = V(kept)(w + c1), w2 = V(kept)(w + c2), w3 = V(kept)(w + c3);
+    const char *src = (const char *)a->src + c * (ptrdiff_t)sizeof(SRC_T);
+    char *dst = (char *)a->dst + c * (ptrdiff_t)sizeof(SRC_T);
+    NO_UNROLL
+    for (ptrdiff_t heads = a->heads; heads > 0; heads--, src += src_head, dst += dst_head) {
+        const T by = V(all)(*r++);
+        NAME(norm_vector)(src, dst, 0, by, w0, rounding);
+        if (count == 1) continue;
+        NAME(norm_vector)(src, dst, c1, by, w1, rounding);
+        NAME(norm_vector)(src, dst, c2, by, w2, rounding);
+        NAME(norm_vector)(src, dst, c3, by, w3, rounding);
+    }
+}
+
+/* All strips of a few heads. */
+INLINE void NAME(norm_group)(const roperot_norm_of_heads *a, const float *r, const int rounding)
+{
+    const ptrdiff_t n = V(pairs)(), channels = a->channels;
+    ptrdiff_t c = 0;
+    NO_UNROLL
+    for (; channels - c >= 4 * n; c += 4 * n) NAME(norm_strip)(4, a, c, r, rounding);
+    NO_UNROLL
+    for (; channels - c > 0; c += n) NAME(norm_strip)(1, a, c, r, rounding);
+}
+
+static NOINLINE void NAME(norm_group_once)(const roperot_norm_of_heads *a, const float *r)
+{
+    NAME(norm_group)(a, r, ROPEROT_NORM_ROUND_ONCE);
+}
+
+static NOINLINE void NAME(norm_group_twice)(const roperot_norm_of_heads *a, const float *r)
+{
+    NAME(norm_group)(a, r, ROPEROT_NORM_ROUND_TWICE);
+}
+
+/* Eight heads at a time, and the r of the next ones before: their divisions are done when they are needed. */
+static void NAME(norm)(const roperot_norm_of_heads *a)
+{
+    enum { GROUP = 8 };
+    const int twice = CAT(ROPEROT_FORMAT_, SRC) != ROPEROT_FORMAT_f32 && a->rounding == ROPEROT_NORM_ROUND_TWICE;
+    roperot_norm_of_heads group = *a;
+    float r[2][GROUP];
+    int now = 0;
+    NAME(factors_of_group)(r[0], a, a->src, a->heads);
+    NO_UNROLL
+    for (ptrdiff_t left = a->heads; left > 0; left -= GROUP, now = !now) {
+        const char *const next = (const char *)group.src + GROUP * a->src_head;
+        group.heads = left < GROUP ? left : GROUP;
+        if (left > GROUP) NAME(factors_of_group)(r[!now], a, next, left - GROUP);
+        if (twice) NAME(norm_group_twice)(&group, r[now]);
+        else NAME(norm_group_once)(&group, r[now]);
+        group.src = next;
+        group.dst = (char *)group.dst + GROUP * a->dst_head;
+    }
+}
+
+#undef SRC_T
+#undef NAME
+#undef T
+#undef V
+#undef THROUGH
+#undef LOAD

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT
+ * The jobs of a call, checked one by one and among themselves; it must not know how they are run. */
+#include "jobs.h"
+
+#include "compiler.h"
+#include "lists.h"
+#include "norm.h"
+#include "numbers.h"
+#include "overlap.h"
+#include "status.h"
+#include "task.h"
+
+enum {
+    KNOWN_JOB_FLAGS = ROPEROT_JOB_UNROTATED | ROPEROT_JOB_SKIP | ROPEROT_JOB_UNROUNDED,
+    MOST_CHANNELS = 65536
+};
+
+/* Jobs whose places stay at hand. More are rare: q, k and v are three. */
+enum { KEPT = 4 };
+
+/* What a job touches, written places first. */
+enum {
+    DST,
+    TO,
+    TO_SCALE, /* dynamic: made */
+    SRC,
+    FROM,
+    FROM_SCALE,
+    FROM_SLOTS,
+    TO_SLOTS,
+    TO_GIVEN_SCALE, /* static */
+    PLACES,
+    LAST_WRITTEN = TO_SCALE
+};
+
+/* Of one job: where they lie, and which there are, by rising number; no other hull is set. (To clear all of them took a
+ * tenth of a decode call.) */
+typedef struct places {
+    roperot_extent hull[PLACES];
+    int32_t count, at[PLACES + 1];
+} places;
+
+/* ---- one job by itself ------------------------------------------------------------------------------------------- */
+
+static int32_t bad_combination(int32_t i, const char *what)
+{
+    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d] %s", i, what);
+}
+
+static int32_t check_combination(const roperot_jobs *c, const roperot_job *j, int32_t i)
+{
+    if (j->flags & ~(uint32_t)KNOWN_JOB_FLAGS)
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                            "jobs[%d].flags is %#x; only 1 (unrotated), 2 (skip) and 4 (unrounded) are known", i,
+                            (unsigned)j->flags);
+    if (!j->src && !j->from) return bad_combination(i, "has neither src nor from; it must have one");
+    if (j->src && j->from) return bad_combination(i, "has src and from; it must have only one");
+    if (!j->dst && !j->to) return bad_combination(i, "has neither dst nor to; it must have one");
+    if (j->norm && c->flags & ROPEROT_INVERSE)
+        return bad_combination(i, "has a norm and options.flags 1 (inverse); a norm must not be turned back");
+    if (!roperot_job_is_rotated(j) || c->positions) return ROPEROT_OK;
+    return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                        "positions is NULL; it must be given unless every job is unrotated, and "
+                        "jobs[%d] is rotated",
+                        i);
+}
+
+static int32_t check_shape(const roperot_jobs *c, const roperot_job *j, int32_t i, int64_t shape[4])
+{
+    static const char *const axis[] = { "batch", "tokens", "heads", "dim" };
+    if (j->src && (j->batch || j->tokens || j->heads || j->dim))
+        return bad_combination(i, "has src and a shape of its own; batch, tokens, heads and dim must be 0");
+    roperot_job_shape(j, shape);
+    for (int a = 0; a < 4; a++)
+        if (shape[a] < 0)
+            return roperot_fail(ROPEROT_ERROR_SHAPE, "jobs[%d].%s%s is %lld; it must be at least 0", i,
+                                j->src ? "src: " : "", axis[a], (long long)shape[a]);
+    const int rotated = roperot_job_is_rotated(j);
+    const int64_t least = rotated ? c->plan->head_dim : 1, most = rotated ? least : MOST_CHANNELS;
+    if (shape[3] < least || shape[3] > most)
+        return roperot_fail(ROPEROT_ERROR_SHAPE, "jobs[%d] has heads of %lld channels; they must be %s%lld", i,
+                            (long long)shape[3], rotated ? "the plan's head_dim, " : "1 .. ", (long long)most);
+    if (rotated && c->plan->heads && shape[2] != 0 && shape[2] != c->plan->heads)
+        return roperot_fail(ROPEROT_ERROR_SHAPE, "jobs[%d] has %lld heads; it must have the %lld of the plan's table",
+                            i, (long long)shape[2], (long long)c->plan->heads);
+    if (i > 0 && (shape[0] != c->batch || shape[1] != c->tokens))
+        return roperot_fail(ROPEROT_ERROR_SHAPE,
+                            "jobs[%d] has batch %lld and %lld tokens; they must be those of jobs[0], %lld and %lld", i,
+                            (long long)shape[0], (long long)shape[1], (long long)c->batch, (long long)c->tokens);
+    return ROPEROT_OK;
+}
+
+static int pages_stay(const roperot_job *j)
+{
+    return j->from && j->to && roperot_pages_same(j->to, j->from);
+}
+
+static int32_t check_tensors(const roperot_job *j, int32_t i, const int64_t shape[4], places *p)
+{
+    int32_t status = ROPEROT_OK;
+    const int32_t dim = (int32_t)shape[3];
+    const int stays = roperot_job_stays(j);
+    if (j->src) status = roperot_tensor_check(j->src, dim, stays, "jobs.src", i, &p->hull[SRC]);
+    if (status || !j->dst) return status;
+    if (stays) {
+        p->hull[DST].begin = p->hull[SRC].begin;
+        p->hull[DST].end = p->hull[SRC].end;
+        return ROPEROT_OK;
+    }
+    for (int axis = 0; axis < 4; axis++)
+        if (j->dst->shape[axis] != shape[axis])
+            return roperot_fail(ROPEROT_ERROR_SHAPE, "jobs[%d].dst.shape[%d] is %lld; it must be the source's, %lld", i,
+                                axis, (long long)j->dst->shape[axis], (long long)shape[axis]);
+    return roperot_tensor_check(j->dst, dim, 1, "jobs.dst", i, &p->hull[DST]);
+}
+
+static int32_t check_pairing(const roperot_jobs *c, const roperot_job *j, int32_t i)
+{
+    if (c->plan->pairing == c->plan->pairing_out || !roperot_job_is_rotated(j)) return ROPEROT_OK;
+    const int stays = roperot_job_stays(j);
+    if (!stays && !pages_stay(j)) return ROPEROT_OK;
+    return roperot_fail(ROPEROT_ERROR_ALIAS,
+                        "jobs[%d] is rotated in place; pairing_out %d, other than pairing %d, needs another %s", i,
+                        c->plan->pairing_out, c->plan->pairing, stays ? "dst" : "to");
+}
+
+/* Blocks of q8_0 in pieces of long heads must not be cut. */
+static int32_t check_blocks(const roperot_jobs *c, const roperot_job *j, int32_t i, const int64_t shape[4])
+{
+    const roperot_plan *const plan = c->plan;
+    const int blocked = (j->from && j->from->dtype == ROPEROT_Q8_0) || (j->to && j->to->dtype == ROPEROT_Q8_0);
+    if (!blocked || shape[3] <= ROPEROT_HUB_FLOATS || !roperot_job_is_rotated(j)) return ROPEROT_OK;
+    if (plan->rotary_offset % ROPEROT_Q8_0_CHANNELS == 0 && plan->pairs % ROPEROT_Q8_0_CHANNELS == 0) return ROPEROT_OK;
+    return roperot_fail(
+        ROPEROT_ERROR_SHAPE,
+        "jobs[%d] has q8_0 pages and heads of %lld channels; above %d, rotary_offset %d and rotary_dim / "
+        "2 = %d must be multiples of 32",
+        i, (long long)shape[3], (int)ROPEROT_HUB_FLOATS, plan->rotary_offset, plan->pairs);
+}
+
+static int32_t check_pages(const roperot_jobs *c, const roperot_job *j, int32_t i, const int64_t shape[4], places *p)
+{
+    int32_t status = ROPEROT_OK;
+    if (j->to) {
+        const int scale = j->to->scaling == ROPEROT_SCALE_STATIC ? TO_GIVEN_SCALE : TO_SCALE;
+        status = roperot_pages_check(j->to, shape, 1, i, "to", &p->hull[TO], &p->hull[scale], &p->hull[TO_SLOTS]);
+    }
+    if (!status && j->from)
+        status = roperot_pages_check(j->from, shape, 0, i, "from", &p->hull[FROM], &p->hull[FROM_SCALE],
+                                     &p->hull[FROM_SLOTS]);
+    return status ? status : check_blocks(c, j, i, shape);
+}
+
+static int32_t check_factor(const roperot_job *j, int32_t i, const int64_t shape[4])
+{
+    if ((uintptr_t)j->factor % _Alignof(float))
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d].factor is %p; it must be a multiple of 4", i,
+                            (const void *)j->factor);
+    const int64_t stride[2] = { j->factor_batch_stride, j->factor_token_stride };
+    int64_t below = 0, above = 1;
+    for (int a = 0; a < 2; a++) {
+        if (shape[a] == 1) continue;
+        int64_t *const side = stride[a] < 0 ? &below : &above;
+        *side = roperot_saturating_add(*side, roperot_saturating_mul(roperot_magnitude(stride[a]), shape[a] - 1));
+    }
+    if (roperot_is_addressable(j->factor, below, above, sizeof(float))) return ROPEROT_OK;
+    return roperot_fail(ROPEROT_ERROR_SHAPE,
+                        "jobs[%d].factor with strides %lld and %lld must not reach outside the address space", i,
+                        (long long)stride[0], (long long)stride[1]);
+}
+
+static void list(places *p, int32_t at, int is_there)
+{
+    p->at[p->count] = at;
+    p->count += is_there;
+}
+
+static void list_places(places *p, const roperot_job *j)
+{
+    const int makes = j->to && j->to->scaling == ROPEROT_SCALE_DYNAMIC;
+    p->count = 0;
+    list(p, DST, j->dst != NULL);
+    list(p, TO, j->to != NULL);
+    list(p, TO_SCALE, makes);
+    list(p, SRC, j->src != NULL);
+    if (j->from) {
+        list(p, FROM, 1);
+        list(p, FROM_SCALE, j->from->scale != NULL);
+        list(p, FROM_SLOTS, 1);
+    }
+    list(p, TO_SLOTS, j->to != NULL);
+    list(p, TO_GIVEN_SCALE, j->to && j->to->scale && !makes);
+}
+
+/* Job i by itself, and what it reads and writes. */
+static int32_t check_job(const roperot_jobs *c, int32_t i, places *p)
+{
+    const roperot_job *const j = roperot_job_at(c, i);
+    int64_t shape[4];
+    p->count = 0;
+    int32_t status = check_combination(c, j, i);
+    if (!status) status = check_shape(c, j, i, shape);
+    if (status || roperot_shape_is_empty(shape)) return status;
+    if (j->norm) status = roperot_norm_check(j->norm, shape[2], shape[3], i);
+    if (!status) status = check_tensors(j, i, shape, p);
+    if (!status && (j->to || j->from)) status = check_pages(c, j, i, shape, p);
+    if (!status) status = check_pairing(c, j, i);
+    if (!status && j->factor) status = check_factor(j, i, shape);
+    list_places(p, j);
+    return status;
+}
+
+/* ---- jobs among themselves --------------------------------------------------------------------------------------- */
+
+static const roperot_tensor *view_at(const roperot_job *j, int at)
+{
+    return at == DST ? j->dst : at == SRC ? j->src : NULL;
+}
+
+static const roperot_pages *pages_at(const roperot_job *j, int at)
+{
+    return at == TO ? j->to : at == FROM ? j->from : NULL;
+}
+
+/* Whether what is written at `at` of job i may be, although its hull meets that at `other` of job k. */
+static int may_meet(const roperot_jobs *c, int32_t i, int at, int32_t k, int other)
+{
+    const roperot_job *const a = roperot_job_at(c, i), *const b = roperot_job_at(c, k);
+    if (i == k && at == DST && other == SRC && roperot_job_stays(a)) return 1;
+    if (i == k && at == TO && other == FROM && pages_stay(a)) return 1;
+    if (i == k && at == TO_SCALE && other == FROM_SCALE && pages_stay(a)) return 1;
+    const roperot_tensor *const view = view_at(a, at), *const other_view = view_at(b, other);
+    if (view && other_view) return roperot_tensors_disjoint(view, other_view);
+    const roperot_pages *const pages = pages_at(a, at), *const other_pages = pages_at(b, other);
+    if (!pages || !other_pages) return 0;
+    int64_t shape_a[4], shape_b[4];
+    roperot_job_shape(a, shape_a);
+    roperot_job_shape(b, shape_b);
+    return roperot_pages_apart(pages, shape_a[2], shape_a[3], other_pages, shape_b[2], shape_b[3]);
+}
+
+static int32_t overlap(int32_t i, int at, int32_t k, int other)
+{
+    static const char *const name[PLACES] = { "dst",  "to",         "to.scale", "src",
+                                              "from", "from.scale", "from.slots", "to.slots", "to.scale" };
+    return roperot_fail(
+        ROPEROT_ERROR_ALIAS,
+        "jobs[%d].%s and jobs[%d].%s overlap, and the first is written; they must be apart, or the same "
+        "view of one job",
+        i, name[at], k, name[other]);
+}
+
+/* Everything that job i writes against everything of job k; of two written places, the pair is looked at once. */
+static int32_t check_pair(const roperot_jobs *c, int32_t i, const places *own, int32_t k, const places *others)
+{
+    for (int32_t a = 0; a < own->count && own->at[a] <= LAST_WRITTEN; a++) {
+        const int32_t at = own->at[a];
+        const uintptr_t begin = own->hull[at].begin, end = own->hull[at].end;
+        for (int32_t b = 0; b < others->count; b++) {
+            ROPEROT_SMALL_LOOP;
+            const int32_t other = others->at[b];
+            if (begin >= others->hull[other].end || others->hull[other].begin >= end) continue;
+            if (other <= LAST_WRITTEN && (i < k || (i == k && other >= at))) continue;
+            if (!may_meet(c, i, at, k, other)) return overlap(i, at, k, other);
+        }
+    }
+    return ROPEROT_OK;
+}
+
+/* Kept for the first jobs, found again for the others. */
+static const places *places_of(const roperot_jobs *c, int32_t i, const places *kept, places *space)
+{
+    if (i < KEPT) return &kept[i];
+    check_job(c, i, space);
+    return space;
+}
+
+/* Whether the jobs are few and nothing that is written meets anything, but for views that are written in place, which
+ * meet their source: all that most calls have to know, in two loops without a branch to mispredict. */
+static int are_apart(const roperot_jobs *c, const places *kept)
+{
+    roperot_extent all[KEPT * PLACES], written[KEPT * (LAST_WRITTEN + 1)];
+    int32_t n = 0, most = 0, hits = 0;
+    if (c->count > KEPT) return 0;
+    for (const places *p = kept; p < kept + c->count; p++)
+        for (int32_t a = 0; a < p->count; a++) {
+            ROPEROT_SMALL_LOOP;
+            const roperot_extent *const hull = &p->hull[p->at[a]];
+            all[n].begin = written[most].begin = hull->begin;
+            all[n++].end = written[most].end = hull->end;
+            most += p->at[a] <= LAST_WRITTEN;
+            if (most == KEPT * (LAST_WRITTEN + 1)) return 0;
+        }
+    for (int32_t a = 0; a < most; a++)
+        for (int32_t b = 0; b < n; b++) {
+            ROPEROT_SMALL_LOOP;
+            hits += (written[a].begin < all[b].end) & (all[b].begin < written[a].end);
+        }
+    return hits == most + c->stay; /* each meets itself */
+}
+
+static int32_t check_pairs(const roperot_jobs *c, const places *kept)
+{
+    places a, b;
+    if (are_apart(c, kept)) return ROPEROT_OK;
+    for (int32_t i = 0; i < c->count; i++) {
+        const places *const own = places_of(c, i, kept, &a);
+        for (int32_t k = 0; k < c->count; k++) {
+            const int32_t status = check_pair(c, i, own, k, places_of(c, k, kept, &b));
+            if (status) return status;
+        }
+    }
+    return ROPEROT_OK;
+}
+
+/* ---- all of them ------------------------------------------------------------------------------------------------- */
+
+static int64_t element_bytes(int32_t dtype)
+{
+    return dtype > ROPEROT_BF16 ? 1 : roperot_dtype_size(dtype);
+}
+
+/* What a thread is woken for is counted as f32 read and written: norms and conversions take as long. */
+static void count_bytes(roperot_jobs *c, const roperot_job *j, const int64_t shape[4])
+{
+    const int64_t in = element_bytes(j->src ? j->src->dtype : j->from->dtype);
+    const int64_t out = (j->dst ? element_bytes(j->dst->dtype) : 0) + (j->to ? element_bytes(j->to->dtype) : 0);
+    const int64_t channels = roperot_saturating_mul(shape[2], shape[3]);
+    const int64_t touched = roperot_job_stays(j) ? out : in + out;
+    c->work = roperot_saturating_add(c->work, roperot_saturating_mul(2 * (int64_t)sizeof(float), channels));
+    c->touched = roperot_saturating_add(c->touched, roperot_saturating_mul(touched, channels));
+}
+
+int32_t roperot_jobs_check(roperot_jobs *c)
+{
+    places kept[KEPT], other;
+    int64_t shape[4];
+    c->work = c->touched = 0;
+    c->rotates = c->stay = 0;
+    for (int32_t i = 0; i < c->count; i++) {
+        const roperot_job *const j = roperot_job_at(c, i);
+        roperot_job_shape(j, shape);
+        if (i == 0) c->batch = shape[0], c->tokens = shape[1];
+        const int32_t status = check_job(c, i, i < KEPT ? &kept[i] : &other);
+        if (status) return status;
+        if (roperot_shape_is_empty(shape)) continue;
+        c->rotates |= roperot_job_is_rotated(j);
+        c->stay += roperot_job_stays(j);
+        count_bytes(c, j, shape);
+    }
+    return check_pairs(c, kept);
+}
+
+int32_t roperot_jobs_check_slots(const roperot_jobs *c, int64_t begin, int64_t end)
+{
+    for (int32_t i = 0; i < c->count; i++) {
+        const roperot_job *const j = roperot_job_at(c, i);
+        int64_t shape[4];
+        int32_t status = ROPEROT_OK;
+        roperot_job_shape(j, shape);
+        if (roperot_shape_is_empty(shape)) continue;
+        if (j->to) status = roperot_pages_check_slots(j->to, c->tokens, begin, end, i, "to");
+        if (!status && j->from) status = roperot_pages_check_slots(j->from, c->tokens, begin, end, i, "from");
+        if (status) return status;
+    }
+    return ROPEROT_OK;
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT
+ * The lines of a job: all its heads of a range of tokens, to each destination in its own way; it must not know how
+ * ranges are made. */
+#include "line.h"
+
+#include "compiler.h"
+#include "convert.h"
+#include "hub.h"
+#include "lists.h"
+#include "norm.h"
+
+/* Lines that are normed, and then rotated, stay in the first-level cache in between. */
+enum { NEAR_BYTES = 16 << 10 };
+
+typedef struct job_lines {
+    const roperot_task *task;
+    const roperot_lines *lines;
+    int64_t slot[ROPEROT_TILE_TOKENS]; /* of `to`; -1: none */
+} job_lines;
+
+/* Lines [begin, end) of the range, and where they go. */
+typedef struct part {
+    const job_lines *l;
+    int32_t begin, end, destination;
+    int64_t head; /* bytes from head to head there */
+    int32_t dtype, size;
+} part;
+
+static int64_t batch_row(const job_lines *l, int32_t k)
+{
+    return l->lines->range.b + (l->lines->range.across ? k : 0);
+}
+
+static int64_t token_of(const job_lines *l, int32_t k)
+{
+    return l->lines->range.t + (l->lines->range.across ? 0 : k);
+}
+
+static const char *source_of(const part *p, int32_t k)
+{
+    return roperot_dense_at(&p->l->task->src, batch_row(p->l, k), token_of(p->l, k), 0);
+}
+
+/* Head 0 of a line at its destination; NULL: it is not stored there. */
+static char *target_of(const part *p, int32_t k)
+{
+    const roperot_task *const t = p->l->task;
+    const int64_t slot = p->l->slot[k];
+    if (p->destination == ROPEROT_TO_PAGES) return slot < 0 ? NULL : roperot_page_at(&t->to, slot, 0);
+    if (slot < 0 && t->skips && t->to.pages) return NULL;
+    return roperot_dense_at(&t->dst, batch_row(p->l, k), token_of(p->l, k), 0);
+}
+
+static part part_of(const job_lines *l, int32_t destination)
+{
+    const roperot_task *const t = l->task;
+    const int paged = destination == ROPEROT_TO_PAGES;
+    const part p = { .l = l,
+                     .begin = 0,
+                     .end = l->lines->range.count,
+                     .destination = destination,
+                     .head = paged ? t->to.head_bytes : t->dst.head,
+                     .dtype = paged ? t->to.pages->dtype : t->dst.dtype,
+                     .size = paged ? t->to.size : t->dst.size };
+    return p;
+}
+
+/* ---- bytes ------------------------------------------------------------------------------------------------------- */
+
+static void copy(const part *p)
+{
+    const roperot_task *const t = p->l->task;
+    const int64_t bytes = t->dim * t->src.size;
+    const int together = t->src.head == bytes && p->head == bytes;
+    for (int32_t k = p->begin; k < p->end; k++) {
+        const char *src = source_of(p, k);
+        char *dst = target_of(p, k);
+        if (!dst) continue;
+        if (together) {
+            memcpy(dst, src, (size_t)(t->heads * bytes));
+            continue;
+        }
+        for (int64_t h = 0; h < t->heads; h++) memcpy(dst + h * p->head, src + h * t->src.head, (size_t)bytes);
+    }
+}
+
+/* n channels of all heads of a line, `step` channels apart. */
+static void convert(const part *p, const char *src, int64_t src_first, int64_t src_step, char *dst, int64_t dst_first,
+                    int64_t dst_step, int64_t n)
+{
+    const roperot_task *const t = p->l->task;
+    src += src_first * t->src.size;
+    dst += dst_first * p->size;
+    for (int64_t h = 0; h < t->heads && n > 0; h++)
+        roperot_convert(src + h * t->src.head, t->src.dtype, src_step, dst + h * p->head, p->dtype, dst_step, n);
+}
+
+/* A line that IDENTITY leaves alone: re-paired or converted only. */
+static void leave_alone(const part *p, int32_t k)
+{
+    const roperot_task *const t = p->l->task;
+    const int in_half = t->in == ROPEROT_PAIR_HALF, out_half = t->out == ROPEROT_PAIR_HALF;
+    char *const dst = target_of(p, k);
+    for (int second = 0; dst && second < 2; second++)
+        convert(p, source_of(p, k), t->offset + second * (in_half ? t->pairs : 1), in_half ? 1 : 2, dst,
+                t->offset + second * (out_half ? t->pairs : 1), out_half ? 1 : 2, t->pairs);
+}
+
+/* The channels on both sides of the rotated ones. */
+static void pass_through(const part *p)
+{
+    const roperot_task *const t = p->l->task;
+    const int64_t behind = t->offset + 2 * (int64_t)t->pairs;
+    if (t->dim == behind - t->offset) return;
+    for (int32_t k = p->begin; k < p->end; k++) {
+        char *const dst = target_of(p, k);
+        if (!dst) continue;
+        convert(p, source_of(p, k), 0, 1, dst, 0, 1, t->offset);
+        convert(p, source_of(p, k), behind, 1, dst, behind, 1, t->dim - behind);
+    }
+}
+
+/* ---- rotation ---------------------------------------------------------------------------------------------------- */
+
+/* One tile of the part: these pairs, of all heads or of one. */
+static void rotate_block(const part *p, const roperot_row *rows, roperot_pair_block block, int in_place, int loop)
+{
+    const roperot_task *const t = p->l->task;
+    const int64_t src_head = in_place ? p->head : t->src.head;
+    roperot_token token[ROPEROT_TILE_TOKENS];
+    roperot_tile tile;
+    tile.tokens = 0;
+    for (int32_t k = p->begin; k < p->end; k++) {
+        char *const dst = target_of(p, k);
+        if (!dst || !rows[k].cos) continue;
+        const char *const src = in_place ? dst : source_of(p, k);
+        token[tile.tokens++] = (roperot_token){ rows[k].cos, rows[k].sin, src + block.head * src_head,
+                                                dst + block.head * p->head };
+    }
+    if (tile.tokens == 0) return;
+    tile.token = token;
+    tile.heads = t->plan->heads ? 1 : t->heads;
+    tile.pairs = block.count;
+    tile.src_head = src_head;
+    tile.dst_head = p->head;
+    tile.src_first = t->offset + block.first * (t->in == ROPEROT_PAIR_HALF ? 1 : 2);
+    tile.dst_first = t->offset + block.first * (t->out == ROPEROT_PAIR_HALF ? 1 : 2);
+    tile.src_half = tile.dst_half = t->pairs;
+    tile.loop = loop;
+    tile.heads_outer = 0;
+    t->rotate[p->destination](&tile);
+}
+
+/* From the source, or where the lines are already. Rows longer than the scratch come in blocks, rows per head head by
+ * head. */
+static ROPEROT_NOINLINE void rotate(const part *p, int in_place, int loop)
+{
+    const roperot_task *const t = p->l->task;
+    const roperot_lines *const lines = p->l->lines;
+    const int moves = !in_place && !(p->destination == ROPEROT_TO_DENSE && t->stays);
+    roperot_row own[ROPEROT_TILE_TOKENS];
+    const roperot_row *rows = lines->rows;
+    roperot_pair_block block = { 0, t->pairs, 0 };
+    if (loop == ROPEROT_LOOP_STREAM && !moves) loop = ROPEROT_LOOP_LINEAR;
+    if (rows) {
+        rotate_block(p, rows, block, in_place, loop);
+    } else {
+        rows = own;
+        do {
+            for (block.first = 0; block.first < t->pairs; block.first += lines->source->block_pairs) {
+                const int32_t left = t->pairs - block.first, most = lines->source->block_pairs;
+                block.count = left < most ? left : most;
+                roperot_rows_make(lines->source, &lines->range, block, lines->scratch, own);
+                rotate_block(p, own, block, in_place, loop);
+            }
+        } while (++block.head < t->plan->heads);
+    }
+    if (!moves) return;
+    for (int32_t k = p->begin; k < p->end; k++)
+        if (!rows[k].cos) leave_alone(p, k);
+    pass_through(p);
+}
+
+/* ---- norm -------------------------------------------------------------------------------------------------------- */
+
+/* From the source, or where the lines are already. */
+static void norm_lines(const part *p, const float *weight, int in_place)
+{
+    const roperot_task *const t = p->l->task;
+    roperot_norm_of_heads n;
+    n.src_head = in_place ? p->head : t->src.head;
+    n.dst_head = p->head;
+    n.heads = t->heads;
+    n.channels = t->dim;
+    n.weight = weight;
+    n.epsilon = (float)t->norm->epsilon;
+    n.rounding = t->norm->rounding;
+    n.is_far = !in_place && t->loop != ROPEROT_LOOP_COLUMNS;
+    for (int32_t k = p->begin; k < p->end; k++) {
+        n.dst = target_of(p, k);
+        n.src = in_place ? n.dst : source_of(p, k);
+        if (n.dst) t->kernels->heads.norm[roperot_dtype_index(t->src.dtype)](&n);
+    }
+}
+
+/* 0: the kernel cannot take these weights. */
+static ROPEROT_NOINLINE int norm(part *p)
+{
+    const roperot_task *const t = p->l->task;
+    const int64_t bytes = t->heads * t->dim * t->src.size, near = bytes < NEAR_BYTES ? NEAR_BYTES / bytes : 1;
+    const int after = roperot_norm_is(t->norm, ROPEROT_NORM_AFTER), offset = t->norm->flags & ROPEROT_NORM_UNIT_OFFSET;
+    const int32_t end = p->end;
+    _Alignas(64) float weight[ROPEROT_HUB_FLOATS];
+    if (!t->kernels->heads.norm_weights[roperot_dtype_index(t->src.dtype)](weight, t->norm->weight,
+                                                                           t->norm->weight_dtype, offset, t->dim))
+        return 0;
+    for (; p->begin < end; p->begin = p->end) {
+        p->end = end - p->begin < near ? end : p->begin + (int32_t)near;
+        if (after && t->pairs) rotate(p, 0, ROPEROT_LOOP_COLUMNS);
+        norm_lines(p, weight, after && t->pairs);
+        if (!after && t->pairs) rotate(p, 1, ROPEROT_LOOP_COLUMNS);
+    }
+    return 1;
+}
+
+/* ---- the hub ----------------------------------------------------------------------------------------------------- */
+
+static roperot_row row_in_pieces(const void *walk, int64_t b, int64_t t, int64_t head, int32_t first, int32_t n)
+{
+    const roperot_lines *const lines = walk;
+    const roperot_token_range token = { b, t, 0, 1 };
+    const roperot_pair_block block = { first, n, head };
+    roperot_row row;
+    roperot_rows_make(lines->source, &token, block, lines->scratch, &row);
+    return row;
+}
+
+static ROPEROT_NOINLINE void run_hub(const job_lines *l, int pages, int dense)
+{
+    roperot_hub hub;
+    roperot_task task = *l->task;
+    if (!dense) task.dst.dtype = 0;
+    for (int32_t k = 0; k < l->lines->range.count; k++) {
+        roperot_line line = { .b = batch_row(l, k), .t = token_of(l, k), .slot = pages ? l->slot[k] : -1 };
+        if (l->slot[k] < 0 && (task.skips || !dense) && task.to.pages) continue;
+        if (task.from.pages) line.from_slot = roperot_slot_read(task.from.pages, line.b, line.t);
+        if (line.from_slot < 0) continue;
+        if (task.pairs && l->lines->rows) line.row = l->lines->rows[k];
+        if (!l->lines->rows) line.row_of = row_in_pieces, line.walk = l->lines;
+        roperot_hub_run(&hub, &task, &line);
+    }
+}
+
+/* ---- a task ------------------------------------------------------------------------------------------------------ */
+
+static void run_to(const job_lines *l, int32_t destination)
+{
+    part p = part_of(l, destination);
+    switch (l->task->way[destination]) {
+    case ROPEROT_WAY_COPY: copy(&p); return;
+    case ROPEROT_WAY_ROTATE: rotate(&p, 0, l->task->loop); return;
+    case ROPEROT_WAY_NORM:
+        if (norm(&p)) return;
+        break;
+    default: break;
+    }
+    run_hub(l, destination == ROPEROT_TO_PAGES, destination == ROPEROT_TO_DENSE);
+}
+
+void roperot_run_lines(const roperot_operand *operand, const roperot_lines *lines)
+{
+    const roperot_task *const t = operand->program;
+    const int32_t *const way = t->way;
+    job_lines l;
+    l.task = t;
+    l.lines = lines;
+    for (int32_t k = 0; k < lines->range.count; k++)
+        l.slot[k] = t->to.pages ? roperot_slot_read(t->to.pages, batch_row(&l, k), token_of(&l, k)) : -1;
+    if (way[ROPEROT_TO_PAGES] == ROPEROT_WAY_HUB && way[ROPEROT_TO_DENSE] == ROPEROT_WAY_HUB) {
+        run_hub(&l, 1, 1);
+        return;
+    }
+    for (int32_t d = 0; d < ROPEROT_DESTINATIONS; d++)
+        if (way[d] != ROPEROT_WAY_NONE) run_to(&l, d);
+}
