@@ -58,6 +58,13 @@ static void out_of_place(fixture *f)
     f->dst_arg = f->dst;
 }
 
+/* What the fast path would take if nothing were wrong. */
+static void one_sequence_out_of_place(fixture *f)
+{
+    out_of_place(f);
+    for (int i = 0; i < TENSORS; i++) f->src[i].shape[0] = f->dst[i].shape[0] = 1;
+}
+
 static void another_plan(fixture *f, void (*change)(roperot_config *))
 {
     roperot_config c = ROPEROT_CONFIG_INIT;
@@ -148,6 +155,10 @@ static void two_axes(roperot_config *c)
     X(tokens_differ, f->src[1].shape[1] = 2, SHAPE, "src[1]", "2")                                                     \
     X(table_heads_differ, another_plan(f, borrow_30_heads), SHAPE, "src[0].shape[2]", "30")                            \
     X(dst_heads_differ, (out_of_place(f), f->dst[0].shape[2] = 1), SHAPE, "dst[0]", "1")                               \
+    X(fast_dst_heads, (one_sequence_out_of_place(f), f->dst[0].shape[2] = 1), SHAPE, "dst[0]", "1")                    \
+    X(fast_dst_tokens, (one_sequence_out_of_place(f), f->dst[1].shape[1] = 2), SHAPE, "dst[1]", "2")                   \
+    X(fast_dst_dtype, (one_sequence_out_of_place(f), f->src[1].dtype = 2, f->dst[1].dtype = 3), DTYPE, "dtype", "3")   \
+    X(fast_dst_flags, (one_sequence_out_of_place(f), f->dst[1].flags = 4), ARGUMENT, "flags", "4")                     \
     X(dst_dim_differs, (out_of_place(f), f->dst[0].shape[3] = 8), SHAPE, "dst[0]", "8")                                \
     X(stride_3, f->src[0].stride[3] = 2, SHAPE, "stride[3]", "2")                                                      \
     X(stride_3_negative, f->src[0].stride[3] = -1, SHAPE, "stride[3]", "-1")                                           \
