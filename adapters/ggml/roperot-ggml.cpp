@@ -248,14 +248,6 @@ bool is_free_of_itself(const ggml_tensor &t)
 
 /* ---- rows of a thread --------------------------------------------------------------------------------------------- */
 
-void copy_heads(const roperot_tensor &from, const roperot_tensor &to, int64_t size)
-{
-    for (int64_t h = 0; h < from.shape[2]; h++)
-        std::memcpy(static_cast<char *>(to.data) + h * to.stride[2] * size,
-                    static_cast<const char *>(from.data) + h * from.stride[2] * size,
-                    static_cast<size_t>(from.shape[3] * size));
-}
-
 /* Far positions: the row of factors is made once for all layers of a step. A thread's own memory, for heads of at most 512
  * turned channels; longer ones make their rows anew. */
 void lend_scratch(const roperot_plan *plan, roperot_options &options)
@@ -273,6 +265,17 @@ struct Call {
     roperot_tensor src, dst;
     uint32_t flags;
 
+    /* The same in parts, where it goes to another place: a call that is larger than the caches writes around them, and
+     * the next node reads what this one wrote. */
+    bool rotate_in_parts(int64_t begin, int64_t end) const
+    {
+        const int64_t size = src.dtype == ROPEROT_F32 ? 4 : 2, token = 2 * src.shape[2] * src.shape[3] * size;
+        const int64_t part = src.data == dst.data ? INT64_MAX : std::max<int64_t>(1, (256 << 10) / token);
+        for (; end - begin > part; begin += part)
+            if (!rotate(0, src.shape[2], begin, begin + part)) return false;
+        return rotate(0, src.shape[2], begin, end);
+    }
+
     /* Heads [first, first + count) of tokens [begin, end) (counted over the batch). */
     bool rotate(int64_t first, int64_t count, int64_t begin, int64_t end) const
     {
@@ -289,12 +292,6 @@ struct Call {
             options.token_begin = begin;
             options.token_end = end;
         }
-        if (src.shape[0] * src.shape[1] == 1 && from.data != to.data) {
-            /* A step's one token: a copy and roperot's fast path, which is in place, are less than the general way. If
-             * it were refused, ggml would write all of this again from its source. */
-            copy_heads(from, to, size);
-            from = to;
-        }
         return roperot_apply(plan, &positions, &from, &to, 1, &options) == ROPEROT_OK;
     }
 
@@ -305,7 +302,7 @@ struct Call {
         const int64_t first = begin / heads, last = end / heads, from = begin % heads, to = end % heads;
         if (first == last) return rotate(from, to - from, first, first + 1);
         const int64_t whole = from ? first + 1 : first;
-        return rotate(0, heads, whole, last) && (!from || rotate(from, heads - from, first, first + 1)) &&
+        return rotate_in_parts(whole, last) && (!from || rotate(from, heads - from, first, first + 1)) &&
                rotate(0, to, last, last + 1);
     }
 };
@@ -327,6 +324,16 @@ bool is_off()
         return value && std::strcmp(value, "off") == 0;
     }();
     return off;
+}
+
+/* ROPEROT_GGML_FUSE in the environment: "off" (-1), "all" (1), or what was found to be best (0). */
+int forced_to_fuse()
+{
+    static const int forced = [] {
+        const char *const value = std::getenv("ROPEROT_GGML_FUSE");
+        return !value ? 0 : std::strcmp(value, "off") == 0 ? -1 : std::strcmp(value, "all") == 0 ? 1 : 0;
+    }();
+    return forced;
 }
 
 /* What a plan cannot know of a node that turns x: types and shapes. */
@@ -529,21 +536,17 @@ struct Jobs {
     }
 };
 
-/* One thread leaves chains of fewer lines as they are: a decode step finds no code of a call in the caches, and a call
- * that does more has more of it; with several threads, the barriers that are saved are worth more (docs/ggml.md).
- * ROPEROT_GGML_FUSE in the environment: "off", "all", or what was found to be best. */
+/* Chains of fewer lines stay as they are: a decode step finds no code of a call in the caches, and a call that does more
+ * has more of it; with several threads and a norm, the barriers that are saved are worth more (docs/ggml.md). */
 constexpr int64_t least_lines = 2, least_lines_stored = 8;
 
 bool fuses(const roperot_ggml_chain &chain, int nth)
 {
-    static const int forced = [] {
-        const char *const value = std::getenv("ROPEROT_GGML_FUSE");
-        return !value ? 0 : std::strcmp(value, "off") == 0 ? -1 : std::strcmp(value, "all") == 0 ? 1 : 0;
-    }();
+    const int forced = forced_to_fuse();
     const ggml_tensor &rows = chain.rope ? *chain.rope : *chain.store->src[0];
     const int64_t lines = chain.rope ? rows.ne[2] * rows.ne[3] : rows.ne[1];
     if (forced) return forced > 0;
-    return nth > 1 || lines >= (chain.store ? least_lines_stored : least_lines);
+    return (nth > 1 && chain.norm) || lines >= (chain.store ? least_lines_stored : least_lines);
 }
 
 } // namespace
@@ -569,6 +572,10 @@ extern "C" int roperot_ggml_rope(int ith, int nth, ggml_tensor *node)
 {
     const Parameters p(*node);
     if (is_off() || !is_usual(*node->src[0], *node, p) || !may_write(*node->src[0], *node)) return 0;
+    /* Its copy costs more than is gained. */
+    if (p.mode == GGML_ROPE_TYPE_NORMAL && node->ne[2] * node->ne[3] == 1 && node->data != node->src[0]->data &&
+        forced_to_fuse() <= 0)
+        return 0;
     Call call{};
     call.plan = plan_of(*node, p);
     if (!call.plan || !view_of(*node->src[0], call.src) || !view_of(*node, call.dst)) return 0;
