@@ -9,16 +9,17 @@
 
 #include <roperot/roperot.h>
 
-#include "config.h"
+#include "isas.h"
 #include "lists.h"
 #include "measure.h"
 #include "rotation.h"
+#include "shapes.h"
 #include "stage.h"
 #include "support/formats.h"
 #include "sweeps.h"
 #include "values.h"
 
-enum { HEADS = 32, KV_HEADS = 8, DIM = 128, PAGE_TOKENS = 16, NAME = 96 };
+enum { KV_HEADS = 8, PAGE_TOKENS = 16, NAME = 96 };
 
 /* norm: q and k normed and rotated in place. The others: q in place, k and v into pages, with the norms or (store)
  * without; pages of the tensors' dtype, or of what the name says, with a scale per token and head. */
@@ -40,20 +41,23 @@ static const job_what whats[] = {
 };
 enum { WHATS = sizeof whats / sizeof whats[0] };
 
+/* The main shapes, always with k and v: of `batch` sequences that many tokens each. */
 typedef struct job_shape {
-    const char *name;
-    int64_t batch, tokens;
+    int64_t batch, tokens, heads, dim;
 } job_shape;
 
-static const job_shape shapes[] = {
-    { "decode", 1, 1 }, { "batch16", 16, 1 }, { "prefill128", 1, 128 }, { "prefill4096", 1, 4096 }
-};
-enum { SHAPES = sizeof shapes / sizeof shapes[0] };
+static job_shape job_shape_of(int shape)
+{
+    const bench_shape *const s = &bench_shapes[shape].shape;
+    const int across = shape == BENCH_BATCH16;
+    const job_shape own = { across ? s->tokens : 1, across ? 1 : s->tokens, s->heads, s->dim };
+    return own;
+}
 
 typedef struct job_case {
     char name[NAME];
     const job_what *what;
-    const job_shape *shape;
+    job_shape shape;
     int32_t dtype, isa;
 } job_case;
 
@@ -167,16 +171,17 @@ static void release(void)
     memset(&prepared, 0, sizeof prepared);
 }
 
-static int64_t row_bytes(int32_t format)
+static int64_t row_bytes(int32_t format, int64_t dim)
 {
-    if (format == ROPEROT_Q8_0) return DIM / 32 * 34;
-    return format >= ROPEROT_E4M3 ? DIM : DIM * roperot_dtype_size(format);
+    if (format == ROPEROT_Q8_0) return dim / 32 * 34;
+    return format >= ROPEROT_E4M3 ? dim : dim * roperot_dtype_size(format);
 }
 
 /* [pages, tokens, heads, dim], twice as many slots as tokens. */
-static int prepare_pages(roperot_pages *p, char **memory, float **scale, int32_t format, int64_t count)
+static int prepare_pages(roperot_pages *p, char **memory, float **scale, int32_t format, const job_shape *shape)
 {
-    const int64_t units = format == ROPEROT_Q8_0 ? row_bytes(format) : DIM;
+    const int64_t units = format == ROPEROT_Q8_0 ? row_bytes(format, shape->dim) : shape->dim;
+    const int64_t count = shape->batch * shape->tokens;
     *p = (roperot_pages)ROPEROT_PAGES_INIT;
     p->dtype = format;
     p->pages = (2 * count + PAGE_TOKENS - 1) / PAGE_TOKENS;
@@ -188,7 +193,7 @@ static int prepare_pages(roperot_pages *p, char **memory, float **scale, int32_t
     p->slots = prepared.slots;
     p->slot_batch_stride = p->slot_token_stride = 1;
     const int64_t heads = p->pages * PAGE_TOKENS * KV_HEADS;
-    p->data = *memory = bench_allocate((size_t)(heads * row_bytes(format)));
+    p->data = *memory = bench_allocate((size_t)(heads * row_bytes(format, shape->dim)));
     if ((format == ROPEROT_E4M3 || format == ROPEROT_I8) && scale) {
         p->scaling = ROPEROT_SCALE_DYNAMIC;
         p->scale = *scale = bench_allocate((size_t)heads * sizeof(float));
@@ -201,19 +206,19 @@ static int prepare_pages(roperot_pages *p, char **memory, float **scale, int32_t
 
 static int prepare_tensors(const job_case *c, int64_t count)
 {
-    static const int64_t heads[3] = { HEADS, KV_HEADS, KV_HEADS };
-    const int64_t size = roperot_dtype_size(c->dtype), all = count * (HEADS + 2 * KV_HEADS) * DIM;
+    const int64_t heads[3] = { c->shape.heads, KV_HEADS, KV_HEADS }, dim = c->shape.dim;
+    const int64_t size = roperot_dtype_size(c->dtype), all = count * (c->shape.heads + 2 * KV_HEADS) * dim;
     prepared.tensors = bench_allocate((size_t)(all * size));
     prepared.slots = bench_allocate((size_t)count * sizeof(int64_t));
     prepared.ids = bench_allocate((size_t)count * sizeof(int64_t));
-    prepared.weight = bench_allocate(DIM * sizeof(float));
+    prepared.weight = bench_allocate((size_t)dim * sizeof(float));
     if (!prepared.tensors || !prepared.slots || !prepared.ids || !prepared.weight) return 0;
     bench_fill(prepared.tensors, (size_t)(all * size), c->dtype);
     char *at = prepared.tensors;
-    for (int i = 0; i < 3; at += count * heads[i] * DIM * size, ++i)
-        prepared.view[i] = roperot_tensor_bshd(at, c->dtype, c->shape->batch, c->shape->tokens, heads[i], DIM);
+    for (int i = 0; i < 3; at += count * heads[i] * dim * size, ++i)
+        prepared.view[i] = roperot_tensor_bshd(at, c->dtype, c->shape.batch, c->shape.tokens, heads[i], dim);
     /* Weights of 1: other ones would grow call by call. */
-    for (int64_t i = 0; i < DIM; ++i)
+    for (int64_t i = 0; i < dim; ++i)
         format_store(c->dtype, (char *)prepared.weight + i * size,
                      c->dtype == ROPEROT_F32   ? 0x3f800000u
                      : c->dtype == ROPEROT_F16 ? 0x3c00u
@@ -225,31 +230,32 @@ static int prepare_tensors(const job_case *c, int64_t count)
 
 static const char *prepare_all(const job_case *c)
 {
-    const int64_t count = c->shape->batch * c->shape->tokens;
+    const int64_t count = c->shape.batch * c->shape.tokens, dim = c->shape.dim, heads = c->shape.heads;
+    const int64_t size = roperot_dtype_size(c->dtype);
     const int32_t format = c->what->format < 0 ? c->dtype : c->what->format;
     const bench_choice choice = { .dtype = c->dtype,
                                   .pairing = ROPEROT_PAIR_HALF,
                                   .isa = c->isa,
                                   .cache = ROPEROT_CACHE_FULL,
                                   .max_positions = 8192 };
-    const char *const why = bench_plan_create(&prepared.plan, DIM, &choice);
+    const char *const why = bench_plan_create(&prepared.plan, (int32_t)dim, &choice);
     if (why != NULL) return why;
     prepared.sweeps = bench_sweeps_for(roperot_isa_name(c->isa));
     if (prepared.sweeps == NULL) return "no sweep was built for this instruction set";
     if (!prepare_tensors(c, count)) return "no memory for the tensors";
     for (int i = 0; i < 2 && format; ++i)
-        if (!prepare_pages(&prepared.to[i], &prepared.pages[i], &prepared.scale[i], format, count) ||
-            !prepare_pages(&prepared.other[i], &prepared.other_pages[i], NULL, ROPEROT_BF16, count))
+        if (!prepare_pages(&prepared.to[i], &prepared.pages[i], &prepared.scale[i], format, &c->shape) ||
+            !prepare_pages(&prepared.other[i], &prepared.other_pages[i], NULL, ROPEROT_BF16, &c->shape))
             return "no memory for the pages";
-    const int64_t read = roperot_dtype_size(c->dtype) * count * DIM * (HEADS + (format ? 2 : 1) * KV_HEADS);
-    const int64_t stored = format ? 2 * count * KV_HEADS * row_bytes(format) : read / 5;
-    prepared.bytes = (size_t)(read + roperot_dtype_size(c->dtype) * count * DIM * HEADS + stored) / 128 * 128;
+    const int64_t read = size * count * dim * (heads + (format ? 2 : 1) * KV_HEADS);
+    const int64_t stored = count * KV_HEADS * (format ? 2 * row_bytes(format, dim) : dim * size);
+    prepared.bytes = (size_t)(read + size * count * dim * heads + stored) / 128 * 128;
     prepared.swept = bench_allocate(prepared.bytes / 2);
     prepared.norm = (roperot_norm)ROPEROT_NORM_INIT;
     prepared.norm.rounding = ROPEROT_NORM_ROUND_ONCE;
     prepared.norm.weight = prepared.weight;
     prepared.norm.weight_dtype = c->dtype;
-    prepared.at = roperot_positions_i64(prepared.ids, c->shape->tokens);
+    prepared.at = roperot_positions_i64(prepared.ids, c->shape.tokens);
     return prepared.swept ? NULL : "no memory for the sweep";
 }
 
@@ -258,7 +264,6 @@ static const char *prepare(const job_case *c)
     bench_stage_enter(release);
     if (prepared.owner == c) return NULL;
     release();
-    if (!roperot_isa_usable(c->isa)) return roperot_isa_reason(c->isa);
     prepared.owner = c;
     const char *const why = prepare_all(c);
     if (why != NULL) release();
@@ -298,24 +303,20 @@ static void run_case(shim_state *state, const void *argument)
 
 static void register_isa(int32_t isa)
 {
-    static job_case cases[ROPEROT_ISAS * ROPEROT_DTYPES * WHATS * SHAPES];
+    static job_case cases[ROPEROT_ISAS * ROPEROT_DTYPES * WHATS * BENCH_SHAPES_MAIN];
     static size_t used;
-    for (int32_t dtype = ROPEROT_F32; dtype <= ROPEROT_BF16; ++dtype)
+    for (int32_t dtype = ROPEROT_F32; dtype < ROPEROT_DTYPE_END; ++dtype)
         for (size_t w = 0; w < WHATS; ++w)
-            for (size_t s = 0; s < SHAPES; ++s) {
+            for (int s = 0; s < BENCH_SHAPES_MAIN; ++s) {
                 job_case *const c = &cases[used++];
-                *c = (job_case){ .what = &whats[w], .shape = &shapes[s], .dtype = dtype, .isa = isa };
+                *c = (job_case){ .what = &whats[w], .shape = job_shape_of(s), .dtype = dtype, .isa = isa };
                 snprintf(c->name, sizeof c->name, "run/%s/%s/%s/%s", c->what->name, bench_dtype_name(dtype),
-                         roperot_isa_name(isa), c->shape->name);
+                         roperot_isa_name(isa), bench_shapes[s].name);
                 shim_register(c->name, run_case, c);
             }
 }
 
-/* Every ISA that was built; those that this CPU cannot run are reported as skipped. */
 void bench_register_run(void)
 {
-#define REGISTER(isa, ISA)                                                                                             \
-    if (ROPEROT_HAVE_##ISA) register_isa(ROPEROT_ISA_##ISA);
-    ROPEROT_ISA_LIST(REGISTER)
-#undef REGISTER
+    bench_each_isa(register_isa);
 }
