@@ -479,7 +479,7 @@ class _Exact:
 
 
 def _exports() -> bool:
-    return not torch.compiler.is_compiling() and arrays.recording() and torch.onnx.is_in_onnx_export()
+    return not torch.compiler.is_dynamo_compiling() and arrays.recording() and torch.onnx.is_in_onnx_export()
 
 
 def _patch_rotary(patch: Patch, module: Any, exact: _Exact | None) -> None:
