@@ -205,7 +205,7 @@ all_targets() {
     target 'ppc64le' ppc64le scalar "$bits" qemu-ppc64le
     target 'loongarch64, musl' loongarch64 scalar "$bits" qemu-loongarch64
     target 'x86-64, musl' musl scalar "$bits" env
-    target 'aarch64, musl' musl-a64 'scalar neon' "$bits" qemu-aarch64 -cpu max
+    target 'aarch64, musl' musl-a64 'scalar neon sve' "$bits" qemu-aarch64 -cpu max
     target 'Windows x86-64 under wine' mingw64 scalar "$windows_bits" env WINEDEBUG=-all \
         WINEPATH="Z:$(printf '%s' "$root/build-cross-mingw64" | tr / '\\')" wine
     target 'WebAssembly in wasmtime' wasm32 'scalar wasm' "$bits" build-venv-cross/bin/python3 cross/run_wasm.py
