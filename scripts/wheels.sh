@@ -49,7 +49,7 @@ step() {
 
 say "installing meson, zig and the tools for wheels into build-wheels/tools"
 [ -x "$tools/python" ] || step "$(python_with ensurepip)" -m venv "$work/tools"
-watch "$log" "$tools/pip" install -q 'meson>=1.5' ninja 'ziglang>=0.13,<0.16' 'wheel>=0.40' auditwheel meson-python ||
+watch "$log" "$tools/pip" install -q 'meson>=1.5' ninja 'ziglang>=0.17' 'wheel>=0.40' auditwheel meson-python ||
     die "pip failed; $log says why"
 PATH=$tools:$PATH
 export PATH
@@ -67,7 +67,7 @@ rm -f "$pure"/roperot/libroperot*
 cross_file() {
     cat <<TXT
 [binaries]
-c = ['$tools/zig', 'cc', '-target', '$1']
+c = ['sh', '$root/cross/zig_cc.sh', '$tools/zig', 'cc', '-target', '$1']
 ar = ['$tools/zig', 'ar']
 [host_machine]
 system = '$2'
@@ -100,8 +100,15 @@ wheel() {
     title=$1 target=$2 system=$3 family=$4 tag=$5 built=$6 file=$7
     case $title in *"$word"*) ;; *) return 0 ;; esac
     build=$work/$title
+    # All that the machines of that kind may have: a compiler that lacks one stops here. Apple's and Windows' have no SVE.
+    case $system-$family in
+        *-x86_64) kernels='-Davx512=enabled -Davx2=enabled' ;;
+        linux-aarch64) kernels='-Dneon=enabled -Dsve=enabled' ;;
+        *) kernels=-Dneon=enabled ;;
+    esac
     cross_file "$target" "$system" "$family" >"$work/$title.ini"
-    step meson setup --wipe --cross-file "$work/$title.ini" -Dbuildtype=release -Dsleef=disabled -Dtests=disabled \
+    # shellcheck disable=SC2086 # a list of words
+    step meson setup --wipe $kernels --cross-file "$work/$title.ini" -Dbuildtype=release -Dsleef=disabled -Dtests=disabled \
         -Dbench=disabled -Dtools=disabled -Dprefix=/ -Dlibdir=lib -Dbindir=bin "$build" "$root"
     watch "$log" ninja -C "$build" || die "$title: the build failed; $log says why"
     rm -rf "$work/install" "$work/pack" && mkdir "$work/pack"
@@ -144,9 +151,19 @@ x = np.ones((2, 1, 8), np.float32); roperot.Rope(8).apply_(x); assert x[1, 0, 0]
         load_under "$1" aarch64-linux-gnu-gcc qemu-aarch64 -L /usr/aarch64-linux-gnu
     elif [ "$1" = musllinux-x86_64 ] && have musl-gcc; then
         load_under "$1" musl-gcc
+    elif [ "$1" = musllinux-aarch64 ] && have qemu-aarch64 && musl_for_arm64; then
+        load_under "$1" "$tools/zig-musl" qemu-aarch64 -L "$work/musl-arm64"
     else
         skip "$1: built and inspected; nothing here can load it"
     fi
+}
+
+# musl's loader for that machine is in Debian's package, where apt knows the architecture; nothing is installed.
+musl_for_arm64() {
+    have apt-get && (cd "$work" && apt-get download -q musl:arm64) >>"$log" 2>&1 || return 1
+    dpkg-deb -x "$work"/musl_*_arm64.deb "$work/musl-arm64"
+    printf '#!/bin/sh\nexec "%s/zig" cc -target aarch64-linux-musl -dynamic "$@"\n' "$tools" >"$tools/zig-musl"
+    chmod +x "$tools/zig-musl"
 }
 
 # load_under <name> <compiler> [runner...]: a program for that system loads the library by dlopen, as ctypes does.
@@ -183,8 +200,8 @@ wheel manylinux-aarch64 aarch64-linux-gnu.2.17 linux aarch64 manylinux_2_17_aarc
     "lib/libroperot.so.$version" libroperot.so
 wheel musllinux-x86_64 x86_64-linux-musl linux x86_64 musllinux_1_1_x86_64 "lib/libroperot.so.$version" libroperot.so
 wheel musllinux-aarch64 aarch64-linux-musl linux aarch64 musllinux_1_1_aarch64 "lib/libroperot.so.$version" libroperot.so
-wheel windows-x86_64 x86_64-windows-gnu windows x86_64 win_amd64 "bin/roperot-$major.dll" roperot.dll
-wheel windows-aarch64 aarch64-windows-gnu windows aarch64 win_arm64 "bin/roperot-$major.dll" roperot.dll
+wheel windows-x86_64 x86_64-windows-gnu windows x86_64 win_amd64 "bin/libroperot-$major.dll" libroperot.dll
+wheel windows-aarch64 aarch64-windows-gnu windows aarch64 win_arm64 "bin/libroperot-$major.dll" libroperot.dll
 wheel macos-aarch64 aarch64-macos.11.0 darwin aarch64 macosx_11_0_arm64 "lib/libroperot.$major.dylib" libroperot.dylib
 wheel macos-x86_64 x86_64-macos.11.0 darwin x86_64 macosx_11_0_x86_64 "lib/libroperot.$major.dylib" libroperot.dylib
 say "$passed passed, 0 failed, $skipped skipped; the wheels are in dist/"
