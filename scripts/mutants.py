@@ -71,7 +71,7 @@ MUTANTS = [
         "src/fast_path.c",
         "((uintptr_t)dst->data ^ (uintptr_t)src->data) | (uint32_t)(dst->dtype",
         "(uint32_t)(dst->dtype",
-        "apply",
+        "edges",
     ),
     Mutant("fast: batch", "src/fast_path.c", "(uint64_t)(view->shape[0] ^ 1) |", "", "edges"),
     Mutant(

@@ -444,6 +444,33 @@ static void views_of_another_shape(const void *arg)
     guard_buffer_close(&memory);
 }
 
+/* One view in place and one that moves, in either order: each goes where its own dst is. */
+static void one_in_place_one_moved(const void *arg)
+{
+    const cache_case *const k = arg;
+    guard_buffer memory;
+    roperot_plan *const plan = plan_of(k, &memory);
+    const roperot_positions at = roperot_positions_offset(1);
+    for (int moved = 0; moved < 2; moved++) {
+        float x[2][DIM], y[DIM] = { 0 }, want[2][DIM], before[DIM];
+        roperot_tensor src[2], dst[2];
+        for (int i = 0; i < 2; i++) {
+            for (int d = 0; d < DIM; d++) x[i][d] = want[i][d] = (float)(d + 3 * i - 9);
+            src[i] = roperot_tensor_shd(x[i], ROPEROT_F32, 1, 1, DIM);
+            dst[i] = roperot_tensor_shd(i == moved ? y : x[i], ROPEROT_F32, 1, 1, DIM);
+            const roperot_tensor one = roperot_tensor_shd(want[i], ROPEROT_F32, 1, 1, DIM);
+            CHECK(!roperot_apply(plan, &at, &one, NULL, 1, NULL), "%s", roperot_last_error());
+        }
+        memcpy(before, x[moved], sizeof before);
+        CHECK(!roperot_apply(plan, &at, src, dst, 2, NULL), "%s", roperot_last_error());
+        CHECK(!memcmp(before, x[moved], sizeof before), "the source of the view that moves was written");
+        CHECK(!memcmp(y, want[moved], sizeof y), "the view that moves");
+        CHECK(!memcmp(x[1 - moved], want[1 - moved], sizeof y), "the view that stays");
+    }
+    roperot_plan_destroy(plan);
+    guard_buffer_close(&memory);
+}
+
 /* ---- integers at their ends ---------------------------------------------------------------------------------------- */
 
 static void dtypes(const void *arg)
@@ -519,6 +546,7 @@ int main(int argc, char **argv)
         harness_add(misaligned, &caches[i], "misaligned/%s", caches[i].name);
         harness_add(sticky_flags, &caches[i], "sticky-flags/%s", caches[i].name);
         harness_add(views_of_another_shape, &caches[i], "views-of-another-shape/%s", caches[i].name);
+        harness_add(one_in_place_one_moved, &caches[i], "one-in-place-one-moved/%s", caches[i].name);
         if (caches[i].cache != ROPEROT_CACHE_BORROWED)
             harness_add(negative_zero, &caches[i], "negative-zero-frequency/%s", caches[i].name);
     }

@@ -139,6 +139,7 @@ SPOIL(q8_channels, f->job[1].dim = 16; f->other.dtype = ROPEROT_Q8_0; f->other.c
 SPOIL(q8_stride, f->other.dtype = ROPEROT_Q8_0;)
 SPOIL(self_overlap, f->to.head_stride = DIM - 1;)
 SPOIL(own_pages_meet_dst, f->to.data = f->k;)
+SPOIL(own_pages_meet_slots, f->count = 1; f->to.data = f->slots;)
 SPOIL(broadcast_pages, f->to.page_stride = 0;)
 SPOIL(overflow, f->to.page_stride = INT64_MAX / 2;)
 SPOIL(overlapping_scales, f->to.scale_token_stride = 0;)
@@ -249,6 +250,8 @@ static const refusal refusals[] = {
                                                                                         REFUSE(pages_meet_pages, ALIAS,
                                                                                                "jobs[1].to",
                                                                                                "jobs[0].to")
+                                                                                            REFUSE(own_pages_meet_slots, ALIAS, "jobs[0].to",
+                                                                                               "jobs[0].to.slots")
                                                                                             REFUSE(own_pages_meet_dst, ALIAS, "jobs[0].to",
                                                                                                "jobs[0].dst")
                                                                                             REFUSE(pages_meet_slots,
