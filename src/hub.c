@@ -465,7 +465,7 @@ static void emit(roperot_hub *hub, const roperot_task *j, const roperot_line *li
                  const float *inverse)
 {
     float *const second = x + p->out[0].count;
-    if (j->dst.dtype) {
+    if (line->is_dense) {
         store_dense(j, line, p, p->out[0], x);
         store_dense(j, line, p, p->out[1], second);
     }
@@ -490,7 +490,7 @@ static void run_whole_heads(roperot_hub *hub, const roperot_task *j, const roper
     float *const x = rotated(hub, j, line, &p, factors_before(j, f));
     if (after && !all) factors_of_heads(hub, j, line, head, heads, x, f);
     finish(j, line, &p, x, f);
-    if (j->dst.dtype) store_dense(j, line, &p, p.out[0], x);
+    if (line->is_dense) store_dense(j, line, &p, p.out[0], x);
     if (!stores_pages(j, line)) return;
     round_for_pages(j, &p, x);
     if (roperot_is_scaled(j->to.pages->dtype)) {

@@ -17,10 +17,11 @@ typedef struct roperot_hub {
 typedef roperot_row roperot_hub_row_fn(const void *walk, int64_t b, int64_t t, int64_t head, int32_t first, int32_t n);
 
 /* One line of a task: all its heads from src or `from` to dst and `to`. slot and from_slot: where pages are concerned;
- * slot < 0 leaves the store out. row: of all pairs, cos NULL if the line is not rotated; or, if row_of is not NULL,
- * what that gives (`walk` is its first argument). */
+ * slot < 0 leaves the store out; is_dense: dst is written. row: of all pairs, cos NULL if the line is not rotated; or,
+ * if row_of is not NULL, what that gives (`walk` is its first argument). */
 typedef struct roperot_line {
     int64_t b, t, slot, from_slot;
+    int is_dense;
     roperot_row row;
     roperot_hub_row_fn *row_of;
     const void *walk;

@@ -238,16 +238,16 @@ static roperot_row row_in_pieces(const void *walk, int64_t b, int64_t t, int64_t
 static ROPEROT_NOINLINE void run_hub(const job_lines *l, int pages, int dense)
 {
     roperot_hub hub;
-    roperot_task task = *l->task;
-    if (!dense) task.dst.dtype = 0;
+    const roperot_task *const task = l->task;
     for (int32_t k = 0; k < l->lines->range.count; k++) {
-        roperot_line line = { .b = batch_row(l, k), .t = token_of(l, k), .slot = pages ? l->slot[k] : -1 };
-        if (l->slot[k] < 0 && (task.skips || !dense) && task.to.pages) continue;
-        if (task.from.pages) line.from_slot = roperot_slot_read(task.from.pages, line.b, line.t);
+        roperot_line line = { .b = batch_row(l, k), .t = token_of(l, k), .slot = pages ? l->slot[k] : -1,
+                              .is_dense = dense && task->dst.dtype };
+        if (l->slot[k] < 0 && (task->skips || !dense) && task->to.pages) continue;
+        if (task->from.pages) line.from_slot = roperot_slot_read(task->from.pages, line.b, line.t);
         if (line.from_slot < 0) continue;
-        if (task.pairs && l->lines->rows) line.row = l->lines->rows[k];
+        if (task->pairs && l->lines->rows) line.row = l->lines->rows[k];
         if (!l->lines->rows) line.row_of = row_in_pieces, line.walk = l->lines;
-        roperot_hub_run(&hub, &task, &line);
+        roperot_hub_run(&hub, task, &line);
     }
 }
 

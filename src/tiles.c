@@ -106,7 +106,8 @@ static inline void run_operand(const part *p, const roperot_operand *o)
     o->rotate(&tile);
 }
 
-static inline void run_range(part *p, roperot_scratch *scratch)
+/* Not inlined: programs need neither its tile nor the stack of it. */
+static ROPEROT_NOINLINE void run_range(part *p, roperot_scratch *scratch)
 {
     const roperot_walk *const w = p->walk;
     const int32_t pairs = w->plan->pairs;

@@ -466,6 +466,11 @@ static void one_in_place_one_moved(const void *arg)
         CHECK(!memcmp(before, x[moved], sizeof before), "the source of the view that moves was written");
         CHECK(!memcmp(y, want[moved], sizeof y), "the view that moves");
         CHECK(!memcmp(x[1 - moved], want[1 - moved], sizeof y), "the view that stays");
+        /* What moves onto the view that stays is refused, and nothing is written. */
+        dst[moved].data = x[1 - moved];
+        memcpy(want, x, sizeof want);
+        CHECK(roperot_apply(plan, &at, src, dst, 2, NULL) == ROPEROT_ERROR_ALIAS, "a view moves onto another");
+        CHECK(!memcmp(x, want, sizeof x), "written for all that");
     }
     roperot_plan_destroy(plan);
     guard_buffer_close(&memory);

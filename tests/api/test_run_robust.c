@@ -449,10 +449,10 @@ enum { STACK = 1 << 19 };
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
 enum { STACK = 1 << 19 };
 #else
-enum { STACK = 20 << 10 };
+enum { STACK = 24 << 10 };
 #endif
 #else
-enum { STACK = 20 << 10 };
+enum { STACK = 24 << 10 };
 #endif
 
 typedef struct little {
@@ -468,7 +468,7 @@ static void *run_on_little(void *arg)
     return NULL;
 }
 
-/* 12 KiB for the call, the rest for what a thread needs itself. */
+/* 16 KiB for the call, the rest for what a thread needs itself and for binding functions at their first call. */
 static void little_stack(const void *arg)
 {
     roperot_plan *const plan = plan_of(*(const int32_t *)arg);
