@@ -156,6 +156,8 @@ def caches(found: Results) -> Figure | None:
 def peers(found: Results) -> Figure | None:
     rows = found.matching(r"peer/.*/f32/half/decode")
     points = sorted(((r.name.split("/")[1], r.value("ns")) for r in rows), key=lambda p: p[1])
+    if not points:
+        return None
     figure, axes = new_figure("One decoded token, f32 half-split, 1 thread", found, height=1.2 + 0.35 * len(points))
     bars = axes.barh(
         [who for who, _ in points],
@@ -166,7 +168,7 @@ def peers(found: Results) -> Figure | None:
     axes.set(xscale="log", xlabel="ns")
     axes.set_xlim(right=axes.get_xlim()[1] * 1.6)  # the longest bar's label
     axes.invert_yaxis()
-    return figure if points else None
+    return figure
 
 
 PLOTS: dict[str, Callable[[Results], Figure | None]] = {

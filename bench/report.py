@@ -6,7 +6,7 @@ python bench/report.py --compare old.json new.json    and how the second differs
 
 --fill PAGE refreshes what stands between marks there, of whichever it has: `<!-- summary -->` .. `<!-- /summary -->`
 the machines side by side; `results` the tables of each machine, with the plots that lie beside the files; `peers` every
-peer, and `speeds` a short table of peers with one plot, both of the first file that has any.
+peer of every file that has any, and `speeds` a short table of peers with one plot, of the first such file.
 
 --gate FLOOR makes a comparison a test: exit 1 if a ratio (never a time) fell below FLOOR of the old one, with its whole
 95 % interval. Exit 2: a file or an option is wrong.
@@ -269,10 +269,12 @@ def speeds_part(files: list[Results], page: Path) -> str:
 
 
 def peers_part(files: list[Results], page: Path) -> str:
-    file = with_peers(files)
-    if file is None:
-        return "No file has peers."
-    return f"{file.label}.\n\n{tables.peers_note(file)}\n\n{tables.peers(file, markdown=True)}"
+    parts = [
+        f"## {file.label}\n\n{tables.peers_note(file)}\n\n{tables.peers(file, markdown=True)}"
+        for file in files
+        if tables.has_peers(file)
+    ]
+    return "\n\n".join(parts) or "No file has peers."
 
 
 def results_part(files: list[Results], page: Path) -> str:

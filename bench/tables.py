@@ -195,10 +195,11 @@ def health(found: Results) -> str:
     """How far a file is to be trusted, in one line."""
     rows = list(found.rows.values())
     void = sum(r.void for r in rows)
-    failed = sum(bool(r.error) and not r.void for r in rows)
+    failed = [r.error for r in rows if r.error and not r.void]
     noisy = sum(is_noisy(r) for r in rows)
     parts = [f"{len(rows)} benchmarks", f"{void} void (timed, but without a share: the sweep was no limit)"]
-    parts += [f"{noisy} noisy (quartiles more than {NOISY:.0%} of the median apart)", f"{failed} failed"]
+    parts += [f"{noisy} noisy (quartiles more than {NOISY:.0%} of the median apart)"]
+    parts.append(f"{len(failed)} failed" + (f" ({', '.join(dict.fromkeys(failed))})" if failed else ""))
     if found.context.get("isas_missing"):
         parts.append(f"not on this CPU: {found.context['isas_missing']}")
     if found.context.get("stopped"):
