@@ -85,7 +85,8 @@ static int64_t list_tokens(const part *p, const roperot_operand *o, roperot_toke
     return n;
 }
 
-static inline void run_operand(const part *p, const roperot_operand *o)
+/* Not inlined: its list of tokens must not lie on the stack while rows are made, nor while programs run. */
+static ROPEROT_NOINLINE void run_operand(const part *p, const roperot_operand *o)
 {
     const roperot_plan *const plan = p->walk->plan;
     roperot_token token[ROPEROT_TILE_TOKENS];
@@ -106,8 +107,7 @@ static inline void run_operand(const part *p, const roperot_operand *o)
     o->rotate(&tile);
 }
 
-/* Not inlined: programs need neither its tile nor the stack of it. */
-static ROPEROT_NOINLINE void run_range(part *p, roperot_scratch *scratch)
+static inline void run_range(part *p, roperot_scratch *scratch)
 {
     const roperot_walk *const w = p->walk;
     const int32_t pairs = w->plan->pairs;
