@@ -392,7 +392,7 @@ static int32_t shift_of(int64_t n)
     return shift;
 }
 
-void roperot_page_view_init(roperot_page_view *v, const roperot_pages *p, int64_t dim)
+void roperot_page_view_init(roperot_page_view *v, const roperot_pages *p, int64_t heads, int64_t dim)
 {
     const int64_t size = p->dtype == ROPEROT_Q8_0 ? 1 : element_size(p->dtype);
     v->pages = p;
@@ -400,9 +400,9 @@ void roperot_page_view_init(roperot_page_view *v, const roperot_pages *p, int64_
     v->shift = shift_of(p->page_tokens);
     v->size = p->dtype == ROPEROT_Q8_0 ? 0 : (int32_t)size;
     v->page_bytes = p->pages == 1 ? 0 : p->page_stride * size;
-    v->head_bytes = p->head_stride * size;
+    v->head_bytes = heads == 1 ? 0 : p->head_stride * size;
     set_steps(&v->token, 1, p->page_tokens == 1 ? 0 : p->token_stride, 0, size);
-    set_steps(&v->channel, 1, p->channel_stride, 0, size);
+    set_steps(&v->channel, 1, dim == 1 ? 0 : p->channel_stride, 0, size);
     if (p->tile != ROPEROT_PAGES_STRIDED) tile_steps(v, p->page_tokens, dim, size);
     v->is_dense = p->tile == ROPEROT_PAGES_STRIDED && (p->dtype == ROPEROT_Q8_0 || p->channel_stride == 1 || dim == 1);
 }

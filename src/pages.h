@@ -40,8 +40,8 @@ int roperot_pages_same(const roperot_pages *a, const roperot_pages *b);
 int roperot_pages_apart(const roperot_pages *a, int64_t heads_a, int64_t dim_a, const roperot_pages *b, int64_t heads_b,
                         int64_t dim_b);
 
-/* The view of checked pages. */
-void roperot_page_view_init(roperot_page_view *view, const roperot_pages *pages, int64_t dim);
+/* The view of checked pages. Strides of what there is only one of are anybody's: they become 0. */
+void roperot_page_view_init(roperot_page_view *view, const roperot_pages *pages, int64_t heads, int64_t dim);
 
 static inline int roperot_is_scaled(int32_t dtype)
 {

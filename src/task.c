@@ -18,10 +18,10 @@ static void set_dense(roperot_dense *d, const roperot_tensor *t)
     d->head = t->shape[2] == 1 ? 0 : t->stride[2] * size;
 }
 
-static void set_pages(roperot_page_view *v, const roperot_pages *p, int64_t dim)
+static void set_pages(roperot_page_view *v, const roperot_pages *p, int64_t heads, int64_t dim)
 {
     v->pages = NULL;
-    if (p) roperot_page_view_init(v, p, dim);
+    if (p) roperot_page_view_init(v, p, heads, dim);
 }
 
 /* T: the source's dtype. */
@@ -84,8 +84,8 @@ void roperot_task_init(roperot_task *t, const roperot_jobs *jobs, const roperot_
     t->norm = j->norm;
     set_dense(&t->src, j->src);
     set_dense(&t->dst, j->dst);
-    set_pages(&t->from, j->from, shape[3]);
-    set_pages(&t->to, j->to, shape[3]);
+    set_pages(&t->from, j->from, shape[2], shape[3]);
+    set_pages(&t->to, j->to, shape[2], shape[3]);
     t->factor = j->factor;
     t->factor_batch = shape[0] == 1 ? 0 : j->factor_batch_stride;
     t->factor_token = shape[1] == 1 ? 0 : j->factor_token_stride;
