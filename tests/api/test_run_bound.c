@@ -280,7 +280,7 @@ static void within_bounds(const void *arg)
     static unsigned char data[TOKENS * HEADS * MOST_DIM * 4];
     float scale[TOKENS * HEADS];
     double nearest = 0;
-    for (int round = 0; round < (harness_quick() ? 10 : 100); round++) {
+    for (int round = 0; round < (harness_quick() ? 4 : 100); round++) {
         choose_trial(&t, arg);
         CHECK(!roperot_frequencies(NULL, t.rotary_dim, 10000.0, t.w, t.rotary_dim / 2, NULL), "%s",
               roperot_last_error());
