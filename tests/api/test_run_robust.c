@@ -3,6 +3,7 @@
  * floating-point mode; it must not know what a job gives. */
 #include <errno.h>
 #include <fenv.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -473,10 +474,12 @@ static void little_stack(const void *arg)
 {
     roperot_plan *const plan = plan_of(*(const int32_t *)arg);
     little t = { plan, layer_open(), -1 };
+    const long least = PTHREAD_STACK_MIN; /* 128 KiB on AArch64 */
+    const size_t size = least > STACK ? (size_t)least : STACK;
     pthread_attr_t attributes;
     pthread_t thread;
     pthread_attr_init(&attributes);
-    CHECK(!pthread_attr_setstacksize(&attributes, STACK), "%d bytes of stack are too few for a thread", STACK);
+    CHECK(!pthread_attr_setstacksize(&attributes, size), "%zu bytes of stack are too few for a thread", size);
     CHECK(!pthread_create(&thread, &attributes, run_on_little, &t), "no thread");
     pthread_join(thread, NULL);
     pthread_attr_destroy(&attributes);
