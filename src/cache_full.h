@@ -8,8 +8,8 @@
 /* Bytes of the rows of n positions; saturated. */
 int64_t roperot_full_bytes(int32_t pairs, int64_t n);
 
-/* Rows for all positions (and heads) of the plan, owned by it as number `slot`; only their padding is filled. NULL, and an error,
- * if there is no memory. */
+/* Rows for all positions (and heads) of the plan, owned by it as number `slot`; only their padding is filled. NULL,
+ * and an error, if there is no memory. */
 float *roperot_full_allocate(roperot_plan *plan, int slot, roperot_row_table *table);
 
 /* Bytes of a FULL cache, with what PURE_ROTATION needs beside the rows. */

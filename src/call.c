@@ -72,7 +72,8 @@ static int32_t tokens_error(const roperot_tensor *src, int32_t i)
 
 static int32_t heads_error(const roperot_plan *plan, const roperot_tensor *src, int32_t i)
 {
-    return roperot_fail(ROPEROT_ERROR_SHAPE, "src[%d].shape[2] (heads) is %lld; it must be the %lld of the plan's table", i,
+    return roperot_fail(ROPEROT_ERROR_SHAPE,
+                        "src[%d].shape[2] (heads) is %lld; it must be the %lld of the plan's table", i,
                         (long long)src->shape[2], (long long)plan->heads);
 }
 

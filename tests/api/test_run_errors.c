@@ -170,104 +170,70 @@ typedef struct refusal {
 
 #define REFUSE(name, status, argument, value) { #name, name, ROPEROT_ERROR_##status, argument, value },
 static const refusal refusals[] = {
-    REFUSE(table_heads, SHAPE, "jobs[0] has 3 heads", "7") REFUSE(flags, ARGUMENT, "jobs[0].flags", "0x8") REFUSE(
-        neither_source, ARGUMENT, "jobs[0]",
-        "neither src nor from") REFUSE(both_sources, ARGUMENT, "jobs[0]",
-                                       "src and from") REFUSE(neither_target, ARGUMENT, "jobs[0]", "neither dst nor to")
-        REFUSE(shape_and_src, ARGUMENT, "jobs[0]", "must be 0") REFUSE(
-            negative_shape, SHAPE, "jobs[1].heads", "-1") REFUSE(other_tokens, SHAPE, "jobs[1]", "5 tokens")
-            REFUSE(other_dim, SHAPE, "jobs[1]", "16 channels") REFUSE(no_dim, SHAPE, "jobs[1]", "0 channels") REFUSE(
-                inverse_norm, ARGUMENT, "jobs[0]",
-                "inverse") REFUSE(no_positions, ARGUMENT, "positions",
-                                  "NULL") REFUSE(outside, POSITION, "position", "100")
-                REFUSE(unknown_options, ARGUMENT, "options.flags", "0x40") REFUSE(job_size, VERSION, "jobs", "8") REFUSE(
-                    dst_shape,
-                    SHAPE,
-                    "jobs[0].dst",
-                    "2") REFUSE(dst_dtype, DTYPE, "dst", "5")
-                    REFUSE(repaired_in_place, ALIAS, "jobs[0]", "pairing_out 2") REFUSE(
-                        kind, ARGUMENT,
-                        "jobs[0].norm.kind", "3") REFUSE(rounding, ARGUMENT, "jobs[0].norm.rounding", "3")
-                        REFUSE(norm_flags, ARGUMENT, "jobs[0].norm.flags", "8") REFUSE(
-                            norm_reserved,
-                            VERSION, "jobs[0].norm.reserved",
-                            "1") REFUSE(negative_epsilon, ARGUMENT, "jobs[0].norm.epsilon", "-1e-06")
-                            REFUSE(infinite_epsilon, ARGUMENT, "jobs[0].norm.epsilon", "inf") REFUSE(
-                                nan_epsilon, ARGUMENT,
-                                "jobs[0].norm.epsilon",
-                                "nan") REFUSE(rms_bias, ARGUMENT, "jobs[0].norm.bias",
-                                              "RMS") REFUSE(offset_of_nothing, ARGUMENT, "jobs[0].norm.weight", "NULL")
-                                REFUSE(weight_dtype, DTYPE, "jobs[0].norm.weight_dtype", "4") REFUSE(
-                                    weight_alignment, ARGUMENT,
-                                    "jobs[0].norm.weight",
-                                    "multiples") REFUSE(page_dtype, DTYPE, "jobs[0].to.dtype", "7")
-                                    REFUSE(page_tile, ARGUMENT, "jobs[0].to.tile", "6") REFUSE(
-                                        tile_strides, ARGUMENT,
-                                        "jobs[0].to.token_stride",
-                                        "96") REFUSE(tile_tokens, SHAPE, "jobs[0].to",
-                                                     "4 tokens") REFUSE(no_pages, ARGUMENT, "jobs[0].to.pages", "0")
-                                        REFUSE(no_page_tokens, ARGUMENT, "jobs[0].to.page_tokens", "0") REFUSE(
-                                            too_many_pages,
-                                            SHAPE,
-                                            "jobs[0].to",
-                                            "4 tokens") REFUSE(page_data, ARGUMENT, "jobs[0].to.data", "NULL")
-                                            REFUSE(page_alignment, ARGUMENT, "jobs[1].from.data", "2 bytes") REFUSE(
-                                                q8_channels, SHAPE,
-                                                "jobs[1].to",
-                                                "16 channels") REFUSE(q8_stride, ARGUMENT, "jobs[1].to.channel_stride",
-                                                                      "1")
-                                                REFUSE(self_overlap, ALIAS, "jobs[0].to", "head_stride is 31") REFUSE(
-                                                    broadcast_pages, ALIAS,
-                                                    "jobs[0].to", "page_stride is 0")
-                                                    REFUSE(overflow, SHAPE, "jobs[0].to.data", "address space") REFUSE(
-                                                        overlapping_scales,
-                                                        ALIAS,
-                                                        "jobs[0].to", "scale_token_stride is 0")
-                                                        REFUSE(no_scale, ARGUMENT, "jobs[0].to.scale",
-                                                               "NULL") REFUSE(scaling, ARGUMENT, "jobs[0].to.scaling",
-                                                                              "2") REFUSE(scale_reserved, VERSION,
-                                                                                          "jobs[0].to.scale_reserved",
-                                                                                          "1")
-                                                            REFUSE(
-                                                                scale_floor, ARGUMENT,
-                                                                "jobs[0].to.scale_floor",
-                                                                "-1") REFUSE(scale_of_f16, ARGUMENT, "jobs[1].to",
-                                                                             "no scales")
-                                                                REFUSE(zero_scale, ARGUMENT, "jobs[0].to.scale",
-                                                                       "0 for head 1")
-                                                                    REFUSE(no_slots, ARGUMENT, "jobs[0].to.slots",
-                                                                           "NULL") REFUSE(slot_type, ARGUMENT,
-                                                                                          "jobs[0].to.slot_type", "3")
-                                                                        REFUSE(slot_alignment, ARGUMENT,
-                                                                               "jobs[0].to.slots",
-                                                                               "alignment")
-                                                                            REFUSE(slot_outside, POSITION, "jobs[0].to",
-                                                                                   "is 20")
-                                                                                REFUSE(source_slot_outside, POSITION,
-                                                                                       "jobs[1].from", "is 27")
-                                                                                    REFUSE(pages_meet_source, ALIAS,
-                                                                                           "jobs[0].to", "jobs[0].src")
-                                                                                        REFUSE(pages_meet_pages, ALIAS,
-                                                                                               "jobs[1].to",
-                                                                                               "jobs[0].to")
-                                                                                            REFUSE(own_pages_meet_slots, ALIAS, "jobs[0].to",
-                                                                                               "jobs[0].to.slots")
-                                                                                            REFUSE(own_pages_meet_dst, ALIAS, "jobs[0].to",
-                                                                                               "jobs[0].dst")
-                                                                                            REFUSE(pages_meet_slots,
-                                                                                                   ALIAS, "jobs[0].to",
-                                                                                                   "slots")
-                                                                                                REFUSE(factor_alignment,
-                                                                                                       ARGUMENT,
-                                                                                                       "jobs[0].factor",
-                                                                                                       "multiple of 4")
-                                                                                                    REFUSE(
-                                                                                                        factor_overflow,
-                                                                                                        SHAPE,
-                                                                                                        "jobs[0]."
-                                                                                                        "factor",
-                                                                                                        "address "
-                                                                                                        "space")
+    /* clang-format off: each has its comma in the macro */
+    REFUSE(table_heads, SHAPE, "jobs[0] has 3 heads", "7")
+    REFUSE(flags, ARGUMENT, "jobs[0].flags", "0x8")
+    REFUSE( neither_source, ARGUMENT, "jobs[0]", "neither src nor from")
+    REFUSE(both_sources, ARGUMENT, "jobs[0]", "src and from")
+    REFUSE(neither_target, ARGUMENT, "jobs[0]", "neither dst nor to")
+    REFUSE(shape_and_src, ARGUMENT, "jobs[0]", "must be 0")
+    REFUSE( negative_shape, SHAPE, "jobs[1].heads", "-1")
+    REFUSE(other_tokens, SHAPE, "jobs[1]", "5 tokens")
+    REFUSE(other_dim, SHAPE, "jobs[1]", "16 channels")
+    REFUSE(no_dim, SHAPE, "jobs[1]", "0 channels")
+    REFUSE( inverse_norm, ARGUMENT, "jobs[0]", "inverse")
+    REFUSE(no_positions, ARGUMENT, "positions", "NULL")
+    REFUSE(outside, POSITION, "position", "100")
+    REFUSE(unknown_options, ARGUMENT, "options.flags", "0x40")
+    REFUSE(job_size, VERSION, "jobs", "8")
+    REFUSE( dst_shape, SHAPE, "jobs[0].dst", "2")
+    REFUSE(dst_dtype, DTYPE, "dst", "5")
+    REFUSE(repaired_in_place, ALIAS, "jobs[0]", "pairing_out 2")
+    REFUSE( kind, ARGUMENT, "jobs[0].norm.kind", "3")
+    REFUSE(rounding, ARGUMENT, "jobs[0].norm.rounding", "3")
+    REFUSE(norm_flags, ARGUMENT, "jobs[0].norm.flags", "8")
+    REFUSE( norm_reserved, VERSION, "jobs[0].norm.reserved", "1")
+    REFUSE(negative_epsilon, ARGUMENT, "jobs[0].norm.epsilon", "-1e-06")
+    REFUSE(infinite_epsilon, ARGUMENT, "jobs[0].norm.epsilon", "inf")
+    REFUSE( nan_epsilon, ARGUMENT, "jobs[0].norm.epsilon", "nan")
+    REFUSE(rms_bias, ARGUMENT, "jobs[0].norm.bias", "RMS")
+    REFUSE(offset_of_nothing, ARGUMENT, "jobs[0].norm.weight", "NULL")
+    REFUSE(weight_dtype, DTYPE, "jobs[0].norm.weight_dtype", "4")
+    REFUSE( weight_alignment, ARGUMENT, "jobs[0].norm.weight", "multiples")
+    REFUSE(page_dtype, DTYPE, "jobs[0].to.dtype", "7")
+    REFUSE(page_tile, ARGUMENT, "jobs[0].to.tile", "6")
+    REFUSE( tile_strides, ARGUMENT, "jobs[0].to.token_stride", "96")
+    REFUSE(tile_tokens, SHAPE, "jobs[0].to", "4 tokens")
+    REFUSE(no_pages, ARGUMENT, "jobs[0].to.pages", "0")
+    REFUSE(no_page_tokens, ARGUMENT, "jobs[0].to.page_tokens", "0")
+    REFUSE( too_many_pages, SHAPE, "jobs[0].to", "4 tokens")
+    REFUSE(page_data, ARGUMENT, "jobs[0].to.data", "NULL")
+    REFUSE(page_alignment, ARGUMENT, "jobs[1].from.data", "2 bytes")
+    REFUSE( q8_channels, SHAPE, "jobs[1].to", "16 channels")
+    REFUSE(q8_stride, ARGUMENT, "jobs[1].to.channel_stride", "1")
+    REFUSE(self_overlap, ALIAS, "jobs[0].to", "head_stride is 31")
+    REFUSE( broadcast_pages, ALIAS, "jobs[0].to", "page_stride is 0")
+    REFUSE(overflow, SHAPE, "jobs[0].to.data", "address space")
+    REFUSE( overlapping_scales, ALIAS, "jobs[0].to", "scale_token_stride is 0")
+    REFUSE(no_scale, ARGUMENT, "jobs[0].to.scale", "NULL")
+    REFUSE(scaling, ARGUMENT, "jobs[0].to.scaling", "2")
+    REFUSE(scale_reserved, VERSION, "jobs[0].to.scale_reserved", "1")
+    REFUSE( scale_floor, ARGUMENT, "jobs[0].to.scale_floor", "-1")
+    REFUSE(scale_of_f16, ARGUMENT, "jobs[1].to", "no scales")
+    REFUSE(zero_scale, ARGUMENT, "jobs[0].to.scale", "0 for head 1")
+    REFUSE(no_slots, ARGUMENT, "jobs[0].to.slots", "NULL")
+    REFUSE(slot_type, ARGUMENT, "jobs[0].to.slot_type", "3")
+    REFUSE(slot_alignment, ARGUMENT, "jobs[0].to.slots", "alignment")
+    REFUSE(slot_outside, POSITION, "jobs[0].to", "is 20")
+    REFUSE(source_slot_outside, POSITION, "jobs[1].from", "is 27")
+    REFUSE(pages_meet_source, ALIAS, "jobs[0].to", "jobs[0].src")
+    REFUSE(pages_meet_pages, ALIAS, "jobs[1].to", "jobs[0].to")
+    REFUSE(own_pages_meet_slots, ALIAS, "jobs[0].to", "jobs[0].to.slots")
+    REFUSE(own_pages_meet_dst, ALIAS, "jobs[0].to", "jobs[0].dst")
+    REFUSE(pages_meet_slots, ALIAS, "jobs[0].to", "slots")
+    REFUSE(factor_alignment, ARGUMENT, "jobs[0].factor", "multiple of 4")
+    REFUSE( factor_overflow, SHAPE, "jobs[0]." "factor", "address " "space")
+    /* clang-format on */
 };
 
 static int32_t call(fixture *f, const roperot_plan *plan)
