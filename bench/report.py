@@ -6,7 +6,7 @@ python bench/report.py --compare old.json new.json    and how the second differs
 
 --fill PAGE refreshes what stands between marks there, of whichever it has: `<!-- summary -->` .. `<!-- /summary -->`
 the machines side by side; `results` the tables of each machine, with the plots that lie beside the files; `peers` every
-peer of every file that has any, and `speeds` a short table of peers with one plot, of the first such file.
+peer of every file that has any, and `speeds` a short table of peers with one plot, of the newest such file.
 
 --gate FLOOR makes a comparison a test: exit 1 if a ratio (never a time) fell below FLOOR of the old one, with its whole
 95 % interval. Exit 2: a file or an option is wrong.
@@ -253,7 +253,7 @@ def pictures(file: Results, page: Path, names: list[str]) -> list[str]:
 
 
 def with_peers(files: list[Results]) -> Results | None:
-    return next((f for f in files if tables.has_peers(f)), None)
+    return max((f for f in files if tables.has_peers(f)), key=lambda f: f.context.get("date", ""), default=None)
 
 
 def summary_part(files: list[Results], page: Path) -> str:
@@ -281,7 +281,7 @@ def results_part(files: list[Results], page: Path) -> str:
     parts = []
     for file in files:
         parts += [
-            f"### {file.cpu}",
+            f"## {file.cpu}",
             f"Best ISA {file.best_isa}, commit {file.commit}, {file.context.get('date', '?')[:10]}. The best ISA's "
             "share of the sweep's speed, half-split / interleaved pairs, and then each ISA:",
             tables.shares(file),

@@ -333,6 +333,17 @@ def test_a_page_has_the_parts_that_it_marks(make_file, tmp_path):
     assert "onnxruntime-contrib" in all_peers
 
 
+def test_the_short_table_is_of_the_newest_file_with_peers(make_file, tmp_path):
+    def file(cpu, date, ns):
+        return make_file(cpu, [row("peer/roperot-c/f32/half/decode", ns)], date=date)
+
+    paths = [file("a", "2026-01-02T00:00:00", 100.0), file("b", "2026-03-01T00:00:00", 200.0)]
+    page = tmp_path / "page.md"
+    page.write_text("<!-- speeds -->\nold\n<!-- /speeds -->\n")
+    report.main([*map(str, paths), "--out", str(tmp_path / "out"), "--fill", str(page)])
+    assert "CPU b" in page.read_text()
+
+
 def test_a_page_without_marks_is_left_alone(two_machines, tmp_path, capsys):
     page = tmp_path / "page.md"
     page.write_text("# Story\n")
