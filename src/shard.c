@@ -100,7 +100,8 @@ static int64_t end_of(const roperot_shard *s, int64_t sequence)
 
 static int64_t start_of(const roperot_shard *s, int32_t axis, int64_t sequence)
 {
-    return s->starts ? roperot_id_read(s->starts, s->start_type, axis * s->start_axis_stride + sequence) : 0;
+    if (!s->starts) return end_of(s, sequence); /* of the sequence before: the place in the packed stream */
+    return roperot_id_read(s->starts, s->start_type, axis * s->start_axis_stride + sequence);
 }
 
 /* One sequence: can it be shared out, and are its positions numbers? */

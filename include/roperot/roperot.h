@@ -348,7 +348,8 @@ typedef struct roperot_shard {
     const void *cu_seqlens;       /* global: sequences + 1 non-decreasing ends from 0 on; NULL: one sequence of `tokens` */
     int32_t cu_type;              /* 1 int32, 2 int64 */
     int32_t sequences;
-    const void *starts;           /* NULL: 0. Position of the first token of sequence s on axis a: starts[a * stride + s] */
+    const void *starts;           /* the first position of sequence s on axis a is starts[a * start_axis_stride + s];
+                                   * NULL: its first token's place in the packed stream; zeros: each starts at 0 */
     int32_t start_type, axes;     /* as cu_type; axes 1 .. 4, 0 means 1 */
     int64_t start_axis_stride;    /* in elements; 0: one list for all axes */
 } roperot_shard;
@@ -358,7 +359,8 @@ typedef struct roperot_shard {
  * its position starts + i on each axis, ids[a * axis_stride + k] for k < *count: what ROPEROT_POSITIONS_IDS takes.
  * A capacity (of token, and of each row of ids) or, with several axes, an axis_stride below *count is
  * ROPEROT_ERROR_SHAPE, a length that a kind cannot divide too. Nothing is written on failure, *count apart from that
- * of a capacity. Pure, thread safe. For [0, 4, 8], ZIGZAG and 2 ranks, rank 0 has tokens 0, 3, 4, 7. */
+ * of a capacity. Pure, thread safe. For [0, 4, 8], ZIGZAG and 2 ranks, rank 0 has tokens 0, 3, 4, 7, at these positions
+ * with starts NULL and at 0, 3, 0, 3 with zeros: within a sequence their differences are the same. */
 ROPEROT_API int32_t roperot_shard_positions(const roperot_shard *shard, int64_t capacity, int64_t *token, int64_t *ids,
                                             int64_t axis_stride, int64_t *count);
 

@@ -41,8 +41,10 @@ def context_parallel_positions(
         The ranks of the group, and which of them this is.
     cu_seqlens : array of int, optional
         ``[sequences + 1]``, the ends of all ranks' packed sequences from 0 on; None: one sequence of ``tokens``.
-    starts : array of int, optional
-        ``[sequences]`` or ``[axes, sequences]``: the position of each sequence's first token; None: 0.
+    starts : int or array of int, optional
+        The position of each sequence's first token: ``[sequences]``, ``[axes, sequences]``, or one number for all.
+        None: its place in the packed stream. ``starts=0`` counts each sequence from 0, as ``Rope.apply`` does with
+        ``cu_seqlens``; within a sequence both have the same differences, which is all that attention sees.
     axes : int
         1 to 4 position axes, which count on together. Other ids of M-RoPE: take those of all tokens at
         ``context_parallel_tokens``.
@@ -63,8 +65,10 @@ def context_parallel_positions(
     --------
     >>> context_parallel_positions("zigzag", 2, 0, tokens=8)
     array([0, 1, 6, 7])
-    >>> context_parallel_tokens("zigzag", 2, 0, cu_seqlens=[0, 4, 8])
+    >>> context_parallel_positions("zigzag", 2, 0, cu_seqlens=[0, 4, 8])
     array([0, 3, 4, 7])
+    >>> context_parallel_positions("zigzag", 2, 0, cu_seqlens=[0, 4, 8], starts=0)
+    array([0, 3, 0, 3])
     """
     return _shard(scheme, size, rank, cu_seqlens, starts, axes, tokens)[1]
 
@@ -99,6 +103,8 @@ def _list(value: Any, name: str) -> Integers:
 def _starts(value: Any, sequences: int, axes: int) -> tuple[Integers, int]:
     """The array and its stride from axis to axis."""
     array = _list(value, "starts")
+    if np.ndim(value) == 0:
+        array = np.full(sequences, array)
     if array.shape == (sequences,):
         return array, 0
     if array.shape == (axes, sequences):

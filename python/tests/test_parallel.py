@@ -21,7 +21,8 @@ def test_two_sequences_on_two_ranks(scheme):
     """Megatron-LM's issue 5243: two sequences of four tokens."""
     assert context_parallel_tokens(scheme, 2, 0, cu_seqlens=[0, 4, 8]).tolist() == [0, 3, 4, 7]
     assert context_parallel_tokens(scheme, 2, 1, cu_seqlens=[0, 4, 8]).tolist() == [1, 2, 5, 6]
-    assert context_parallel_positions(scheme, 2, 0, cu_seqlens=[0, 4, 8]).tolist() == [0, 3, 0, 3]
+    assert context_parallel_positions(scheme, 2, 0, cu_seqlens=[0, 4, 8]).tolist() == [0, 3, 4, 7]
+    assert context_parallel_positions(scheme, 2, 0, cu_seqlens=[0, 4, 8], starts=0).tolist() == [0, 3, 0, 3]
     assert context_parallel_positions(scheme, 2, 0, [0, 4, 8], starts=[10, 20]).tolist() == [10, 13, 20, 23]
     assert context_parallel_positions(scheme, 2, 0, tokens=8).tolist() == [0, 1, 6, 7]
 
@@ -43,7 +44,9 @@ def test_ranks_share_every_token_once(scheme, size):
     np.testing.assert_array_equal(np.sort(np.concatenate(held)), np.arange(ends[-1]))
     everywhere = np.concatenate([np.arange(n) for n in lengths])
     for rank in range(size):
-        np.testing.assert_array_equal(context_parallel_positions(scheme, size, rank, ends), everywhere[held[rank]])
+        np.testing.assert_array_equal(context_parallel_positions(scheme, size, rank, ends), held[rank])
+        restarted = context_parallel_positions(scheme, size, rank, ends, starts=0)
+        np.testing.assert_array_equal(restarted, everywhere[held[rank]])
 
 
 @pytest.mark.parametrize(
@@ -163,7 +166,7 @@ def work(rank, size, directory):
     per_head, over_all = weights()
     for scheme in SCHEMES:
         mine = context_parallel_tokens(scheme, size, rank, CU_SEQLENS)
-        at = context_parallel_positions(scheme, size, rank, CU_SEQLENS)
+        at = context_parallel_positions(scheme, size, rank, CU_SEQLENS, starts=0)
         for what, norm in (("per", roperot.Norm(per_head, eps=EPS)),
                            ("all", roperot.Norm(over_all, eps=EPS, all_heads=True))):  # fmt: skip
             part = normed_and_rotated(q[mine], k[mine], at, norm)[0]

@@ -51,7 +51,12 @@ static void megatron(const void *arg)
     s.ranks = 2;
     s.cu_seqlens = cu;
     s.sequences = 2;
+    expect(&s, 4, (const int64_t[]){ 0, 3, 4, 7 }, (const int64_t[]){ 0, 3, 4, 7 });
+    static const int32_t zeros[2] = { 0 };
+    s.starts = zeros;
+    s.start_type = ROPEROT_POSITIONS_I32;
     expect(&s, 4, (const int64_t[]){ 0, 3, 4, 7 }, (const int64_t[]){ 0, 3, 0, 3 });
+    s.start_type = ROPEROT_POSITIONS_I64;
     s.rank = 1;
     s.starts = starts;
     expect(&s, 4, (const int64_t[]){ 1, 2, 5, 6 }, (const int64_t[]){ 101, 102, 1, 2 });
@@ -88,7 +93,7 @@ static void every_token_once(const void *arg)
         s.cu_type = 1 + round % 2;
         s.cu_seqlens = round % 2 ? (const void *)cu : (const void *)narrow;
         s.sequences = sequences;
-        s.starts = starts;
+        s.starts = round % 4 ? starts : NULL;
         s.axes = axes;
         s.start_axis_stride = round % 3 ? 8 : 0;
         s.tokens = round % 5 ? cu[sequences] : 0;
@@ -101,8 +106,8 @@ static void every_token_once(const void *arg)
                     CHECK(k < count && token[k] == cu[q] + i, "rank %d of %d misses token %lld", s.rank, ranks,
                           (long long)(cu[q] + i));
                     for (int32_t a = 0; a < axes; a++)
-                        CHECK(ids[a * MOST + k] == starts[a * s.start_axis_stride + q] + i, "axis %d: %lld", a,
-                              (long long)ids[a * MOST + k]);
+                        CHECK(ids[a * MOST + k] == (s.starts ? starts[a * s.start_axis_stride + q] : cu[q]) + i,
+                              "axis %d: %lld", a, (long long)ids[a * MOST + k]);
                     k++;
                 }
             CHECK(k == count, "rank %d of %d has %lld tokens too many", s.rank, ranks, (long long)(count - k));
