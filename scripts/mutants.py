@@ -333,6 +333,42 @@ MUTANTS = [
         "lanes_larger(lanes_set1(0.0f), x0)",
         "run heads",
     ),
+    # ---- what the fuzz corpora know: a scratch, mixed frequencies, rows per head
+    Mutant(
+        "kept row: other flags",
+        "src/kept_row.h",
+        "kept->position == position && kept->flags == flags;",
+        "kept->position == position && (kept->flags == flags || flags);",
+        "fuzz_replay_apply fuzz_replay_run",
+    ),
+    Mutant(
+        "mixed: the first axis alone",
+        "src/coefficient_rows.c",
+        "angles_mixed(space, space + block.count, x, plan->axes, plan",
+        "angles_mixed(space, space + block.count, x, 1, plan",
+        "fuzz_replay_apply fuzz_replay_run",
+    ),
+    Mutant(
+        "mixed: inverse",
+        "src/coefficient_rows.c",
+        "if (source->flags & ROPEROT_INVERSE) negate(space + block.count, block.count);",
+        "",
+        "fuzz_replay_apply fuzz_replay_run",
+    ),
+    Mutant(
+        "table: rows of the first head",
+        "src/coefficient_rows.c",
+        "at * table->stride + block.head * table->head_stride + first",
+        "at * table->stride + first",
+        "fuzz_replay_apply fuzz_replay_run",
+    ),
+    Mutant(
+        "scratch: too small",
+        "src/kept_row.h",
+        "(uint64_t)(bytes < plan->scratch_bytes)",
+        "(uint64_t)(bytes < 0)",
+        "fuzz_replay_apply fuzz_replay_run options scratch edges errors",
+    ),
 ]
 
 

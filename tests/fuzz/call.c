@@ -8,11 +8,16 @@
 
 #include "fuzz/numbers.h"
 
-enum { MOST_POSITIONS = 5000, MOST_IDS = 4096 };
+enum { MOST_POSITIONS = 5000, MOST_IDS = 4096, SCRATCH_ALIGNMENT = 64, CANARY = 0xa5 };
 
 int32_t call_pairs(const call *c)
 {
     return (c->config.rotary_dim ? c->config.rotary_dim : c->config.head_dim) / 2;
+}
+
+int call_is_mixed(const call *c)
+{
+    return c->config.frequencies == ROPEROT_FREQUENCIES_MIXED;
 }
 
 /* Exactly as large as needed, so that a sanitizer sees every byte beside it. */
@@ -52,6 +57,58 @@ static void decode_frequencies(call *c, input *in)
     if (c->config.inv_freq || c->config.axis) c->config.pairs = (int32_t)input_or(in, pairs);
 }
 
+/* Frequencies of every pair on every axis, of any sign, so that angles cancel, too. */
+static void decode_mixed(call *c, input *in)
+{
+    const int32_t pairs = call_pairs(c), axes = c->config.axes;
+    c->config.frequencies = (int32_t)input_or(in, ROPEROT_FREQUENCIES_MIXED);
+    c->config.angles = (int32_t)input_or(in, 0);
+    c->config.cache = (int32_t)input_or(in, input_byte(in) % 2 ? ROPEROT_CACHE_NONE : 0);
+    if (input_byte(in) % 32 == 31 || pairs < 1 || pairs > CALL_PAIRS || axes < 1 || axes > CALL_AXES) return;
+    uint64_t state = input_word(in);
+    for (int32_t i = 0; i < axes * pairs; i++) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        c->inv_freq[i] = ((double)(state >> 48) - 32768) / 7e4;
+    }
+    if (input_byte(in) % 8 == 7) c->inv_freq[input_below(in, axes * pairs)] = input_double(in);
+    c->config.inv_freq = c->inv_freq;
+    c->config.pairs = (int32_t)input_or(in, pairs);
+    if (input_byte(in) % 32 != 31) c->config.axis = NULL;
+}
+
+/* Heads outside of the rows, or inside of them; both forwards or not. Elements of one head's rows from first to last. */
+static int64_t decode_table_heads(roperot_table *t, int64_t row, input *in)
+{
+    const int64_t gap = input_byte(in) % 3;
+    t->heads = 1 + input_byte(in) % 4;
+    if (input_byte(in) % 2) {
+        t->head_stride = t->rows * t->row_stride + gap;
+        return t->head_stride * t->heads;
+    }
+    t->head_stride = row + gap;
+    t->row_stride = t->heads * t->head_stride;
+    return t->row_stride * t->rows;
+}
+
+/* The last head first, nothing of the kind, or a stranger's number, which is refused or stays within the table. */
+static void decode_head_order(roperot_table *t, input *in)
+{
+    const int64_t size = (int64_t)number_bytes(t->dtype), last = (t->heads - 1) * t->head_stride * size;
+    const uint32_t how = input_byte(in) % 16;
+    if (how < 4) {
+        t->cos = (char *)t->cos + last;
+        t->sin = (char *)t->sin + last;
+        t->head_stride = -t->head_stride;
+    }
+    if (how == 14) t->head_stride = 0;
+    if (how != 15) return;
+    const int64_t odd = input_integer(in);
+    if (input_byte(in) % 2 && (odd < 1 || odd <= t->heads))
+        t->heads = odd;
+    else if (odd < -((int64_t)1 << 61) || odd > (int64_t)1 << 61)
+        t->head_stride = odd;
+}
+
 static void decode_table(call *c, input *in)
 {
     const int32_t pairs = call_pairs(c);
@@ -64,7 +121,8 @@ static void decode_table(call *c, input *in)
     t->element_stride = 1 + input_byte(in) % 2;
     const int64_t columns = t->width ? 2 * pairs : pairs, size = (int64_t)number_bytes(t->dtype);
     t->row_stride = columns * t->element_stride + input_byte(in) % 3;
-    const int64_t elements = t->row_stride * (t->rows - 1) + (columns - 1) * t->element_stride + 1;
+    const int64_t row = (columns - 1) * t->element_stride + 1;
+    const int64_t elements = c->per_head ? decode_table_heads(t, row, in) : t->row_stride * (t->rows - 1) + row;
     c->table_memory = call_filled((size_t)(2 * elements * size), in);
     t->cos = c->table_memory;
     t->sin = (char *)c->table_memory + elements * size;
@@ -73,12 +131,17 @@ static void decode_table(call *c, input *in)
         t->sin = (char *)t->sin + (t->rows - 1) * t->row_stride * size;
         t->row_stride = -t->row_stride;
     }
+    if (c->per_head) decode_head_order(t, in);
     c->config.table = t;
 }
 
 int call_decode_plan(call *c, input *in, int64_t most_dim)
 {
     memset(c, 0, sizeof *c);
+    const uint32_t late = input_last(in);
+    c->mixed = late % 8 == 7;
+    c->per_head = late % 8 == 6;
+    c->kept = late / 8 % 4 == 3;
     roperot_config *const config = &c->config;
     *config = (roperot_config)ROPEROT_CONFIG_INIT;
     config->head_dim = (int32_t)input_or(in, 2 + input_below(in, most_dim - 2));
@@ -98,7 +161,9 @@ int call_decode_plan(call *c, input *in, int64_t most_dim)
     config->cache = (int32_t)input_or(in, input_byte(in) % 3);
     config->bounds = (int32_t)input_or(in, input_byte(in) % 2 ? 0 : input_byte(in) % 3);
     config->isa = (int32_t)input_or(in, input_byte(in) % 4 ? 0 : 1 + input_byte(in) % 6);
-    if (input_byte(in) % 4 == 0) decode_table(c, in);
+    if (c->mixed) decode_mixed(c, in);
+    if (input_byte(in) % 4 == 0 && (!c->mixed || input_byte(in) % 32 == 31)) decode_table(c, in);
+    if (c->per_head && !config->table) decode_table(c, in);
     if (config->table) config->cache = (int32_t)input_or(in, ROPEROT_CACHE_BORROWED * (input_byte(in) % 2));
     c->dim = config->head_dim > 0 && config->head_dim <= most_dim ? config->head_dim : 8;
     const int64_t positions = config->max_positions ? config->max_positions : 1;
@@ -236,7 +301,7 @@ int call_decode_view(const call *c, roperot_tensor *v, const roperot_tensor *lik
     *v = (roperot_tensor){ NULL, 1 + (int32_t)input_byte(in) % 3, 0, { 0, 0, 0, 0 }, { 0, 0, 0, 1 }, NULL };
     v->shape[0] = c->batch;
     v->shape[1] = c->tokens;
-    v->shape[2] = like ? like->shape[2] : input_byte(in) % 5;
+    v->shape[2] = like ? like->shape[2] : call_decode_heads(c, in);
     v->shape[3] = c->dim;
     const uint32_t how = input_byte(in) % 16;
     if (how < 4 && like) { /* a slot of one packed buffer, or nearly */
@@ -261,6 +326,35 @@ int call_decode_view(const call *c, roperot_tensor *v, const roperot_tensor *lik
         return low < -((wide)1 << 62) || high > (wide)1 << 62 || put(c, v, in);
     }
     return put(c, v, in);
+}
+
+int64_t call_decode_heads(const call *c, input *in)
+{
+    if (c->table.heads > 0 && c->table.heads < 5 && input_byte(in) % 16) return c->table.heads;
+    return input_byte(in) % 5;
+}
+
+void call_decode_scratch(call *c, const roperot_plan *plan, input *in)
+{
+    if (!c->kept) return;
+    c->scratch_bytes = roperot_scratch_bytes(plan);
+    c->scratch_memory = malloc((size_t)c->scratch_bytes + 2 * SCRATCH_ALIGNMENT);
+    if (!c->scratch_memory) abort();
+    memset(c->scratch_memory, CANARY, (size_t)c->scratch_bytes + 2 * SCRATCH_ALIGNMENT);
+    c->scratch = c->scratch_memory;
+    while ((uintptr_t)c->scratch % SCRATCH_ALIGNMENT) c->scratch++;
+    memset(c->scratch, 0, (size_t)c->scratch_bytes);
+    c->options.scratch = c->scratch + (input_byte(in) % 32 == 31 ? 1 + input_byte(in) % 63 : 0);
+    c->options.scratch_bytes = input_or(in, c->scratch_bytes + input_byte(in) % 2 * 64);
+}
+
+int call_scratch_is_whole(const call *c)
+{
+    if (!c->scratch) return 1;
+    const unsigned char *const end = c->scratch_memory + c->scratch_bytes + 2 * SCRATCH_ALIGNMENT;
+    for (const unsigned char *at = c->scratch_memory; at < end; at++)
+        if ((at < c->scratch || at >= c->scratch + c->scratch_bytes) && *at != CANARY) return 0;
+    return 1;
 }
 
 void call_decode_options(call *c, input *in)
@@ -306,6 +400,7 @@ int call_decode_apply(call *c, input *in)
 void call_free(call *c)
 {
     free(c->table_memory);
+    free(c->scratch_memory);
     free(c->ids);
     free(c->cu);
     free(c->arena);

@@ -15,10 +15,13 @@ enum { CALL_USUAL_DIM = 87, CALL_LONG_DIM = 719 }; /* of heads, at most */
 
 typedef struct call {
     roperot_config config;
-    double inv_freq[CALL_PAIRS];
+    double inv_freq[CALL_AXES * CALL_PAIRS];
     uint8_t axis[CALL_PAIRS];
     roperot_table table;
     void *table_memory;
+    int mixed, per_head, kept; /* what the input asks for: MIXED frequencies, a table with rows per head, a scratch */
+    unsigned char *scratch_memory, *scratch;
+    int64_t scratch_bytes;
 
     roperot_positions at;
     void *ids, *cu;
@@ -33,11 +36,17 @@ typedef struct call {
 } call;
 
 int32_t call_pairs(const call *c);
+int call_is_mixed(const call *c);
 
 /* The plan's half; 0 if the input asks for what would only take time and memory. */
 int call_decode_plan(call *c, input *in, int64_t most_dim);
 void call_decode_positions(call *c, input *in); /* for batch and tokens */
 void call_decode_options(call *c, input *in);
+/* A scratch for the plan, or nearly one, if the input asks for it; it stays from call to call. */
+void call_decode_scratch(call *c, const roperot_plan *plan, input *in);
+int call_scratch_is_whole(const call *c); /* nothing was written around it */
+/* Heads of a view: a table's own number mostly. */
+int64_t call_decode_heads(const call *c, input *in);
 /* A view in the arena; 0 if it would be accepted although it does not fit. `like`: a neighbour of that one, or NULL. */
 int call_decode_view(const call *c, roperot_tensor *v, const roperot_tensor *like, input *in);
 /* Bytes from any seed. */

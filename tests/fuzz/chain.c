@@ -193,7 +193,7 @@ static void norm(line *l)
 
 /* ---- rotation ---------------------------------------------------------------------------------------------------- */
 
-static void rotate(line *l, const coefficients *k)
+static void rotate(line *l, coefficients *k)
 {
     const roperot_config *const c = &l->m->c->config;
     const int back = (l->m->c->options.flags & ROPEROT_INVERSE) != 0;
@@ -202,6 +202,7 @@ static void rotate(line *l, const coefficients *k)
     const int64_t pairs = call_pairs(l->m->c), first = c->rotary_offset;
     for (int64_t h = 0; h < l->heads; h++) {
         float *const x = l->x + h * l->dim + first, y[2 * CALL_PAIRS];
+        coefficients_head(k, h);
         for (int64_t j = 0; j < pairs; j++) {
             const int half = pairing[back] == ROPEROT_PAIR_HALF, half_out = pairing[!back] == ROPEROT_PAIR_HALF;
             const float pair[2] = { x[half ? j : 2 * j], x[half ? j + pairs : 2 * j + 1] };
@@ -281,7 +282,7 @@ static void write_line(line *l)
 
 /* ---- a line ------------------------------------------------------------------------------------------------------ */
 
-void chain_line(const image *m, const roperot_job *job, const coefficients *k, int64_t b, int64_t t)
+void chain_line(const image *m, const roperot_job *job, coefficients *k, int64_t b, int64_t t)
 {
     static line l; /* large; one thread */
     l = (line){ .m = m, .job = job, .b = b, .t = t, .heads = jobs_heads(job), .dim = jobs_dim(job) };

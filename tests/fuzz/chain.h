@@ -17,6 +17,6 @@ typedef struct image {
 int64_t chain_slot(const roperot_pages *p, int64_t b, int64_t t);
 
 /* Line (b, t) of one job, with the coefficients of that token if it is rotated. */
-void chain_line(const image *m, const roperot_job *job, const coefficients *k, int64_t b, int64_t t);
+void chain_line(const image *m, const roperot_job *job, coefficients *k, int64_t b, int64_t t);
 
 #endif

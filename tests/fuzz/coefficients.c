@@ -64,60 +64,103 @@ coefficients coefficients_open(const call *c)
     plain.base = c->config.base;
     plain.inv_freq = c->config.inv_freq;
     plain.pairs = plain.inv_freq ? call_pairs(c) : 0;
+    plain.frequencies = c->config.frequencies;
+    plain.axes = call_is_mixed(c) ? c->config.axes : 1;
     plain.attention_factor = c->options.flags & ROPEROT_PURE_ROTATION ? 1.0 : c->config.attention_factor;
     plain.angles = c->config.angles;
     plain.isa = ROPEROT_ISA_SCALAR;
     plain.cache = plain.angles ? ROPEROT_CACHE_FULL : ROPEROT_CACHE_FACTORED;
+    if (call_is_mixed(c)) plain.cache = ROPEROT_CACHE_NONE;
     plain.max_positions = c->config.max_positions;
     REQUIRE(roperot_plan_create(&plain, &k.plan) == ROPEROT_OK, "the plain plan");
     return k;
 }
 
-static float table_value(const call *c, const void *values, int64_t row, int64_t j)
+static float table_value(const call *c, const void *values, int64_t row, int64_t h, int64_t j)
 {
     const int64_t i =
-        row * c->table.row_stride + (c->table.width == ROPEROT_TABLE_FULL_REPEAT ? 2 * j : j) * c->table.element_stride;
+        row * c->table.row_stride + (h ? h * c->table.head_stride : 0) + (c->table.width == ROPEROT_TABLE_FULL_REPEAT ? 2 * j : j) * c->table.element_stride;
     const char *const at = (const char *)values + i * (int64_t)number_bytes(c->table.dtype);
     return number_widen(c->table.dtype, number_read(c->table.dtype, at));
 }
 
-/* Near what a long double says, where it says it well enough. */
-static void check_angle(const coefficients *k, double p, int32_t j, float cosine, float sine)
+/* Near what a long double says of the sum of `axes` products, where it says it well enough. */
+static void check_angle(const coefficients *k, const double *p, int32_t axes, int32_t j, float cosine, float sine)
 {
     roperot_plan_info info = ROPEROT_PLAN_INFO_INIT;
     REQUIRE(roperot_plan_describe(k->plan, &info) == ROPEROT_OK, "describe");
-    const long double angle = (long double)p * (long double)info.inv_freq[j];
-    if (k->c->config.angles || fabsl(angle) > 1e6L || !(info.attention_factor < 1e30)) return;
+    long double angle = 0, largest = 0;
+    for (int32_t a = 0; a < axes; a++) {
+        const long double part = (long double)p[a] * (long double)info.inv_freq[a * call_pairs(k->c) + j];
+        angle += part;
+        largest += fabsl(part);
+    }
+    if (k->c->config.angles || largest > 1e6L || !(info.attention_factor < 1e30)) return;
     const double factor = info.attention_factor, slack = factor * 0x1p-24 + factor * 0x1p-40 + 0x1p-149;
-    REQUIRE(fabs((double)cosl(angle) * factor - (double)cosine) <= slack, "cos(%g * %g) is %g", p, info.inv_freq[j],
+    REQUIRE(fabs((double)cosl(angle) * factor - (double)cosine) <= slack, "cos of pair %d, %Lg, is %g", (int)j, angle,
             (double)cosine);
-    REQUIRE(fabs((double)sinl(angle) * factor - (double)sine) <= slack, "sin(%g * %g) is %g", p, info.inv_freq[j],
+    REQUIRE(fabs((double)sinl(angle) * factor - (double)sine) <= slack, "sin of pair %d, %Lg, is %g", (int)j, angle,
             (double)sine);
+}
+
+static int is_inverse(const coefficients *k)
+{
+    return (k->c->options.flags & ROPEROT_INVERSE) != 0;
+}
+
+/* What a plain plan makes of one place. */
+static void ask_plan(const coefficients *k, const roperot_positions *at, float *cosine, float *sine)
+{
+    roperot_table table = ROPEROT_TABLE_INIT;
+    table.cos = cosine;
+    table.sin = sine;
+    table.rows = 1;
+    table.row_stride = call_pairs(k->c);
+    REQUIRE(roperot_cos_sin(k->plan, at, 1, 1, &table) == ROPEROT_OK, "cos and sin of one place");
+}
+
+/* Every pair by all axes; real coordinates can say any position, negative ones too. */
+static void mixed_row(coefficients *k, const double *p)
+{
+    roperot_positions at = ROPEROT_POSITIONS_INIT;
+    at.kind = ROPEROT_POSITIONS_IDS;
+    at.type = ROPEROT_POSITIONS_F64;
+    at.ids = p;
+    at.axes = k->c->config.axes;
+    at.axis_stride = 1;
+    ask_plan(k, &at, k->cosine, k->sine);
+    for (int32_t j = 0; j < call_pairs(k->c); j++) {
+        check_angle(k, p, at.axes, j, k->cosine[j], k->sine[j]);
+        if (is_inverse(k)) k->sine[j] = -k->sine[j];
+    }
 }
 
 static void row_of(coefficients *k, const roperot_positions *at, double p, int negative, int32_t axis)
 {
     const int32_t pairs = call_pairs(k->c);
     float cosine[CALL_PAIRS], sine[CALL_PAIRS];
-    if (k->plan) {
-        roperot_table table = ROPEROT_TABLE_INIT;
-        table.cos = cosine;
-        table.sin = sine;
-        table.rows = 1;
-        table.row_stride = pairs;
-        REQUIRE(roperot_cos_sin(k->plan, at, 1, 1, &table) == ROPEROT_OK, "cos and sin of %g", p);
-    }
-    for (int32_t j = 0; j < pairs; j++) {
+    if (k->plan) ask_plan(k, at, cosine, sine);
+    k->row[axis] = (int64_t)p;
+    k->turned[axis] = negative != is_inverse(k);
+    for (int32_t j = 0; j < pairs && k->plan; j++) {
         if (k->c->config.axes > 1 && k->c->config.axis[j] != axis) continue;
-        if (k->plan) {
-            k->cosine[j] = cosine[j];
-            k->sine[j] = sine[j];
-            check_angle(k, p, j, cosine[j], sine[j]);
-        } else {
-            k->cosine[j] = k->factor * table_value(k->c, k->c->table.cos, (int64_t)p, j);
-            k->sine[j] = k->factor * table_value(k->c, k->c->table.sin, (int64_t)p, j);
-        }
-        if (negative != ((k->c->options.flags & ROPEROT_INVERSE) != 0)) k->sine[j] = -k->sine[j];
+        check_angle(k, &p, 1, j, cosine[j], sine[j]);
+        k->cosine[j] = cosine[j];
+        k->sine[j] = k->turned[axis] ? -sine[j] : sine[j];
+    }
+}
+
+void coefficients_head(coefficients *k, int64_t h)
+{
+    const call *const c = k->c;
+    if (!c->config.table) return;
+    REQUIRE(!c->table.heads || h < c->table.heads, "head %lld has no row", (long long)h);
+    for (int32_t j = 0; j < call_pairs(c); j++) {
+        const int32_t axis = c->config.axes > 1 ? c->config.axis[j] : 0;
+        const int64_t row_head = c->table.heads ? h : 0;
+        k->cosine[j] = k->factor * table_value(c, c->table.cos, k->row[axis], row_head, j);
+        k->sine[j] = k->factor * table_value(c, c->table.sin, k->row[axis], row_head, j);
+        if (k->turned[axis]) k->sine[j] = -k->sine[j];
     }
 }
 
@@ -130,11 +173,14 @@ int coefficients_token(coefficients *k, int64_t b, int64_t t)
 {
     const call *const c = k->c;
     const int64_t first = c->options.flags & ROPEROT_SIGNED_POSITIONS ? -k->last : 0;
+    double place[CALL_AXES] = { 0 };
     k->left_alone = 0;
     for (int32_t axis = 0; axis < (c->config.axes > 1 ? c->config.axes : 1); axis++) {
         if (is_real(&c->at)) {
             const double x = coordinate_at(&c->at, axis, b, t);
             if (!(fabs(x) < 0x1p31)) return 0;
+            place[axis] = x;
+            if (call_is_mixed(c)) continue;
             roperot_positions at = ROPEROT_POSITIONS_INIT;
             at.kind = ROPEROT_POSITIONS_IDS;
             at.type = ROPEROT_POSITIONS_F64;
@@ -149,8 +195,11 @@ int coefficients_token(coefficients *k, int64_t b, int64_t t)
             p = p < first ? first : k->last;
         }
         const roperot_positions at = roperot_positions_offset((int64_t)(p < 0 ? -p : p));
-        row_of(k, &at, (double)(p < 0 ? -p : p), p < 0, axis);
+        place[axis] = (double)p;
+        if (!call_is_mixed(c)) row_of(k, &at, (double)(p < 0 ? -p : p), p < 0, axis);
     }
+    if (call_is_mixed(c)) mixed_row(k, place);
+    coefficients_head(k, 0);
     return 1;
 }
 

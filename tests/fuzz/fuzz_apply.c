@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int fuzz_report(void);
 
 static struct {
-    unsigned long long inputs, plans, applied, refused, shared_out, pairs;
+    unsigned long long inputs, plans, applied, refused, shared_out, pairs, mixed, per_head, kept;
 } statistics;
 
 static unsigned char *element(const roperot_tensor *v, unsigned char *base, const unsigned char *arena,
@@ -46,13 +46,14 @@ static uint32_t converted(const roperot_tensor *src, const roperot_tensor *dst, 
     return src->dtype == dst->dtype ? bits : number_narrow(dst->dtype, number_widen(src->dtype, bits));
 }
 
-static void expect_head(const arenas *a, const coefficients *k, const roperot_tensor *src, const roperot_tensor *dst,
+static void expect_head(const arenas *a, coefficients *k, const roperot_tensor *src, const roperot_tensor *dst,
                         const int64_t at[3])
 {
     const roperot_config *const c = &a->c->config;
     const int back = (a->c->options.flags & ROPEROT_INVERSE) != 0;
     const int pairing[2] = { c->pairing, c->pairing_out ? c->pairing_out : c->pairing };
     const int64_t pairs = call_pairs(a->c), first = c->rotary_offset;
+    coefficients_head(k, at[2]);
     for (int64_t d = 0; d < c->head_dim; d++)
         if (d < first || d >= first + 2 * pairs)
             expect(a, dst, at, d,
@@ -148,6 +149,9 @@ static int check(const arenas *a, const roperot_plan *plan)
         return 0;
     }
     statistics.applied++;
+    statistics.mixed += call_is_mixed(c);
+    statistics.per_head += c->config.table && c->table.heads > 1;
+    statistics.kept += c->options.scratch && roperot_scratch_bytes(plan);
     if (is_empty(c)) {
         REQUIRE(memcmp(c->arena, a->before, CALL_ARENA) == 0, "an empty call wrote");
         return 0;
@@ -296,7 +300,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             REQUIRE(!plan && strlen(roperot_last_error()) > 8, "no sentence");
     }
     if (plan && call_decode_apply(&c, &in)) {
-        c.options.parallel_for = last_task_first;
+        call_decode_scratch(&c, plan, &in);
+        if (!c.kept) c.options.parallel_for = last_task_first; /* which takes no scratch */
         arenas a = { &c, malloc(CALL_ARENA), malloc(CALL_ARENA) };
         if (!a.before || !a.expected) abort();
         memcpy(a.before, c.arena, CALL_ARENA);
@@ -305,6 +310,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check_paged_job(&a, plan);
             check_inverse(&a, plan);
         }
+        REQUIRE(call_scratch_is_whole(&c), "a call wrote beside its scratch");
         free(a.before);
         free(a.expected);
     }
@@ -319,5 +325,8 @@ int fuzz_report(void)
     printf("# %llu inputs: %llu plans, %llu calls right (%llu shared out), %llu refused, %llu pairs\n",
            statistics.inputs, statistics.plans, statistics.applied, statistics.shared_out, statistics.refused,
            statistics.pairs);
-    return statistics.applied > 0 && statistics.refused > 0 && statistics.pairs > 0;
+    printf("# calls: %llu of mixed frequencies, %llu of tables with rows per head, %llu with a scratch\n",
+           statistics.mixed, statistics.per_head, statistics.kept);
+    return statistics.applied > 0 && statistics.refused > 0 && statistics.pairs > 0 && statistics.mixed > 0 &&
+           statistics.per_head > 0 && statistics.kept > 0;
 }

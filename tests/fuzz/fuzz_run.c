@@ -18,7 +18,7 @@ int fuzz_report(void);
 
 static struct {
     unsigned long long inputs, plans, right, refused, unclear, applied;
-    unsigned long long normed, rotated, stored, loaded, quantised, eager, longer;
+    unsigned long long normed, rotated, stored, loaded, quantised, eager, longer, mixed, per_head, kept;
 } statistics;
 
 /* ---- what a call must give ------------------------------------------------------------------------------------------- */
@@ -218,6 +218,9 @@ static void check(const jobs *j, const image *m, const roperot_plan *plan)
         return;
     }
     statistics.right++;
+    statistics.mixed += call_is_mixed(&j->call) && rotates(j);
+    statistics.per_head += j->call.config.table && j->call.table.heads > 1 && rotates(j);
+    statistics.kept += j->call.options.scratch && roperot_scratch_bytes(plan) && rotates(j);
     expect_jobs(j, m);
     compare(m, "plan");
     run_scalar(j, m);
@@ -264,7 +267,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         statistics.plans += status == ROPEROT_OK;
         REQUIRE(status == ROPEROT_OK || (!plan && strlen(roperot_last_error()) > 8), "no sentence");
     }
-    if (plan && jobs_decode(&j, &in)) try_jobs(&j, plan);
+    if (plan && jobs_decode(&j, &in)) {
+        call_decode_scratch(&j.call, plan, &in);
+        try_jobs(&j, plan);
+        REQUIRE(call_scratch_is_whole(&j.call), "a call wrote beside its scratch");
+    }
     roperot_plan_destroy(plan);
     jobs_free(&j);
     return 0;
@@ -280,6 +287,8 @@ int fuzz_report(void)
            "heads\n",
            statistics.normed, statistics.rotated, statistics.eager, statistics.stored, statistics.quantised,
            statistics.loaded, statistics.longer);
+    printf("# calls: %llu of mixed frequencies, %llu of tables with rows per head, %llu with a scratch\n",
+           statistics.mixed, statistics.per_head, statistics.kept);
     return statistics.right > 0 && statistics.refused > 0 && statistics.normed > 0 && statistics.quantised > 0 &&
-           statistics.loaded > 0;
+           statistics.loaded > 0 && statistics.mixed > 0 && statistics.per_head > 0 && statistics.kept > 0;
 }

@@ -21,6 +21,12 @@ static inline uint32_t input_byte(input *in)
     return *in->data++;
 }
 
+/* From the other end: a choice that came later leaves the stored inputs their meaning. */
+static inline uint32_t input_last(input *in)
+{
+    return in->left ? in->data[--in->left] : 0;
+}
+
 static inline int64_t input_below(input *in, int64_t limit)
 {
     const uint32_t high = limit > 256 ? input_byte(in) : 0;

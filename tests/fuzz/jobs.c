@@ -276,7 +276,7 @@ static int decode_source(const call *c, job_parts *p, roperot_job *job, const jo
     }
     job->batch = input_or(in, c->batch);
     job->tokens = input_or(in, c->tokens);
-    job->heads = input_byte(in) % 5;
+    job->heads = call_decode_heads(c, in);
     job->dim = input_or(in, own.dim);
     job->from = &p->from;
     return decode_pages(c, p, job, 1, in);
