@@ -159,9 +159,14 @@ def dtype_code(dtype: Any) -> int:
     return names[name]
 
 
-def _raw_numpy(x: np.ndarray[Any, Any], name: str) -> Raw:
+def refuse_masked(x: Any, name: str) -> None:
+    """Refuse a masked array, whose mask nothing here would see."""
     if isinstance(x, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; its mask would be ignored: pass x.data or x.filled(...)")
+
+
+def _raw_numpy(x: np.ndarray[Any, Any], name: str) -> Raw:
+    refuse_masked(x, name)
     code, size = numpy_code(x.dtype, name), x.dtype.itemsize
     if any(stride % size for stride in x.strides):
         raise ValueError(f"{name} has strides {x.strides} that are no multiples of its {size}-byte elements; copy it")
@@ -225,22 +230,35 @@ def _raw_torch(x: Any, name: str) -> Raw:
     code = _TORCH_CODES.get(str(x.dtype))
     if code is None:
         raise TypeError(f"{name} has dtype {x.dtype}; float32, float16 and bfloat16 are rotated: use x.float() first")
-    if x.layout is not sys.modules["torch"].strided or x.is_neg():
-        raise TypeError(f"{name} is a sparse or lazily negated tensor; use x.to_dense() or x.resolve_neg() first")
+    pointer = tensor_memory(x, name)
+    refuse_gradient(x, name)
+    return Raw(pointer, code, tuple(x.shape), x.stride(), False, x)
+
+
+def refuse_gradient(x: Any, name: str) -> None:
+    """Refuse a tensor that autograd follows now."""
     if x.requires_grad and sys.modules["torch"].is_grad_enabled():
         raise ValueError(
             f"{name} requires a gradient, which Rope methods do not record: call roperot.torch.rotary, "
             "x.detach(), or run under torch.no_grad()"
         )
+
+
+def tensor_memory(x: Any, name: str) -> int:
+    """The address of a CPU tensor's first element, if its elements are what lies in its memory."""
+    if x.layout is not sys.modules["torch"].strided or x.is_neg():
+        raise TypeError(f"{name} is a sparse or lazily negated tensor; use x.to_dense() or x.resolve_neg() first")
     if hasattr(x, "fake_mode"):
         raise TypeError(f"{name} is a fake tensor without memory: inside torch.compile use roperot.torch.rotary")
     if type(x).__torch_dispatch__ is not torch_type().__torch_dispatch__:
         raise TypeError(f"{name} is a {type(x).__name__}, which has no memory of its own; pass a plain tensor")
     try:
-        pointer = x.data_ptr()
+        pointer = int(x.data_ptr())
     except RuntimeError as error:  # torch.vmap and other transforms
         raise TypeError(f"{name} has no memory of its own ({str(error).splitlines()[0]})") from None
-    return Raw(pointer, code, tuple(x.shape), x.stride(), False, x)
+    if not pointer and x.numel():
+        raise ValueError(f"{name} has lost its memory: its storage was resized to nothing")
+    return pointer
 
 
 def bfloat16_bytes(x: np.ndarray[Any, Any]) -> Raw:
@@ -321,7 +339,10 @@ class Slot:
             strides = x.stride()
             same = self.dtype is x.dtype and x.shape == self.shape and strides == self.strides and layout == self.layout
             if same and x.is_cpu and not x.requires_grad and not x.is_neg():
-                self.struct.data = x.data_ptr()
+                try:
+                    self.struct.data = x.data_ptr()
+                except RuntimeError:  # a transform's: the long way has the sentence
+                    self._describe(x, layout, name, write)
                 return
         else:
             self._describe(x, layout, name, write)
@@ -404,9 +425,11 @@ def _to_numpy(x: Any, name: str) -> np.ndarray[Any, Any]:
         if x.device.type != "cpu":
             raise TypeError(f"{name} is on {x.device}; use {name}.cpu() first")
         x = x.detach()
+        tensor_memory(x, name)
         if x.is_floating_point() and x.element_size() < 4:
             x = x.float()  # NumPy knows no bfloat16
         return cast("np.ndarray[Any, Any]", x.numpy())
+    refuse_masked(x, name)
     if not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__"):
         if x.__dlpack_device__()[0] != _DL_CPU:
             raise TypeError(f"{name} is not in CPU memory; copy it to the CPU first")

@@ -206,6 +206,7 @@ _TORCH_KINDS = {
 
 
 def _memory(x: Any, name: str) -> _Memory:
+    arrays.refuse_masked(x, name)
     if isinstance(x, np.ndarray):
         size = x.dtype.itemsize
         if any(stride % size for stride in x.strides) or not x.dtype.isnative:
@@ -214,10 +215,9 @@ def _memory(x: Any, name: str) -> _Memory:
         strides = tuple(stride // size for stride in x.strides)
         return _Memory(pointer, x.dtype.name, size, x.shape, strides, readonly)
     if arrays.is_tensor(x) and str(x.dtype) in _TORCH_KINDS and x.device.type == "cpu":
-        if x.layout is not sys.modules["torch"].strided:
-            raise TypeError(f"{name} is a sparse tensor; pages are strided memory")
+        pointer = arrays.tensor_memory(x, name)
         kind, size = _TORCH_KINDS[str(x.dtype)]
-        return _Memory(x.data_ptr(), kind, size, tuple(x.shape), x.stride(), False)
+        return _Memory(pointer, kind, size, tuple(x.shape), x.stride(), False)
     kind = getattr(x, "dtype", type(x).__name__)
     raise TypeError(
         f"{name} is {kind}; it must be a NumPy array or CPU tensor of float32, float16, bfloat16, float8_e4m3fn, int8 "
@@ -284,7 +284,7 @@ class Pages:
             axes = "pages, page_tokens, heads, head_dim" if layout == "NHD" else "pages, heads, page_tokens, head_dim"
             raise ValueError(f"data has {len(memory.shape)} axes; layout {layout!r} means [{axes}]")
         self.data, self.layout = data, layout
-        self._readonly = memory.readonly
+        self._places: list[tuple[str, Any, int, tuple[int, ...]]] = [("data", data, memory.pointer, memory.shape)]
         self._code = self._dtype_code(memory.kind, dtype)
         order = (0, 1, 2, 3) if layout == "NHD" else (0, 2, 1, 3)
         pages, tokens, heads, dim = (memory.shape[i] for i in order)
@@ -343,8 +343,22 @@ class Pages:
         if memory.kind != "float32" or memory.shape != shape or memory.readonly:
             raise ValueError(f"scale must be writable float32 {list(shape)}, not {memory.kind} {list(memory.shape)}")
         steps = tuple(memory.strides[i] for i in order)
+        self._places.append(("scale", self.scale, memory.pointer, shape))
         self._fixed |= {"scale": memory.pointer, "scale_page_stride": steps[0]}
         self._fixed |= {"scale_token_stride": steps[1], "scale_head_stride": steps[2]}
+
+    def _check_memory(self, name: str, write: bool) -> None:
+        """Refuse what has become of the arrays since they were described."""
+        for field, x, pointer, shape in self._places:
+            if isinstance(x, np.ndarray):
+                now, readonly = arrays.address(x), not x.flags.writeable
+            else:
+                now, readonly = arrays.tensor_memory(x, f"{name}.{field}"), False
+                arrays.refuse_gradient(x, f"{name}.{field}")
+            if now != pointer or tuple(x.shape) != shape:
+                raise ValueError(f"{name}.{field} has moved to other memory or another shape: make Pages of it anew")
+            if write and readonly:
+                raise ValueError(f"{name} is read-only")
 
     def _struct(self, slots: np.ndarray[Any, Any], steps: tuple[int, int]) -> PagesStruct:
         struct = PagesStruct(slot_type=arrays.type_code(slots), slots=arrays.address(slots), **self._fixed)
@@ -357,6 +371,13 @@ class Pages:
     def __repr__(self) -> str:
         name = {**c.DTYPE_NAMES, E4M3: "e4m3", I8: "int8", Q8_0: "q8_0"}[self._code]
         return f"Pages({self.pages} x {self.page_tokens} tokens, {self.heads} heads x {self.head_dim}, {name})"
+
+
+def memory_of(part: Any) -> tuple[Any, ...]:
+    """The arrays of a norm or of pages."""
+    if isinstance(part, Norm):
+        return part.weight, part.bias
+    return part._written() if isinstance(part, Pages) else ()
 
 
 # ---- a call ----------------------------------------------------------------------------------------------------------
@@ -403,8 +424,7 @@ class _Call:
             raise TypeError(f"{name} must be a roperot.Pages, not {type(pages).__name__}")
         if pages.heads != heads or pages.head_dim != dim:
             raise ValueError(f"{name} has {pages.heads} heads x {pages.head_dim}; what is stored has {heads} x {dim}")
-        if write and pages._readonly:
-            raise ValueError(f"{name} is read-only")
+        pages._check_memory(name, write)
         struct = pages._struct(*slots)
         self.keep += [pages, slots, struct]
         if write:

@@ -183,7 +183,7 @@ def rotary(
     weights = [as_tensor(w) for n in (q_norm, k_norm) if n is not None for w in (n.weight, n.bias) if w is not None]
     if not torch.compiler.is_compiling():
         _refuse_transforms(q, k, positions, *weights)
-    first = positions if isinstance(positions, int) else 0
+    first = 0 if positions is None or isinstance(positions, Tensor) else positions
     ids = positions if isinstance(positions, Tensor) else None
     heads = [(q, q_norm)] if k is None else [(q, q_norm), (k, k_norm)]
     if needs_graph(q, k) or (torch.is_grad_enabled() and any(w.requires_grad for w in weights)):
@@ -348,6 +348,7 @@ cu_seqlens, inverse
         return
     if torch.onnx.is_in_onnx_export():
         raise NotImplementedError("roperot.torch.run has no ONNX form: ONNX knows no operator that writes its inputs")
+    _check_recorded(positions, slots, factor, cu_seqlens)
     stored = (None, *pages)
     in_place = [x is not None and out is None and p is None for x, out, p in zip(sources, outs, stored)]
     _run(
@@ -356,17 +357,30 @@ cu_seqlens, inverse
         *memory,
         *weights,
         slots,
-        torch.tensor(factor, dtype=torch.float64) if isinstance(factor, (int, float)) else factor,
+        torch.tensor(factor, dtype=torch.float64, device="cpu") if isinstance(factor, (int, float)) else factor,
         positions if isinstance(positions, Tensor) else None,
         cu_seqlens,
         *("" if n is None else n._text for n in norms),
         *("" if p is None else p._text for p in pages),
         _key(rope),
-        positions if isinstance(positions, int) else 0,
+        0 if positions is None or isinstance(positions, Tensor) else positions,
         skip,
         inverse,
         layout,
     )
+
+
+def _check_recorded(positions: Any, slots: Any, factor: Any, cu_seqlens: Any) -> None:
+    """Refuse what a graph cannot hold, but ``Rope.run`` takes."""
+    for name, x, kinds in (
+        ("positions", positions, (Tensor, int, torch.SymInt)),
+        ("slots", slots, (Tensor,)),
+        ("factor", factor, (Tensor, int, float)),
+        ("cu_seqlens", cu_seqlens, (Tensor,)),
+    ):
+        if x is not None and (isinstance(x, bool) or not isinstance(x, kinds)):
+            numbers = " or a number" if int in kinds else ""
+            raise TypeError(f"{name} must be a tensor{numbers} where a graph is recorded, not {type(x).__name__}")
 
 
 def _check_kinds(sources: Any, outs: Any, norms: Any, pages: Any, rope: Any) -> None:

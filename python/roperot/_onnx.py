@@ -64,7 +64,8 @@ def rotated(x: Tensor, rope: Rope, first: int, ids: Tensor | None, inverse: bool
     start, most = _positions(x, info, first, ids, layout)
     cos, sin = (torch.from_numpy(table) for table in rope.cos_sin(np.arange(start, most)))
     if ids is None:
-        ids = torch.arange(x.shape[-2] if layout == "bhsd" else x.shape[-3], dtype=torch.int64) + (first - start)
+        ids = torch.arange(x.shape[-2] if layout == "bhsd" else x.shape[-3], dtype=torch.int64, device=x.device)
+        ids = ids + (first - start)
     ids = ids.to(torch.int64).reshape(-1, ids.shape[-1])
     if info["bounds"] == "clamp":
         ids = ids.clamp(0, most - 1)

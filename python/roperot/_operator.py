@@ -156,7 +156,7 @@ def _check(q: Any, k: Any, rope: Any, positions: Any, inverse: Any) -> None:
         raise TypeError(f"inverse must be True or False, not {inverse!r}")
     if positions is None or type(positions) is int:
         return
-    if isinstance(positions, bool) or not isinstance(positions, (int, Tensor)):
+    if isinstance(positions, bool) or not isinstance(positions, (int, torch.SymInt, Tensor)):
         raise TypeError(f"positions must be an int or a tensor of int, not {positions!r}")
 
 
@@ -188,7 +188,7 @@ def rotary(
     _check(q, k, rope, positions, inverse)
     if not torch.compiler.is_compiling():
         _refuse_transforms(q, k, positions)
-    first = positions if isinstance(positions, int) else 0
+    first = 0 if positions is None or isinstance(positions, Tensor) else positions
     ids = positions if isinstance(positions, Tensor) else None
     if not needs_graph(q, k):
         if k is not None and _same_tokens(q, k, layout):

@@ -17,7 +17,7 @@ from roperot import _tables as tables
 from roperot._config import geometry, set_frequencies
 from roperot._frame import Frame, failure_of
 from roperot._positions import is_scalar, set_ids, set_positions
-from roperot._scaling import Scaling, Sections, int64, number
+from roperot._scaling import Scaling, Sections, int32, int64, number
 
 Layout = Literal["bshd", "bhsd", "thd"]
 TableLayout = Literal["separate", "onnx", "full", "hf", "repeat", "gptj", "vllm", "ipex", "chatglm"]
@@ -110,13 +110,18 @@ class Rope:
         isa: str | None = None,
     ) -> None:
         # Copies, or values that cannot change: what becomes of the caller's arrays and dictionaries is not our affair.
+        arrays.refuse_recording(inv_freq)
         scaling = None if scaling is None else Scaling.of(scaling)
         sections = None if sections is None else Sections.of(sections)
         inv_freq = None if inv_freq is None else arrays.reals(inv_freq, "inv_freq").astype(np.float64).tolist()
+        head_dim, rotary_offset = int32(head_dim, "head_dim"), int32(rotary_offset, "rotary_offset")
+        rotary_dim = None if rotary_dim is None else int32(rotary_dim, "rotary_dim")
+        max_positions, base = int64(max_positions, "max_positions"), number(base, "base")
+        attention_factor = None if attention_factor is None else number(attention_factor, "attention_factor")
         self._recipe = _without(locals(), "self", "__class__")
         config = geometry(head_dim, rotary_dim, rotary_offset, pairing, pairing_out, max_positions, bounds, isa)
-        config.base = number(base, "base")
-        config.attention_factor = 1.0 if attention_factor is None else number(attention_factor, "attention_factor")
+        config.base = base
+        config.attention_factor = 1.0 if attention_factor is None else attention_factor
         config.angles = c.enum(angles, c.ANGLES, "angles")
         config.arithmetic = c.enum(arithmetic, c.ARITHMETICS, "arithmetic")
         config.cache = c.enum(cache, {name: c.CACHES[name] for name in (None, "full", "factored")}, "cache")
@@ -172,10 +177,13 @@ class Rope:
         if given["sections"] is not None:
             given["sections"] = Sections.of(given["sections"])
         self = cls.__new__(cls)
+        for name in ("head_dim", "rotary_dim", "rotary_offset", "max_positions"):
+            given[name] = None if given[name] is None else int64(given[name], name)
+        given["attention_factor"] = number(given["attention_factor"], "attention_factor")
         self._recipe = dict(given)
         names = ("head_dim", "rotary_dim", "rotary_offset", "pairing", "pairing_out", "max_positions", "bounds", "isa")
         config = geometry(*(given[name] for name in names))
-        config.base, config.attention_factor = 1.0, number(given["attention_factor"], "attention_factor")
+        config.base, config.attention_factor = 1.0, given["attention_factor"]
         config.arithmetic = c.enum(given["arithmetic"], c.ARITHMETICS, "arithmetic")
         config.cache = c.CACHES["borrowed"]
         set_frequencies(config, None, given["sections"], None, given["attention_factor"])
@@ -299,6 +307,7 @@ class Rope:
                     raise ValueError(f"positions = {offset} is beyond int64")
                 struct.kind, struct.axes, struct.offset = 0, 1, offset
             else:
+                arrays.refuse_recording(positions, coordinates, cu_seqlens)
                 shape = first.struct.shape
                 keep = set_positions(struct, positions, coordinates, cu_seqlens, shape[0], shape[1])
             options = frame.inverse if inverse else frame.forward
@@ -342,6 +351,7 @@ class Rope:
         for slot, x, name in zip(frame.src_slots, given, ("q", "k")):
             slot.bind(x, layout, name, True)
         tensors = [x for x in given if arrays.is_tensor(x)]
+        numpy_arrays = [x for x in given if isinstance(x, np.ndarray)]
         held = frame, given, [x.untyped_storage() for x in tensors], [x.data_ptr() for x in tensors]
         struct, plan, positions, src = frame.positions, self._plan, frame.positions_ref, frame.src
         options, count = frame.inverse if inverse else frame.forward, len(given)
@@ -352,6 +362,9 @@ class Rope:
                 position = int64(position, "position")
             if tensors:
                 _check_tensors(tensors, held[3])
+            for x in numpy_arrays:
+                if not x.flags.writeable:
+                    raise ValueError("a prepared array has become read-only")
             struct.offset = position
             status = _apply(plan, positions, src, None, count, options)
             if status:
@@ -521,7 +534,8 @@ class Rope:
         TypeError, ValueError
             Nothing has been written then.
         """
-        arrays.refuse_recording(q, k, v, q_out, k_out, v_out, positions, slots)
+        memory = [x for part in (q_norm, k_norm, v_norm, k_pages, v_pages) for x in jobs.memory_of(part)]
+        arrays.refuse_recording(q, k, v, q_out, k_out, v_out, positions, slots, factor, cu_seqlens, *memory)
         given = {"q": (q, q_norm, q_out, None), "k": (k, k_norm, k_out, k_pages), "v": (v, v_norm, v_out, v_pages)}
         jobs.run(self._plan, given, positions, slots, factor, skip, layout, cu_seqlens, inverse)
 
@@ -545,7 +559,7 @@ class Rope:
         TypeError, ValueError
             Nothing has been written then.
         """
-        arrays.refuse_recording(delta, slots, to_slots)
+        arrays.refuse_recording(delta, slots, to_slots, *jobs.memory_of(pages))
         jobs.rerotate(self._plan, pages, delta, slots, to_slots)
 
     # ---- looking
@@ -683,6 +697,8 @@ class Rope:
 def _check_tensors(tensors: list[Any], pointers: list[int]) -> None:
     arrays.refuse_recording(*tensors)
     for x, pointer in zip(tensors, pointers):
+        if x.requires_grad:
+            arrays.refuse_gradient(x, "a prepared tensor")
         if x.data_ptr() != pointer:
             raise ValueError("a prepared tensor has moved to other memory: prepare the call again")
 

@@ -140,6 +140,12 @@ def int32(value: Any, name: str) -> int:
     return result
 
 
+def _copied(values: Any, name: str) -> tuple[Any, ...]:
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be a list of numbers, not {values!r}")
+    return tuple(x.item() if hasattr(x, "item") else x for x in values)
+
+
 @dataclass(frozen=True)
 class Scaling:
     """One rule that turns ``base`` into frequencies and an attention factor: ``roperot_scaling``.
@@ -185,6 +191,10 @@ class Scaling:
     truncate: bool = True
     frequency_index: tuple[int, ...] = ()
     exponent_dim: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("factors", "frequency_index"):  # a list or an array of the caller may change
+            object.__setattr__(self, name, _copied(getattr(self, name), f"scaling's {name}"))
 
     @classmethod
     def of(cls, value: Mapping[str, Any] | Scaling) -> Scaling:
@@ -304,6 +314,10 @@ class Sections:
     section: tuple[int, ...] = ()
     kind: str = "contiguous"
     axis: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("section", "axis"):
+            object.__setattr__(self, name, _copied(getattr(self, name), f"sections' {name}"))
 
     @classmethod
     def of(cls, value: Mapping[str, Any] | Sequence[int] | Sections) -> Sections:

@@ -280,3 +280,36 @@ def test_without_that_layout_addresses_come_from_the_interface(monkeypatch):
     q = np.ones((3, 2, 64), np.float32)
     roperot.Rope(64).apply_(q, positions=5)
     assert q[0, 0, 0] != 1.0
+
+
+MASKED = np.ma.array([0, 1, 2], mask=[False, True, False])
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda: ROPE.apply(good(), MASKED),
+        lambda: ROPE.apply(good(), coordinates=MASKED.astype(float)),
+        lambda: ROPE.apply(good(), cu_seqlens=np.ma.array([0, 3])),
+        lambda: ROPE.shift_(good(), MASKED),
+        lambda: ROPE.cos_sin(MASKED),
+        lambda: ROPE.run(good(), factor=MASKED.astype(np.float32)),
+        lambda: ROPE.run(k=good(), k_pages=roperot.Pages(good(3, 1, 2, 8)), slots=MASKED),
+        lambda: roperot.Pages(np.ma.ones((3, 1, 2, 8), np.float32)),
+        lambda: roperot.Norm(np.ma.ones(8, np.float32)),
+        lambda: roperot.Rope(6, inv_freq=MASKED.astype(float)),
+        lambda: roperot.Rope.from_tables(8, np.ma.ones((3, 4), np.float32), good(3, 4)),
+    ],
+)
+def test_no_mask_is_ignored(use):
+    with pytest.raises(TypeError, match=r"masked array; its mask would be ignored"):
+        use()
+
+
+def test_a_prepared_array_that_became_read_only():
+    q = good()
+    call = ROPE.prepare(q)
+    q.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        call(1)
+    np.testing.assert_array_equal(q, good())

@@ -269,3 +269,18 @@ def test_refusals(call, error, sentence):
         call(roperot.Rope(DIM))
     assert "jobs" not in str(failure.value)
     assert all(np.array_equal(a, b) for a, b in zip(before, (Q, K, CACHE)))
+
+
+@pytest.mark.parametrize("what", ["data", "scale"])
+def test_pages_whose_memory_moved_are_refused(what):
+    pages = roperot.Pages(np.zeros((4, 2, 1, 8), np.int8), scaling="dynamic")
+    getattr(pages, what).resize((9, 2, 1, 8) if what == "data" else (900, 2, 1), refcheck=False)
+    with pytest.raises(ValueError, match=rf"k_pages\.{what} has moved to other memory or another shape"):
+        roperot.Rope(8).run(k=np.ones((2, 1, 8), np.float32), k_pages=pages, slots=[0, 1])
+
+
+def test_pages_that_became_read_only_are_refused():
+    pages = roperot.Pages(np.zeros((4, 2, 1, 8), np.float32))
+    pages.data.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        roperot.Rope(8).run(k=np.ones((2, 1, 8), np.float32), k_pages=pages, slots=[0, 1])

@@ -678,6 +678,40 @@ def test_what_becomes_of_the_arguments_is_not_the_ropes_affair():
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(rope)).inv_freq, expected)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"head_dim": np.int64(16)},
+        {"base": np.float32(5e5)},
+        {"base": torch.tensor(5e5)},
+        {"rotary_dim": np.int32(8), "max_positions": np.int64(99)},
+        {"attention_factor": np.float32(1.5)},
+        {"scaling": roperot.Scaling("factors", factors=np.full(8, 2.0, np.float32))},
+        {"scaling": roperot.Scaling("factors", factors=[2.0] * 8)},
+        {"sections": roperot.Sections(axis=np.arange(8, dtype=np.uint8) % 2)},
+        {"sections": [np.int64(8)]},
+    ],
+    ids=str,
+)
+def test_a_recipe_of_other_kinds_of_numbers(given):
+    """Programs carry the recipe of a Rope as text."""
+    rope, x = roperot.Rope(**({"head_dim": 16} | given)), tensor(5, 4, 16)
+    rotated = rt.rotary(x.clone().requires_grad_(), None, rope, 3).detach()
+    key = op._key(rope)
+    assert torch.equal(rotated, rope.apply(x, 3))
+    for kept in (op._ropes, op._rebuilt):
+        kept.pop(key, None)
+    assert torch.equal(op._rope_of(key).apply(x, 3), rotated)
+
+
+def test_a_list_in_a_scaling_may_change():
+    factors = [2.0] * 8
+    scaling = roperot.Scaling("factors", factors=factors)
+    rope = roperot.Rope(16, scaling=scaling)
+    factors[0] = 9.0
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(rope)).inv_freq, rope.inv_freq)
+
+
 # ---- patched models that are given something else, traced, copied
 
 
@@ -866,6 +900,16 @@ def test_prepared_calls_on_tensors():
     assert (q._version, k._version) == (1, 1)
     q.data = q.clone()
     with pytest.raises(ValueError, match="prepare the call again"):
+        call(7)
+
+
+def test_a_prepared_tensor_that_came_to_need_a_gradient():
+    q = tensor(2, 4, 16)
+    call = ROPE.prepare(q)
+    q.requires_grad_()
+    with pytest.raises(ValueError, match="requires a gradient"):
+        call(7)
+    with torch.no_grad():
         call(7)
 
 

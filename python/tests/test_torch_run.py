@@ -413,3 +413,118 @@ def test_arrays_as_tensors_share_their_memory():
     array = np.zeros(4, np.float32)
     layer.as_tensor(array)[0] = 1
     assert array[0] == 1
+
+
+# ---- what a graph or an operator would lose
+
+
+@pytest.mark.parametrize("mode", ["real", "fake", "symbolic"])
+@pytest.mark.parametrize("call", ["run", "rotary"])
+def test_a_position_that_follows_the_length(mode, call):
+    """A SymInt is no int; taken for "no position" it would be 0."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    def program(x):
+        if call == "rotary":
+            return rt.rotary(x, None, ROPE, x.shape[0])
+        out = torch.zeros_like(x)
+        rt.run(x, None, None, ROPE, x.shape[0], q_out=out)
+        return out
+
+    x, longer = tensor(5, 4, 16), tensor(8, 4, 16)
+    graph = make_fx(program, tracing_mode=mode)(x)
+    assert torch.equal(graph(x), ROPE.apply(x, 5))
+    if mode == "symbolic":
+        assert torch.equal(graph(longer), ROPE.apply(longer, 8))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"positions": [3, 4, 5, 6, 7]}, {"positions": AT.numpy()}, {"positions": True},
+     {"factor": [1.0] * 5}, {"cu_seqlens": [0, 5]}],
+    ids=str,
+)  # fmt: skip
+def test_what_a_graph_cannot_hold(given):
+    """Positions that are neither a tensor nor a number were recorded as 0."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    def program(x):
+        out = torch.zeros_like(x)
+        rt.run(x, None, None, ROPE, given.get("positions"), q_out=out,
+               **{name: value for name, value in given.items() if name != "positions"})  # fmt: skip
+        return out
+
+    with pytest.raises(TypeError, match=rf"{next(iter(given))} must be a tensor.* where a graph is recorded"):
+        make_fx(program)(tensor(5, 4, 16))
+
+
+def test_a_factor_does_not_follow_the_default_device():
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    def program(x):
+        out = torch.zeros_like(x)
+        rt.run(x, None, None, ROPE, 1, factor=0.3, q_out=out)
+        return out
+
+    x = tensor(5, 4, 16)
+    expected = program(x)
+    torch.set_default_device("meta")
+    try:
+        found = make_fx(program)(x)(x)
+    finally:
+        torch.set_default_device(None)
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("call", ["rerotate", "factor", "norm", "positions", "coordinates", "cu_seqlens", "inv_freq"])
+def test_a_traced_tensor_is_refused_wherever_it_is_given(call):
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    heads = tensor(5, 4, 16).numpy()
+
+    def program(x):
+        x = x * 1
+        if call == "rerotate":
+            ROPE.rerotate(roperot.Pages(tensor(5, 1, 4, 16)), 1, [0, 1])
+        elif call == "factor":
+            ROPE.run(heads, factor=x[:, 0, 0])
+        elif call == "norm":
+            ROPE.run(heads, q_norm=roperot.Norm(x[0, 0]))
+        elif call == "inv_freq":
+            roperot.Rope(16, inv_freq=x[0, 0, :8])
+        elif call == "cu_seqlens":
+            ROPE.apply_(heads, cu_seqlens=torch.stack([x.sum().long() * 0, x.sum().long() * 0 + 5]))
+        else:
+            ROPE.apply_(heads, **{call: x[:, 0, 0].long() if call == "positions" else x[:, 0, 0]})
+        return x
+
+    with pytest.raises(TypeError, match="tracer"):
+        make_fx(program)(tensor(5, 4, 16))
+
+
+@pytest.mark.parametrize("change", ["data", "storage", "gradient", "negated"])
+def test_pages_are_what_they_were(change):
+    """Pages describe memory once; a tensor may get other memory, none, or a gradient afterwards."""
+    data = torch.zeros(5, 1, 4, 16)
+    pages, k = roperot.Pages(data), tensor(5, 4, 16)
+    if change == "data":
+        data.data = torch.zeros(5, 1, 4, 16)
+    elif change == "storage":
+        data.untyped_storage().resize_(0)
+    elif change == "gradient":
+        data.requires_grad_()
+    sentence = {"data": "moved to other memory", "storage": "lost its memory", "gradient": "requires a gradient"}
+    if change == "negated":
+        with pytest.raises(TypeError, match="negated"):
+            roperot.Pages(torch.zeros(5, 1, 4, 16, dtype=torch.complex64).conj().imag)
+        return
+    with pytest.raises(ValueError, match=rf"k_pages\.data .*{sentence[change]}"):
+        ROPE.run(k=k, k_pages=pages, slots=range(5))
+
+
+def test_a_norm_whose_weight_has_lost_its_memory():
+    """Its address is NULL then, which means no weight."""
+    norm = roperot.Norm(torch.rand(16))
+    norm.weight.untyped_storage().resize_(0)
+    with pytest.raises(ValueError, match=r"q_norm\.weight has lost its memory"):
+        ROPE.run(tensor(5, 4, 16), q_norm=norm)
