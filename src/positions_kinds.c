@@ -120,7 +120,7 @@ static int32_t start_read(const roperot_positions *p, int64_t s, int64_t behind,
     const int64_t at = s * start_stride(p);
     for (int32_t a = 0; a < axes_of(p); a++) {
         const int64_t id = p->ids ? roperot_id_read(p->ids, p->type, at + (a ? a * p->axis_stride : 0)) : 0;
-        position[a] = roperot_saturating_add(roperot_saturating_add(id, behind), p->offset);
+        position[a] = roperot_saturating_add(roperot_saturating_add(id, p->offset), behind);
     }
     return axes_of(p);
 }

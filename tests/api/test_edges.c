@@ -225,6 +225,33 @@ static void sums_saturate(const void *arg)
     }
 }
 
+/* The sum of all three is what counts: a sum of two that leaves 64 bits is not brought back by the third. */
+static void sums_of_three(const void *arg)
+{
+    (void)arg;
+    static const int64_t cu[] = { 0, 3 }, id = INT64_MAX;
+    roperot_config c = ROPEROT_CONFIG_INIT;
+    c.head_dim = DIM;
+    c.max_positions = ROWS;
+    roperot_plan *const plan = expect_plan(&c);
+    for (int32_t kind = ROPEROT_POSITIONS_STARTS; kind <= ROPEROT_POSITIONS_RAGGED; kind++) {
+        guarded_tensor got = guarded_tensor_plain(ROPEROT_F32, 1, 3, 1, DIM), want = guarded_tensor_clone(&got);
+        roperot_positions at = roperot_positions_i64(&id, 0);
+        const roperot_positions plain = roperot_positions_offset(5);
+        at.kind = kind;
+        at.offset = -(INT64_MAX - 5);
+        at.cu_seqlens = cu;
+        at.cu_type = ROPEROT_POSITIONS_I64;
+        at.sequences = 1;
+        CHECK(!roperot_apply(plan, &at, &got.view, NULL, 1, NULL), "kind %d: %s", kind, roperot_last_error());
+        CHECK(!roperot_apply(plan, &plain, &want.view, NULL, 1, NULL), "%s", roperot_last_error());
+        guarded_tensor_check_equal(&got, &want, "positions 5, 6 and 7");
+        guarded_tensor_close(&got);
+        guarded_tensor_close(&want);
+    }
+    roperot_plan_destroy(plan);
+}
+
 /* ---- token ranges through an executor ---------------------------------------------------------------------------- */
 
 typedef struct tasks {
@@ -556,6 +583,7 @@ int main(int argc, char **argv)
             harness_add(negative_zero, &caches[i], "negative-zero-frequency/%s", caches[i].name);
     }
     harness_add(sums_saturate, NULL, "position-sums-saturate");
+    harness_add(sums_of_three, NULL, "position-sums-of-three");
     for (size_t i = 0; i < 3; i++)
         harness_add(ranges_with_executor, &formats_of[i], "ranges-with-executor/%s", format_name(formats_of[i]));
     for (int32_t isa = ROPEROT_ISA_SCALAR; roperot_isa_name(isa); isa++) {
