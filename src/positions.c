@@ -55,16 +55,20 @@ int32_t roperot_positions_member_error(const char *member, int64_t value, const 
                         allowed);
 }
 
-/* i386 aligns 8-byte types to 4. */
-int32_t roperot_positions_check_alignment(const char *member, const void *data, int32_t type)
+uintptr_t roperot_id_alignment(int32_t type)
 {
     static const uintptr_t alignment[] = { [ROPEROT_POSITIONS_I32] = _Alignof(int32_t),
                                            [ROPEROT_POSITIONS_I64] = _Alignof(int64_t),
                                            [ROPEROT_POSITIONS_F32] = _Alignof(float),
                                            [ROPEROT_POSITIONS_F64] = _Alignof(double) };
-    if ((uintptr_t)data % alignment[type] == 0) return ROPEROT_OK;
+    return alignment[type];
+}
+
+int32_t roperot_positions_check_alignment(const char *member, const void *data, int32_t type)
+{
+    if ((uintptr_t)data % roperot_id_alignment(type) == 0) return ROPEROT_OK;
     return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.%s is %p; it must be a multiple of %d, its type's alignment",
-                        member, data, (int)alignment[type]);
+                        member, data, (int)roperot_id_alignment(type));
 }
 
 static int32_t check_type(const roperot_plan *plan, const roperot_positions *p, const roperot_positions_rule *rule)

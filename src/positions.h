@@ -61,6 +61,9 @@ static inline void roperot_position_read(const roperot_positions *positions, int
 void roperot_coordinate_read(const roperot_positions *positions, int32_t axes, int64_t b, int64_t t,
                              double *coordinate);
 
+/* What an address of ids of a known type must be a multiple of. (i386 aligns 8-byte types to 4.) */
+uintptr_t roperot_id_alignment(int32_t type);
+
 /* Errors of single members, for the checks of the kinds. `type` is a known one. */
 int32_t roperot_positions_member_error(const char *member, int64_t value, const char *allowed);
 int32_t roperot_positions_check_alignment(const char *member, const void *data, int32_t type);

@@ -63,7 +63,7 @@ static int32_t check_list(const char *name, const char *type_name, const void *l
     if (type != ROPEROT_POSITIONS_I32 && type != ROPEROT_POSITIONS_I64)
         return bad(type_name, type, "1 (int32) or 2 (int64)");
     const int64_t size = type == ROPEROT_POSITIONS_I32 ? 4 : 8;
-    if ((uintptr_t)list % (uintptr_t)size)
+    if ((uintptr_t)list % roperot_id_alignment(type))
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "shard.%s is %p; it must have its element type's alignment", name,
                             list);
     if (!roperot_is_addressable(list, 0, count, size))
@@ -83,8 +83,7 @@ static int32_t check_numbers(const roperot_shard *s)
     if (s->axes < 0 || s->axes > ROPEROT_MAX_AXES) return bad("axes", s->axes, "1 .. 4 (0 = 1)");
     if (s->tokens < 0) return bad("tokens", s->tokens, "at least 0");
     if (s->start_axis_stride < 0) return bad("start_axis_stride", s->start_axis_stride, "at least 0");
-    if (s->cu_seqlens && (s->sequences < 1 || s->sequences == INT32_MAX))
-        return bad("sequences", s->sequences, "at least 1 and below 2^31 - 1");
+    if (s->cu_seqlens && s->sequences < 1) return bad("sequences", s->sequences, "at least 1");
     return ROPEROT_OK;
 }
 

@@ -160,6 +160,7 @@ static void refuses(const void *arg)
     REFUSE(cu_seqlens, late, ARGUMENT, "shard.cu_seqlens[0] is 1; it must be 0");
     REFUSE(cu_seqlens, odd, SHAPE, "sequence 0 has 2 tokens; ZIGZAG on 2 ranks needs a multiple of 4: pad it");
     REFUSE(cu_seqlens, (const char *)cu + 1, ARGUMENT, "alignment");
+    REFUSE(starts, (const char *)cu + _Alignof(int64_t) / 2, ARGUMENT, "alignment");
     REFUSE(starts, huge, POSITION, "shard.starts of sequence 1 (axis 0) is 9223372036854775804; with 4 tokens");
     roperot_shard far = good;
     far.starts = huge;
@@ -176,11 +177,29 @@ static void refuses(const void *arg)
     CHECK(roperot_shard_positions(&good, 0, NULL, NULL, 0, NULL) == ROPEROT_ERROR_ARGUMENT, "no count");
 }
 
+/* As many sequences as there may be, and a list that only what its type needs aligns. */
+static void takes(const void *arg)
+{
+    (void)arg;
+    static const int64_t late[1] = { 1 };
+    roperot_shard s = ROPEROT_SHARD_INIT;
+    s.cu_type = ROPEROT_POSITIONS_I64;
+    s.cu_seqlens = late;
+    s.sequences = INT32_MAX;
+    if (sizeof(void *) == 8) refuse(&s, 8, ROPEROT_ERROR_ARGUMENT, "shard.cu_seqlens[0] is 1;");
+    _Alignas(16) char memory[32];
+    static const int64_t ends[2] = { 0, 2 };
+    s.cu_seqlens = memcpy(memory + _Alignof(int64_t), ends, sizeof ends);
+    s.sequences = 1;
+    expect(&s, 2, (const int64_t[]){ 0, 1 }, (const int64_t[]){ 0, 1 });
+}
+
 int main(int argc, char **argv)
 {
     static const int32_t kinds[] = { ROPEROT_SHARD_CONTIGUOUS, ROPEROT_SHARD_ZIGZAG, ROPEROT_SHARD_ROUND_ROBIN };
     harness_add(megatron, NULL, "known answers");
     for (int k = 0; k < 3; k++) harness_add(every_token_once, &kinds[k], "every token once/%s", names[k]);
     harness_add(refuses, NULL, "refuses");
+    harness_add(takes, NULL, "takes");
     return harness_run(argc, argv, "shard");
 }
