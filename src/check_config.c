@@ -2,6 +2,7 @@
  * Everything that can be said about a config before anything is built; it must not know plans, caches or kernels. */
 #include "check_config.h"
 
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -74,8 +75,8 @@ static int32_t check_axis(const roperot_config *c, int32_t pairs)
 static int32_t check_frequencies(const roperot_config *c, int32_t pairs)
 {
     const int borrowed = c->table != NULL;
-    if (!isfinite(c->attention_factor) || c->attention_factor <= 0.0)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.attention_factor is %g; it must be finite and > 0",
+    if (!(c->attention_factor > 0.0 && c->attention_factor <= (double)FLT_MAX))
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.attention_factor is %g; it must be > 0 and finite as f32",
                             c->attention_factor);
     if (!borrowed && !c->inv_freq && (!isfinite(c->base) || c->base <= 0.0))
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.base is %g; it must be finite and > 0", c->base);

@@ -430,7 +430,7 @@ typedef struct roperot_config {
     int32_t pairs, axes;     /* pairs: length of inv_freq and axis, rotary_dim / 2; 0 will do with both NULL;
                                 axes 1..4, 0 = 1 */
     double base;             /* finite, > 0; used when inv_freq is NULL and the cache is not BORROWED */
-    double attention_factor; /* finite, > 0: multiplies cos and sin (YaRN, longrope) */
+    double attention_factor; /* > 0, finite as f32: multiplies cos and sin (YaRN, longrope) */
     const double *inv_freq;  /* copied; NULL = base^(-2j / rotary_dim). Finite, |w| <= 65536; 0 and negative allowed.
                                 MIXED: [axes][pairs], and not NULL */
     const uint8_t *axis;     /* copied; axis[j] < axes; needed when axes > 1. MIXED: NULL */

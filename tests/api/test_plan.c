@@ -71,6 +71,7 @@ static const roperot_table *table_of_heads(int64_t heads, int64_t stride)
     X(factor_negative, c->attention_factor = -1.5, ARGUMENT, "attention_factor", "-1.5")                               \
     X(factor_nan, c->attention_factor = NAN, ARGUMENT, "attention_factor", "nan")                                      \
     X(factor_infinite, c->attention_factor = INFINITY, ARGUMENT, "attention_factor", "inf")                            \
+    X(factor_beyond_f32, c->attention_factor = 3.5e38, ARGUMENT, "attention_factor", "3.5e+38")                        \
     X(pairs_other, (SPECTRUM(good_frequency), c->pairs = 3), ARGUMENT, "pairs", "3")                                   \
     X(pairs_0_with_inv_freq, (SPECTRUM(good_frequency), c->pairs = 0), ARGUMENT, "pairs", "0")                         \
     X(pairs_0_with_axis, (c->axis = plain_map, c->pairs = 0), ARGUMENT, "pairs", "0")                                  \
