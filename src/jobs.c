@@ -92,7 +92,10 @@ static int32_t check_shape(const roperot_jobs *c, const roperot_job *j, int32_t 
 
 static int pages_stay(const roperot_job *j)
 {
-    return j->from && j->to && roperot_pages_same(j->to, j->from);
+    int64_t shape[4];
+    if (!j->from || !j->to) return 0;
+    roperot_job_shape(j, shape);
+    return roperot_pages_same(j->to, j->from, shape[2], shape[3]);
 }
 
 static int32_t check_tensors(const roperot_job *j, int32_t i, const int64_t shape[4], places *p)
@@ -102,7 +105,7 @@ static int32_t check_tensors(const roperot_job *j, int32_t i, const int64_t shap
     const int stays = roperot_job_stays(j);
     if (j->src) status = roperot_tensor_check(j->src, dim, stays, "jobs.src", i, &p->hull[SRC]);
     if (status || !j->dst) return status;
-    if (stays) {
+    if (j->dst == j->src) {
         p->hull[DST].begin = p->hull[SRC].begin;
         p->hull[DST].end = p->hull[SRC].end;
         return ROPEROT_OK;

@@ -319,13 +319,29 @@ int32_t roperot_pages_check_slots(const roperot_pages *p, int64_t tokens, int64_
 
 /* ---- two caches -------------------------------------------------------------------------------------------------- */
 
-int roperot_pages_same(const roperot_pages *a, const roperot_pages *b)
+/* The stride of an axis of 1 is anybody's. */
+static int same_stride(int64_t count, int64_t a, int64_t b)
+{
+    return count == 1 || a == b;
+}
+
+static int same_scales(const roperot_pages *a, const roperot_pages *b, int64_t heads)
+{
+    if (a->scale != b->scale || a->scaling != b->scaling) return 0;
+    if (!a->scale) return 1;
+    if (!same_stride(heads, a->scale_head_stride, b->scale_head_stride)) return 0;
+    if (a->scaling == ROPEROT_SCALE_STATIC) return 1;
+    return (b->pages == 1 || same_stride(a->pages, a->scale_page_stride, b->scale_page_stride)) &&
+           same_stride(a->page_tokens, a->scale_token_stride, b->scale_token_stride);
+}
+
+int roperot_pages_same(const roperot_pages *a, const roperot_pages *b, int64_t heads, int64_t dim)
 {
     return a->data == b->data && a->dtype == b->dtype && a->tile == b->tile && a->page_tokens == b->page_tokens &&
-           (a->page_stride == b->page_stride || a->pages == 1 || b->pages == 1) && a->token_stride == b->token_stride &&
-           a->head_stride == b->head_stride && a->channel_stride == b->channel_stride && a->scale == b->scale &&
-           a->scaling == b->scaling && a->scale_page_stride == b->scale_page_stride &&
-           a->scale_token_stride == b->scale_token_stride && a->scale_head_stride == b->scale_head_stride;
+           (b->pages == 1 || same_stride(a->pages, a->page_stride, b->page_stride)) &&
+           same_stride(a->page_tokens, a->token_stride, b->token_stride) &&
+           same_stride(heads, a->head_stride, b->head_stride) &&
+           same_stride(dim, a->channel_stride, b->channel_stride) && same_scales(a, b, heads);
 }
 
 /* The bytes of a layout without its page axis, and (`row`) without its token axis. */

@@ -32,8 +32,8 @@ int32_t roperot_pages_check(const roperot_pages *pages, const int64_t shape[4], 
 int32_t roperot_pages_check_slots(const roperot_pages *pages, int64_t tokens, int64_t begin, int64_t end, int32_t index,
                                   const char *name);
 
-/* 1 if both are the same elements in the same layout. */
-int roperot_pages_same(const roperot_pages *a, const roperot_pages *b);
+/* 1 if both are the same elements in the same layout, for so many heads and channels. */
+int roperot_pages_same(const roperot_pages *a, const roperot_pages *b, int64_t heads, int64_t dim);
 
 /* 1 if two caches whose hulls meet have no byte in common: pages (or pages and tokens) of equal strides, whose blocks
  * lie beside each other, as of keys and values in turns. */

@@ -32,6 +32,9 @@ static int32_t check_sizes(const roperot_job *jobs, int32_t count)
         if (j->size != jobs->size)
             return roperot_fail(ROPEROT_ERROR_VERSION, "jobs[%d].size is %u; it must be that of jobs[0], %u", i,
                                 (unsigned)j->size, (unsigned)jobs->size);
+        if (j->size % _Alignof(roperot_job))
+            return roperot_fail(ROPEROT_ERROR_VERSION, "jobs[0].size is %u; it must be a multiple of %u",
+                                (unsigned)j->size, (unsigned)_Alignof(roperot_job));
     }
     return ROPEROT_OK;
 }

@@ -11,7 +11,10 @@ static void set_dense(roperot_dense *d, const roperot_tensor *t)
     const int32_t size = t ? roperot_dtype_size(t->dtype) : 0;
     d->dtype = t ? t->dtype : 0;
     d->size = size;
-    if (!t) return;
+    if (!t) {
+        d->batch = d->token = d->head = 0;
+        return;
+    }
     d->data = t->data;
     d->batch = t->shape[0] == 1 ? 0 : t->stride[0] * size;
     d->token = t->shape[1] == 1 ? 0 : t->stride[1] * size;

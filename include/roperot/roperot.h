@@ -631,7 +631,7 @@ typedef struct roperot_job {
 } roperot_job;
 
 /* Runs `count` jobs in one walk over the tokens: jobs[i] is jobs[0].size * i bytes behind jobs[0], and all sizes are
- * equal. All jobs share batch and tokens. Everything that roperot_apply promises holds: nothing is written on an error,
+ * equal, and multiples of a job's alignment. All jobs share batch and tokens. Everything that roperot_apply promises holds: nothing is written on an error,
  * nothing is allocated, no byte outside views and pages is touched, ranges and executors do not change the bits.
  *
  * A token that ROPEROT_BOUNDS_IDENTITY leaves alone is not rotated; norm, factor and stores are as for the others.

@@ -114,6 +114,10 @@ SPOIL(unknown_options, f->options.flags = 64;)
 SPOIL(job_size, f->job[1].size = 8;)
 SPOIL(dst_shape, f->dst.shape[2] = HEADS - 1;)
 SPOIL(dst_dtype, f->dst.dtype = ROPEROT_I8;)
+SPOIL(same_dst_flags, f->dst = f->src; f->dst.flags = 1;)
+SPOIL(same_dst_reserved, f->dst = f->src; f->dst.reserved = f;)
+SPOIL(same_dst_shape, f->dst = f->src; f->dst.shape[3] = DIM - 1;)
+SPOIL(same_dst_stride, f->dst = f->src; f->dst.stride[3] = 5;)
 SPOIL(repaired_in_place, f->config.pairing_out = ROPEROT_PAIR_INTERLEAVED; f->job[0].dst = &f->src;)
 SPOIL(kind, f->norm.kind = 3;)
 SPOIL(rounding, f->norm.rounding = 3;)
@@ -188,6 +192,10 @@ static const refusal refusals[] = {
     REFUSE(job_size, VERSION, "jobs", "8")
     REFUSE( dst_shape, SHAPE, "jobs[0].dst", "2")
     REFUSE(dst_dtype, DTYPE, "dst", "5")
+    REFUSE(same_dst_flags, ARGUMENT, "dst", "1")
+    REFUSE(same_dst_reserved, VERSION, "dst", "reserved")
+    REFUSE(same_dst_shape, SHAPE, "jobs[0].dst.shape[3]", "31")
+    REFUSE(same_dst_stride, SHAPE, "dst", "stride[3] is 5")
     REFUSE(repaired_in_place, ALIAS, "jobs[0]", "pairing_out 2")
     REFUSE( kind, ARGUMENT, "jobs[0].norm.kind", "3")
     REFUSE(rounding, ARGUMENT, "jobs[0].norm.rounding", "3")
@@ -425,6 +433,70 @@ static void most_channels_of_a_norm(const void *arg)
     roperot_plan_destroy(plan);
 }
 
+/* In place, with strides that mean nothing: of one head, of one token, of pages without scales of their own. */
+static void ignored_strides_are_the_same(const void *arg)
+{
+    (void)arg;
+    static fixture f;
+    for (int tiled = 0; tiled < 2; tiled++)
+        for (int field = 0; field < 6; field++) {
+            set_up(&f);
+            roperot_plan *const plan = expect_plan(&f.config);
+            f.count = 1;
+            f.job[0] = f.job[1];
+            f.job[0].heads = field == 1 ? 1 : HEADS;
+            f.from.dtype = field < 2 ? ROPEROT_F16 : ROPEROT_I8;
+            if (field == 0) f.from.page_tokens = 1;
+            for (int h = 0; h < HEADS; h++) f.scale[h] = 1.0f;
+            if (field == 3 || field == 4) f.from.scale = f.scale;
+            if (tiled) f.from.tile = ROPEROT_PAGES_CHUNKED, f.from.token_stride = f.from.channel_stride = 0;
+            if (tiled) f.from.page_stride = 65536, f.from.pages = 1, f.from.head_stride = 1024;
+            f.to = f.from;
+            f.job[0].to = &f.to;
+            for (int i = 0; i < LINES; i++) f.source_slots[i] = f.from.pages == 1 ? i % f.from.page_tokens : i % PAGES;
+            if (field == 0 && !tiled) f.to.token_stride = 7;
+            if (field == 1) f.to.head_stride = 64;
+            if (field == 2) f.to.scale_head_stride = 5;
+            if (field == 3) f.to.scale_page_stride = 9;
+            if (field == 4) f.to.scale_token_stride = 9;
+            if (field == 5 && tiled) f.to.page_stride = 3;
+            CHECK(call(&f, plan) == ROPEROT_OK, "field %d, tiled %d: %s", field, tiled, roperot_last_error());
+            f.job[0].heads = HEADS;
+            f.to = f.from;
+            f.to.data = f.cache[1] + 2 * DIM;
+            expect_error(call(&f, plan), ROPEROT_ERROR_ALIAS, "jobs[0].to", "jobs[0].from");
+            roperot_plan_destroy(plan);
+        }
+}
+
+/* The second job lies jobs[0].size bytes behind the first one, where a job may lie. */
+static void sizes_keep_jobs_aligned(const void *arg)
+{
+    (void)arg;
+    static fixture f;
+    enum { MORE = 2 * _Alignof(roperot_job) };
+    static _Alignas(roperot_job) unsigned char memory[2 * (sizeof(roperot_job) + MORE)];
+    set_up(&f);
+    roperot_plan *const plan = expect_plan(&f.config);
+    for (uint32_t by = 0; by <= MORE; by++) {
+        memset(memory, 0, sizeof memory);
+        for (uint32_t i = 0; i < 2; i++) {
+            f.job[i].size = sizeof(roperot_job) + by;
+            memcpy(memory + i * f.job[i].size, &f.job[i], sizeof(roperot_job));
+        }
+        for (int32_t count = 1; count <= 2; count++) {
+            const int32_t status = roperot_run(plan, &f.at, (const void *)memory, count, NULL);
+            char value[16];
+            snprintf(value, sizeof value, "%u", (unsigned)f.job[0].size);
+            if (by % _Alignof(roperot_job))
+                expect_error(status, ROPEROT_ERROR_VERSION, "jobs[0].size", value);
+            else
+                CHECK(!status, "%u bytes more: %s", (unsigned)by, roperot_last_error());
+        }
+    }
+    roperot_plan_destroy(plan);
+}
+
 int main(int argc, char **argv)
 {
     harness_add(fixture_is_valid, NULL, "run_errors/valid");
@@ -435,6 +507,8 @@ int main(int argc, char **argv)
     harness_add(one_byte_is_an_overlap, NULL, "run_errors/one_byte");
     harness_add(one_element_short, NULL, "run_errors/one_element_short");
     harness_add(static_scales_are_shared, NULL, "run_errors/shared_scales");
+    harness_add(ignored_strides_are_the_same, NULL, "run_errors/ignored_strides");
+    harness_add(sizes_keep_jobs_aligned, NULL, "run_errors/aligned_sizes");
     harness_add(most_channels_of_a_norm, NULL, "run_errors/most_channels");
     return harness_run(argc, argv, "run_errors");
 }

@@ -180,6 +180,59 @@ static void any_executor(const void *arg)
     roperot_plan_destroy(plan);
 }
 
+/* ---- how a call is split --------------------------------------------------------------------------------------------- */
+
+typedef struct splits {
+    int calls;
+    int64_t tasks[4];
+} splits;
+
+static void counting(void *ctx, int64_t tasks, void (*run)(void *arg, int64_t index), void *arg)
+{
+    splits *const s = ctx;
+    if (s->calls < 4) s->tasks[s->calls] = tasks;
+    s->calls++;
+    for (int64_t i = 0; i < tasks; i++) run(arg, i);
+}
+
+/* The stack of the next calls, filled with what no count, stride or pointer is. */
+static __attribute__((noinline)) void spoil_stack(void)
+{
+    volatile unsigned char bytes[16 << 10];
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = 0x11;
+}
+
+/* Without a dst there is no line of memory that two tasks could share: as many tasks as asked for. */
+static void pages_alone_are_split_evenly(const void *arg)
+{
+    (void)arg;
+    enum { LINES = 33, HEADS = 64, WIDE = 256 };
+    roperot_config c = ROPEROT_CONFIG_INIT;
+    c.head_dim = WIDE;
+    roperot_plan *const plan = expect_plan(&c);
+    guarded_tensor src = guarded_tensor_plain(ROPEROT_F32, 1, LINES, HEADS, WIDE), store = guarded_tensor_clone(&src);
+    int32_t slots[LINES];
+    for (int i = 0; i < LINES; i++) slots[i] = i;
+    roperot_pages to = ROPEROT_PAGES_INIT;
+    to.data = store.view.data;
+    to.page_tokens = LINES;
+    to.token_stride = HEADS * WIDE, to.head_stride = WIDE;
+    to.slots = slots, to.slot_type = 1;
+    roperot_job job = ROPEROT_JOB_INIT;
+    job.src = &src.view, job.to = &to;
+    splits seen = { 0 };
+    roperot_options o = ROPEROT_OPTIONS_INIT;
+    o.parallel_for = counting, o.ctx = &seen, o.threads = LINES;
+    const roperot_positions at = roperot_positions_offset(1);
+    spoil_stack();
+    CHECK(!roperot_run(plan, &at, &job, 1, &o), "%s", roperot_last_error());
+    CHECK(seen.calls == 1 && seen.tasks[0] == LINES, "%d calls, the first of %lld tasks", seen.calls,
+          (long long)seen.tasks[0]);
+    guarded_tensor_close(&src);
+    guarded_tensor_close(&store);
+    roperot_plan_destroy(plan);
+}
+
 int main(int argc, char **argv)
 {
     static const int executors[EXECUTORS] = { IN_ORDER, REVERSED, DELAYED };
@@ -187,5 +240,6 @@ int main(int argc, char **argv)
     harness_add(first_calls_race, NULL, "first-calls"); /* first: nothing has been called before */
     harness_add(plans_come_and_go, NULL, "plans-come-and-go");
     for (int i = 0; i < EXECUTORS; i++) harness_add(any_executor, &executors[i], "executor/%s", names[i]);
+    harness_add(pages_alone_are_split_evenly, NULL, "pages-alone");
     return harness_run(argc, argv, "threads");
 }
