@@ -132,10 +132,12 @@ def numpy_code(dtype: np.dtype[Any], name: str) -> int:
             'convert it, for example x.astype(x.dtype.newbyteorder("="))'
         )
     if dtype == np.float64:
-        raise TypeError(f"{name} is float64, which is not rotated: convert it, for example x.astype(numpy.float32)")
+        raise TypeError(
+            f"{name} is float64; float32, float16 and bfloat16 are supported: convert it, as x.astype(numpy.float32)"
+        )
     if dtype.kind == "V" and dtype.itemsize == 2:
         raise TypeError(f"{name} has dtype {dtype}, as bfloat16 has after numpy.load: use x.view(ml_dtypes.bfloat16)")
-    raise TypeError(f"{name} has dtype {dtype}; float32, float16 and bfloat16 (ml_dtypes) are rotated")
+    raise TypeError(f"{name} has dtype {dtype}; float32, float16 and bfloat16 (ml_dtypes) are supported")
 
 
 def numpy_dtype(code: int) -> np.dtype[Any]:
@@ -406,7 +408,8 @@ def integers(x: Any, name: str) -> np.ndarray[Any, Any]:
     if array.size == 0 and array.dtype.kind == "f" and isinstance(x, (list, tuple)):
         array = array.astype(np.int64)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{name} must be integers, not {array.dtype}; real coordinates go into coordinates=")
+        hint = "; real coordinates go into coordinates=" if name == "positions" else ""
+        raise TypeError(f"{name} must be integers, not {array.dtype}{hint}")
     if array.dtype == np.uint64 and array.size and int(array.max()) > c.TOKEN_END:
         raise ValueError(f"{name} holds {int(array.max())}, which is beyond int64")
     return _plain(array, _INTEGER_CODES, np.int64)

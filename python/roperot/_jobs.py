@@ -13,8 +13,8 @@ import numpy as np
 
 from roperot import _arrays as arrays
 from roperot import _library as c
-from roperot._positions import is_scalar, set_ids, set_positions
-from roperot._scaling import int64, number
+from roperot._positions import set_deltas, set_positions
+from roperot._scaling import boolean, number
 
 E4M3, I8, Q8_0 = 4, 5, 6
 KINDS = {"rms": 1, "layer": 2}
@@ -168,9 +168,10 @@ class Norm:
     def _pointer(self, heads: int, dim: int, name: str) -> Any:
         """A pointer to the struct for such heads, made anew only where its arrays have moved or changed their dtype."""
         seen = (heads, dim, *(None if x is None else (x.data_ptr(), x.dtype) for x in (self.weight, self.bias)))
-        if self._seen is None or self._seen[0] != seen:
-            self._seen = (seen, ctypes.pointer(self._struct(heads, dim, name)))
-        return self._seen[1]
+        held = self._seen  # read once: another thread may replace it
+        if held is None or held[0] != seen:
+            held = self._seen = (seen, ctypes.pointer(self._struct(heads, dim, name)))
+        return held[1]
 
     def __repr__(self) -> str:
         parts = [f"{key}={value!r}" for key, value in self._recipe.items()]
@@ -328,7 +329,7 @@ class Pages:
         if code == SCALINGS["static"]:
             if scale is None:
                 return
-            self.scale = np.ascontiguousarray(arrays.reals(scale, "scale"), np.float32)
+            self.scale = np.asarray(arrays.reals(scale, "scale"), np.float32, order="C")
             if self.scale.shape not in ((), (self.heads,)):
                 raise ValueError(
                     f"scale has shape {self.scale.shape}; a static one is a number or [heads = {self.heads}]"
@@ -469,6 +470,8 @@ def run(
     inverse: bool = False,
 ) -> None:
     """``Rope.run`` for tensors by name: (array, norm, out, pages), of which q takes the factor and v is not rotated."""
+    if (slots is not None or skip) and all(pages is None for *_, pages in given.values()):
+        raise ValueError("slots and skip say where pages store, but neither k_pages nor v_pages is given")
     call, first = _Call(), None
     for name, (x, norm, out, pages) in given.items():
         if x is None:
@@ -476,32 +479,12 @@ def run(
                 if other is not None:
                     raise ValueError(f"{name}_{kind} is given, but {name} is not")
             continue
-        in_place = out is None and pages is None
-        src = call.tensor(x, layout, name, in_place)
-        first = first or src
-        batch, tokens, heads, dim = src.shape[:]
-        job = JobStruct(src=ctypes.pointer(src), factor_token_stride=1, flags=UNROTATED if name == "v" else 0)
-        if in_place:
-            job.dst = job.src
-        elif out is not None:
-            job.dst = ctypes.pointer(call.tensor(out, layout, f"{name}_out", True))
-        if norm is not None:
-            if not isinstance(norm, Norm):
-                raise TypeError(f"{name}_norm must be a roperot.Norm, not {type(norm).__name__}")
-            struct = norm._struct(heads, dim, f"{name}_norm")
-            call.keep += [norm, struct]
-            job.norm = ctypes.pointer(struct)
-        if pages is not None:
-            if slots is None:
-                raise ValueError(f"{name}_pages is given, but slots, which say where each token goes, are not")
-            lines = _lines(slots, "slots", batch, tokens, arrays.integers)
-            job.to = call.pages(pages, f"{name}_pages", heads, dim, lines, True)
-            job.flags |= SKIP if skip else 0
+        job = _job_of(call, name, x, norm, out, pages, slots, layout)
+        first = first or job.src.contents
+        if pages is not None and skip:
+            job.flags |= SKIP
         if factor is not None and name == "q":
-            values = np.full(tokens, factor, np.float32) if is_number(factor) else factor
-            array, (row, step) = _lines(values, "factor", batch, tokens, _factors)
-            call.keep.append(array)
-            job.factor, job.factor_batch_stride, job.factor_token_stride = arrays.address(array), row, step
+            _multiply(call, job, factor, first.shape[0], first.shape[1])
         call.add(job, _names_of(name))
     if first is None:
         raise ValueError("nothing to do: at least one of q, k and v must be given")
@@ -509,10 +492,46 @@ def run(
         raise ValueError("factor multiplies q, which is not given")
     at = c.PositionsStruct(axes=1)
     call.keep.append(set_positions(at, positions, None, cu_seqlens, first.shape[0], first.shape[1]))
-    call.run(plan, byref(at), c.INVERSE if inverse else 0)
+    call.run(plan, byref(at), c.INVERSE if inverse and boolean(inverse, "inverse") else 0)
 
 
-class _Frame:
+def _job_of(call: _Call, name: str, x: Any, norm: Any, out: Any, pages: Any, slots: Any, layout: str) -> JobStruct:
+    """What becomes of q, k or v (which is not rotated); the call keeps what the struct points to."""
+    in_place = out is None and pages is None
+    src = call.tensor(x, layout, name, in_place)
+    batch, tokens, heads, dim = src.shape[:]
+    job = JobStruct(src=ctypes.pointer(src), factor_token_stride=1, flags=UNROTATED if name == "v" else 0)
+    if in_place:
+        job.dst = job.src
+    elif out is not None:
+        job.dst = ctypes.pointer(call.tensor(out, layout, f"{name}_out", True))
+    if norm is not None:
+        if not isinstance(norm, Norm):
+            raise TypeError(f"{name}_norm must be a roperot.Norm, not {type(norm).__name__}")
+        struct = norm._struct(heads, dim, f"{name}_norm")
+        call.keep += [norm, struct]
+        job.norm = ctypes.pointer(struct)
+    if pages is not None:
+        if slots is None:
+            raise ValueError(f"{name}_pages is given, but slots, which say where each token goes, are not")
+        lines = _lines(slots, "slots", batch, tokens, arrays.integers)
+        job.to = call.pages(pages, f"{name}_pages", heads, dim, lines, True)
+    return job
+
+
+def _multiply(call: _Call, job: JobStruct, factor: Any, batch: int, tokens: int) -> None:
+    """One factor for all tokens, or one for each."""
+    if isinstance(factor, bool):
+        raise TypeError(f"factor must be a number or one for each token, not {factor}")
+    if arrays.is_tensor(factor) and factor.ndim == 0:
+        factor = factor.item()
+    values = np.full(tokens, factor, np.float32) if is_number(factor) else factor
+    array, (row, step) = _lines(values, "factor", batch, tokens, _factors)
+    call.keep.append(array)
+    job.factor, job.factor_batch_stride, job.factor_token_stride = arrays.address(array), row, step
+
+
+class _NormedFrame:
     """The structs of a call that rotates one or two tensors into others, used again and again."""
 
     def __init__(self) -> None:
@@ -526,7 +545,7 @@ class _Frame:
             job.src, job.dst = ctypes.pointer(source.struct), ctypes.pointer(target.struct)
 
 
-_frames: list[_Frame] = []  # pop and append are atomic, so that threads may take turns
+_frames: list[_NormedFrame] = []  # pop and append are atomic, so that threads may take turns
 
 
 def run_normed(plan: Any, heads: Any, outs: Any, positions: Any, layout: str) -> None:
@@ -534,7 +553,7 @@ def run_normed(plan: Any, heads: Any, outs: Any, positions: Any, layout: str) ->
     try:
         frame = _frames.pop()
     except IndexError:
-        frame = _Frame()
+        frame = _NormedFrame()
     for job, source, target, (x, norm), out, name in zip(
         frame.jobs, frame.sources, frame.targets, heads, outs, ("q", "k")
     ):
@@ -548,6 +567,7 @@ def run_normed(plan: Any, heads: Any, outs: Any, positions: Any, layout: str) ->
     del keep
     if status:  # the long way again, for its sentence
         run(plan, {n: (x, norm, out, None) for n, (x, norm), out in zip("qk", heads, outs)}, positions, layout=layout)
+        raise RuntimeError("a call failed and went well when it was repeated: its arguments changed meanwhile")
     arrays.written(*outs)
     _frames.append(frame)
 
@@ -584,9 +604,6 @@ def rerotate(plan: Any, pages: Any, delta: Any, slots: Any, to_slots: Any) -> No
     job.from_ = call.pages(pages, "pages", pages.heads, pages.head_dim, lines, False)
     job.to = call.pages(pages, "pages", pages.heads, pages.head_dim, target, True)
     call.add(job, {"": "pages", "from": "pages", "to": "pages"})
-    array = arrays.integers(np.int64(int64(delta, "delta")) if is_scalar(delta) else delta, "delta")
-    array = np.broadcast_to(array, array.shape if array.ndim else (n,))
     struct = c.PositionsStruct()
-    set_ids(struct, array, "delta", 1, n)
-    call.keep.append(array)
+    call.keep.append(set_deltas(struct, delta, 1, n))
     call.run(plan, byref(struct), c.PURE_ROTATION | c.SIGNED_POSITIONS)

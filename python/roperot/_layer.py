@@ -277,8 +277,7 @@ def _run(
         "v": job(v, v_out, norm_of(v_norm, v_weight, v_bias), pages_of(v_pages, v_data, v_scale)),
     }
     at = first if positions is None else positions
-    number = factor.item() if factor is not None and factor.ndim == 0 else factor
-    jobs.run(_rope_of(rope)._plan, given, at, slots, number, skip, layout, cu_seqlens, inverse)
+    jobs.run(_rope_of(rope)._plan, given, at, slots, factor, skip, layout, cu_seqlens, inverse)
 
 
 @_run.register_fake

@@ -359,6 +359,20 @@ _WORDS = (
     (r"\b(?:FULL|FACTORED|BORROWED)\b", lambda name: f"'{name[0].lower()}'"),
     (r"^max_positions is 0; (.*) \(1 \.\. 2\^31\)$", r"max_positions is missing; \1"),
     (r"^table\.", "the tables' "),
+    (r"\bshard\.ranks\b", "size"),
+    (r"\bshard\.", ""),
+    (r"\(ranks - 1\)", "(size - 1)"),
+    (r"there must be 1 or 1$", "there must be 1"),
+    (r"\.bias is \S+ with kind 1 \(RMS\); it must be NULL", ".bias is given, but only a norm of kind 'layer' has one"),
+    (r"\.weight is NULL; a unit offset needs weights", ".weight is None; a unit offset needs weights"),
+    (
+        r" and options\.flags \d+ \(inverse\); a norm must not be turned back",
+        " and inverse is True; a norm has no inverse",
+    ),
+    (
+        r"\.dtype is (\d) and src's is (\d);",
+        lambda found: f"'s dtype is {DTYPE_NAMES[int(found[1])]} and its source's {DTYPE_NAMES[int(found[2])]};",
+    ),
 )
 
 

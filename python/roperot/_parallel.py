@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from roperot import _arrays as arrays
 from roperot import _library as c
-from roperot._scaling import integer
+from roperot._scaling import int32, int64
 
 SCHEMES = {"contiguous": 0, "zigzag": 1, "round_robin": 2}
 _SPELLINGS = {"zig-zag": "zigzag", "round-robin": "round_robin"}
-_INT32 = range(-(2**31), 2**31)
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -91,13 +91,8 @@ def context_parallel_tokens(
 
 
 def _list(value: Any, name: str) -> Integers:
-    """Integers of any width and library as a packed int64 array; no float and no bool."""
-    array = np.asarray(value)
-    if array.dtype.kind not in "iu" and array.size:
-        raise TypeError(f"{name} must be integers, not {array.dtype}")
-    if array.dtype == np.uint64 and (array > np.uint64(2**63 - 1)).any():
-        raise ValueError(f"{name} must be below 2**63")
-    return np.ascontiguousarray(array, dtype=np.int64)
+    """Integers of any width and library as a packed int64 array."""
+    return np.ascontiguousarray(arrays.integers(value, name), dtype=np.int64)
 
 
 def _starts(value: Any, sequences: int, axes: int) -> tuple[Integers, int]:
@@ -112,27 +107,18 @@ def _starts(value: Any, sequences: int, axes: int) -> tuple[Integers, int]:
     raise ValueError(f"starts has shape {array.shape}; it must be [sequences] = ({sequences},) or [axes, sequences]")
 
 
-def _int32(value: Any, name: str) -> int:
-    number = integer(value, name)
-    if number not in _INT32:
-        raise ValueError(f"{name} = {number} does not fit 32 bits")
-    return number
-
-
 def _shard(
     scheme: str, size: int, rank: int, cu_seqlens: Any, starts: Any, axes: int, tokens: int | None
 ) -> tuple[Integers, Integers]:
     name = _SPELLINGS.get(scheme, scheme) if isinstance(scheme, str) else scheme
-    struct = c.ShardStruct(kind=c.enum(name, SCHEMES, "scheme"), ranks=_int32(size, "size"), rank=_int32(rank, "rank"))
-    struct.axes = _int32(axes, "axes")
+    struct = c.ShardStruct(kind=c.enum(name, SCHEMES, "scheme"), ranks=int32(size, "size"), rank=int32(rank, "rank"))
+    struct.axes = int32(axes, "axes")
     if struct.axes < 1:
         raise ValueError(f"axes must be 1 to 4, not {axes}")
     if cu_seqlens is None and tokens is None:
         raise ValueError("give cu_seqlens, or tokens for one sequence")
     if tokens is not None:
-        struct.tokens = integer(tokens, "tokens")
-        if struct.tokens != tokens:
-            raise ValueError(f"tokens = {tokens} does not fit 64 bits")
+        struct.tokens = int64(tokens, "tokens")
     sequences = 1
     if cu_seqlens is not None:
         ends = _list(cu_seqlens, "cu_seqlens")

@@ -39,7 +39,11 @@ def _grid(array: np.ndarray[Any, Any], name: str, batch: int, tokens: int) -> tu
     view = array.reshape((1,) * (3 - array.ndim) + array.shape) if array.ndim < 3 else array
     axes, rows, columns = view.shape
     if columns != tokens or rows not in (1, batch):
-        raise ValueError(f"{name} has shape {array.shape}, which does not fit {batch} sequences of {tokens} tokens")
+        hint = "; ids of several axes are [axes, batch, seq], as positions[:, None]" if array.ndim == 2 else ""
+        raise ValueError(
+            f"{name} has shape {array.shape}, which does not fit {batch} sequences of {tokens} tokens"
+            + (hint if columns == tokens else "")
+        )
     steps = [stride // array.itemsize for stride in view.strides]
     return axes, (steps[0] if axes > 1 else 0, steps[1] if rows > 1 else 0, steps[2])
 
@@ -61,7 +65,7 @@ def _set_ragged(struct: c.PositionsStruct, positions: Any, cu_seqlens: Any, toke
     if is_scalar(positions):
         struct.offset = _first(positions)
         return [ends]
-    starts = arrays.integers(positions, "positions")
+    starts = np.ascontiguousarray(arrays.integers(positions, "positions"))  # a stride of 0 would mean packed
     if starts.shape != (len(ends) - 1,):
         raise ValueError(
             f"with cu_seqlens, positions holds one start per sequence: {len(ends) - 1}, not {starts.shape}"
@@ -88,4 +92,13 @@ def set_positions(
         return None
     array = arrays.integers(positions, "positions")
     set_ids(struct, array, "positions", batch, tokens)
+    return array
+
+
+def set_deltas(struct: c.PositionsStruct, delta: Any, batch: int, tokens: int) -> np.ndarray[Any, Any]:
+    """Ids that are deltas: one for all tokens, or ids as above; returns what must outlive the call."""
+    array = arrays.integers(np.int64(int64(delta, "delta")) if is_scalar(delta) else delta, "delta")
+    # One number for all is an array whose strides are zero; OFFSET would mean delta + t.
+    array = np.broadcast_to(array, array.shape if array.ndim else (tokens,))
+    set_ids(struct, array, "delta", batch, tokens)
     return array

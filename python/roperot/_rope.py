@@ -16,8 +16,8 @@ from roperot import _library as c
 from roperot import _tables as tables
 from roperot._config import geometry, set_frequencies
 from roperot._frame import Frame, failure_of
-from roperot._positions import is_scalar, set_ids, set_positions
-from roperot._scaling import Scaling, Sections, int32, int64, number
+from roperot._positions import is_scalar, set_deltas, set_ids, set_positions
+from roperot._scaling import Scaling, Sections, boolean, int32, int64, number
 
 Layout = Literal["bshd", "bhsd", "thd"]
 TableLayout = Literal["separate", "onnx", "full", "hf", "repeat", "gptj", "vllm", "ipex", "chatglm"]
@@ -151,8 +151,10 @@ class Rope:
 
         Parameters
         ----------
-        head_dim, rotary_dim, rotary_offset, pairing, pairing_out, sections, max_positions, bounds, arithmetic, isa
+        head_dim, rotary_dim, rotary_offset, pairing, pairing_out, sections, bounds, arithmetic, isa
             As for ``Rope``.
+        max_positions : int
+            At most the rows of the tables, which is the default (0).
         cos, sin : array
             ``[positions, rotary_dim / 2]``, or full width ``[positions, rotary_dim]``; float32, float16 or bfloat16.
             Without ``sin``, ``cos`` is one cos||sin array ``[positions, rotary_dim]`` (vLLM, FlashInfer). With rows
@@ -298,19 +300,24 @@ class Rope:
             first, second = frame.src_slots
             first.bind(q, layout, "q", True)
             if k is not None:
-                second.bind(k, layout, "k", True)
+                try:
+                    second.bind(k, layout, "k", True)
+                except TypeError as error:
+                    if positions is not None:
+                        raise
+                    raise TypeError(f"{error} (positions without k go by name: positions=...)") from None
             struct = frame.positions
             keep = None
             if coordinates is None and cu_seqlens is None and (positions is None or type(positions) is int):
                 offset = positions or 0
                 if not -(2**63) <= offset < 2**63:
                     raise ValueError(f"positions = {offset} is beyond int64")
-                struct.kind, struct.axes, struct.offset = 0, 1, offset
+                struct.kind, struct.axes, struct.offset = c.OFFSET, 1, offset
             else:
                 arrays.refuse_recording(positions, coordinates, cu_seqlens)
                 shape = first.struct.shape
                 keep = set_positions(struct, positions, coordinates, cu_seqlens, shape[0], shape[1])
-            options = frame.inverse if inverse else frame.forward
+            options = frame.inverse if inverse and boolean(inverse, "inverse") else frame.forward
             status = _apply(self._plan, frame.positions_ref, frame.src, None, 1 if k is None else 2, options)
             del keep
             if status:
@@ -354,7 +361,7 @@ class Rope:
         numpy_arrays = [x for x in given if isinstance(x, np.ndarray)]
         held = frame, given, [x.untyped_storage() for x in tensors], [x.data_ptr() for x in tensors]
         struct, plan, positions, src = frame.positions, self._plan, frame.positions_ref, frame.src
-        options, count = frame.inverse if inverse else frame.forward, len(given)
+        options, count = frame.inverse if inverse and boolean(inverse, "inverse") else frame.forward, len(given)
         low, high = -(2**63), 2**63
 
         def call(position: int) -> None:
@@ -433,7 +440,7 @@ class Rope:
                     raise ValueError(f"out has the shape {shapes} as [batch, seq, heads, dim]")
             shape = frame.src_slots[0].struct.shape
             keep = set_positions(frame.positions, positions, coordinates, cu_seqlens, shape[0], shape[1])
-            options = frame.inverse if inverse else frame.forward
+            options = frame.inverse if inverse and boolean(inverse, "inverse") else frame.forward
             status = _apply(self._plan, frame.positions_ref, frame.src, frame.dst, len(sources), options)
             del keep
             if status:
@@ -466,13 +473,10 @@ class Rope:
         slot.bind(k, layout, "k", True)
         batch, tokens = slot.struct.shape[0], slot.struct.shape[1]
         positions = c.PositionsStruct()
-        array = arrays.integers(np.int64(int64(delta, "delta")) if is_scalar(delta) else delta, "delta")
-        # One number for all is an array whose strides are zero; OFFSET would mean delta + t.
-        shape = array.shape if array.ndim else (tokens,)
-        array = np.broadcast_to(array, shape)
-        set_ids(positions, array, "delta", batch, tokens)
+        keep = set_deltas(positions, delta, batch, tokens)
         options = c.OptionsStruct(token_end=c.TOKEN_END, flags=c.PURE_ROTATION | c.SIGNED_POSITIONS)
         status = _apply(self._plan, byref(positions), byref(slot.struct), None, 1, byref(options))
+        del keep
         if status:
             raise failure_of(status, (k,), ("k",))
         arrays.written(k)

@@ -9,6 +9,8 @@ from ctypes import byref, c_double, c_int32, c_uint8
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from roperot import _library as c
 
 KINDS = {
@@ -102,6 +104,13 @@ _REQUIRED: dict[str, tuple[tuple[str, ...], ...]] = {
     "llama3": (("factor",), ("low_freq_factor",), ("high_freq_factor",)),
     "longrope": (("factor", "attention_factor"),),
 }
+
+
+def boolean(value: Any, name: str) -> bool:
+    """``value`` if it is True or False; "no" and [0] are true, and mean nothing."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return bool(value)
 
 
 def number(value: Any, name: str) -> float:

@@ -140,6 +140,13 @@ def test_static_float8(dtype):
     assert np.array_equal(data.reshape(8, KV, 64)[:TOKENS].view(np.uint8), values.view(np.uint8))
 
 
+@pytest.mark.parametrize("scale", [0.5, np.float32(0.5), np.array(0.5), [0.5, 0.5]])
+def test_a_static_scale_may_be_one_number(scale):
+    data = np.zeros((2, 4, KV, 64), np.int8)
+    want, _ = stored(np.float32, data=data, scale=scale)
+    assert np.array_equal(data.reshape(8, KV, 64)[:TOKENS], np.clip(np.rint(want * np.float32(2)), -127, 127))
+
+
 @pytest.mark.parametrize("layout", ["NHD", "HND"])
 def test_dynamic_int8(layout):
     data = np.zeros((2, 4, KV, 64) if layout == "NHD" else (2, KV, 4, 64), np.int8)
@@ -246,7 +253,7 @@ CACHE = np.zeros((2, 4, KV, DIM), np.float32)
         (lambda r: r.run(), ValueError, "nothing to do"),
         (lambda r: r.run(Q, q_norm=roperot.Norm(np.ones(DIM - 1, np.float32))), ValueError, "q_norm.weight has 47"),
         (lambda r: r.run(Q, q_norm=roperot.Norm(eps=-1)), ValueError, r"q_norm.epsilon is -1"),
-        (lambda r: r.run(Q, q_norm=roperot.Norm(unit_offset=True)), ValueError, "q_norm.weight is NULL"),
+        (lambda r: r.run(Q, q_norm=roperot.Norm(unit_offset=True)), ValueError, "q_norm.weight is None"),
         (lambda r: r.run(Q, q_norm=roperot.Norm(), inverse=True), ValueError, "invers"),
         (lambda r: r.run(Q, q_norm=3), TypeError, "q_norm must be a roperot.Norm"),
         (lambda r: r.run(Q, k_norm=roperot.Norm()), ValueError, "k_norm is given, but k is not"),

@@ -411,8 +411,20 @@ def test_eager_arithmetic_is_kept_by_copies():
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda r, x: r.apply(x, np.zeros((3, 1, 5), int)), "positions have 3 axes; there must be 1 or 1"),
+        (lambda r, x: r.apply(x, np.zeros((3, 1, 5), int)), "positions have 3 axes; there must be 1"),
         (lambda r, x: r.apply(x, [[1], [2, 3]]), "positions must be rectangular"),
+        (lambda r, x: r.apply(x, np.zeros((3, 5), int)), "ids of several axes are [axes, batch, seq]"),
+        (lambda r, x: r.apply_(x, 17), "positions without k go by name: positions=..."),
+        (lambda r, x: r.apply_(x, inverse="no"), "inverse must be True or False, not 'no'"),
+        (lambda r, x: r.apply(x, inverse=1), "inverse must be True or False, not 1"),
+        (lambda r, x: r.prepare(x, inverse=[1]), "inverse must be True or False, not [1]"),
+        (lambda r, x: r.run(x, inverse="no"), "inverse must be True or False, not 'no'"),
+        (lambda r, x: r.run(x, inverse=True, q_norm=roperot.Norm()), "q has a norm and inverse is True"),
+        (lambda r, x: r.run(x, q_norm=roperot.Norm(bias=np.ones(16, np.float32))), "only a norm of kind 'layer'"),
+        (lambda r, x: r.run(x, q_norm=roperot.Norm(unit_offset=True)), "q_norm.weight is None"),
+        (lambda r, x: r.run(x, factor=True), "factor must be a number or one for each token, not True"),
+        (lambda r, x: r.run(x, slots=np.arange(5)), "neither k_pages nor v_pages is given"),
+        (lambda r, x: r.run(x, skip=True), "neither k_pages nor v_pages is given"),
         (lambda r, x: r.apply(x[:, :, :8].copy()), "x's last axis is 8; it must be the Rope's head_dim, 16"),
         (lambda r, x: r.apply(x, cu_seqlens=[0, 4], layout="thd"), "cu_seqlens ends at 4"),
         (lambda r, x: Rope(16, rotary_dim=3), "rotary_dim is 3; it must be even and at least 2"),
@@ -430,5 +442,24 @@ def test_eager_arithmetic_is_kept_by_copies():
     ],
 )
 def test_messages_speak_python(call, sentence):
-    with pytest.raises((ValueError, MemoryError), match=re.escape(sentence)):
+    with pytest.raises((TypeError, ValueError, MemoryError), match=re.escape(sentence)):
         call(Rope(16), np.ones((5, 4, 16), np.float32))
+
+
+@pytest.mark.parametrize("kind", ["numpy", "torch"])
+def test_one_start_for_all_sequences(kind):
+    """Its stride is 0, which the library takes for packed starts: it would read behind the one number."""
+    starts = np.broadcast_to(np.array([5]), (3,))
+    if kind == "torch":
+        starts = pytest.importorskip("torch").tensor([5]).expand(3)
+    x = np.random.default_rng(1).standard_normal((8, 2, 16)).astype(np.float32)
+    ends = [0, 3, 6, 8]
+    want = Rope(16).apply(x, [5, 5, 5], cu_seqlens=ends, layout="thd")
+    np.testing.assert_array_equal(Rope(16).apply(x, starts, cu_seqlens=ends, layout="thd"), want)
+
+
+def test_another_dtype_is_named():
+    x = np.ones((5, 4, 16), np.float16)
+    out = np.zeros(x.shape, pytest.importorskip("ml_dtypes").bfloat16)
+    with pytest.raises(TypeError, match=r"^out's dtype is bfloat16 and its source's float16; they must be the same"):
+        Rope(16).apply(x, out=out)
