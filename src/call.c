@@ -44,6 +44,16 @@ static int32_t check_arguments(const roperot_plan *plan, const roperot_positions
 
 /* ---- views ------------------------------------------------------------------------------------------------------- */
 
+static int32_t conversion_error(const roperot_plan *plan, const roperot_tensor *src, const roperot_tensor *dst,
+                                int32_t i)
+{
+    const int eager = plan->arithmetic == ROPEROT_ARITHMETIC_EAGER && src->dtype != ROPEROT_F32;
+    return roperot_fail(ROPEROT_ERROR_DTYPE, "dst[%d].dtype is %d and src's is %d; they must be the same%s", i,
+                        dst->dtype, src->dtype,
+                        eager ? ": eager arithmetic of 16 bits converts nothing"
+                              : ", or one of them f32 with pairing_out = pairing");
+}
+
 /* dst[i] by itself and as what src[i] becomes. Shapes come first: a view of another one may seem to overlap itself. */
 static int32_t check_dst(const roperot_call *c, int32_t i, roperot_extent *extent)
 {
@@ -53,13 +63,10 @@ static int32_t check_dst(const roperot_call *c, int32_t i, roperot_extent *exten
         if (dst->shape[axis] >= 0 && src->shape[axis] != dst->shape[axis])
             return roperot_fail(ROPEROT_ERROR_SHAPE, "dst[%d].shape[%d] is %lld; it must be src's, %lld", i, axis,
                                 (long long)dst->shape[axis], (long long)src->shape[axis]);
-    const int32_t status = roperot_tensor_check(dst, plan->head_dim, 1, "dst", i, extent);
+    const int32_t status = roperot_tensor_check(dst, plan->head_dim, 1, "dst", i, "", extent);
     if (status) return status;
     if (!plan->rotate[roperot_dtype_index(src->dtype)][roperot_dtype_index(dst->dtype)])
-        return roperot_fail(ROPEROT_ERROR_DTYPE,
-                            "dst[%d].dtype is %d and src's is %d; they must be the same, or one of them f32 with "
-                            "pairing_out = pairing",
-                            i, dst->dtype, src->dtype);
+        return conversion_error(plan, src, dst, i);
     return ROPEROT_OK;
 }
 
@@ -94,7 +101,7 @@ static int32_t check_view(roperot_call *c, int32_t i)
     if ((src->shape[0] | src->shape[1]) >= 0 &&
         (src->shape[0] != v->src->shape[0] || src->shape[1] != v->src->shape[1]))
         return tokens_error(v->src, i);
-    int32_t status = roperot_tensor_check(src, v->head_dim, !out, "src", i, &extent);
+    int32_t status = roperot_tensor_check(src, v->head_dim, !out, "src", i, "", &extent);
     if (status) return status;
     if (i < ROPEROT_KEPT_EXTENTS) v->src_extent[i] = v->dst_extent[i] = extent;
     if (out) {

@@ -103,7 +103,7 @@ static int32_t check_tensors(const roperot_job *j, int32_t i, const int64_t shap
     int32_t status = ROPEROT_OK;
     const int32_t dim = (int32_t)shape[3];
     const int stays = roperot_job_stays(j);
-    if (j->src) status = roperot_tensor_check(j->src, dim, stays, "jobs.src", i, &p->hull[SRC]);
+    if (j->src) status = roperot_tensor_check(j->src, dim, stays, "jobs", i, ".src", &p->hull[SRC]);
     if (status || !j->dst) return status;
     if (j->dst == j->src) {
         p->hull[DST].begin = p->hull[SRC].begin;
@@ -114,7 +114,7 @@ static int32_t check_tensors(const roperot_job *j, int32_t i, const int64_t shap
         if (j->dst->shape[axis] != shape[axis])
             return roperot_fail(ROPEROT_ERROR_SHAPE, "jobs[%d].dst.shape[%d] is %lld; it must be the source's, %lld", i,
                                 axis, (long long)j->dst->shape[axis], (long long)shape[axis]);
-    return roperot_tensor_check(j->dst, dim, 1, "jobs.dst", i, &p->hull[DST]);
+    return roperot_tensor_check(j->dst, dim, 1, "jobs", i, ".dst", &p->hull[DST]);
 }
 
 static int32_t check_pairing(const roperot_jobs *c, const roperot_job *j, int32_t i)
@@ -146,10 +146,10 @@ static int32_t check_pages(const roperot_jobs *c, const roperot_job *j, int32_t 
     int32_t status = ROPEROT_OK;
     if (j->to) {
         const int scale = j->to->scaling == ROPEROT_SCALE_STATIC ? TO_GIVEN_SCALE : TO_SCALE;
-        status = roperot_pages_check(j->to, shape, 1, i, "to", &p->hull[TO], &p->hull[scale], &p->hull[TO_SLOTS]);
+        status = roperot_pages_check(j->to, shape, 1, i, ".to", &p->hull[TO], &p->hull[scale], &p->hull[TO_SLOTS]);
     }
     if (!status && j->from)
-        status = roperot_pages_check(j->from, shape, 0, i, "from", &p->hull[FROM], &p->hull[FROM_SCALE],
+        status = roperot_pages_check(j->from, shape, 0, i, ".from", &p->hull[FROM], &p->hull[FROM_SCALE],
                                      &p->hull[FROM_SLOTS]);
     return status ? status : check_blocks(c, j, i, shape);
 }
@@ -362,8 +362,8 @@ int32_t roperot_jobs_check_slots(const roperot_jobs *c, int64_t begin, int64_t e
         int32_t status = ROPEROT_OK;
         roperot_job_shape(j, shape);
         if (roperot_shape_is_empty(shape)) continue;
-        if (j->to) status = roperot_pages_check_slots(j->to, c->tokens, begin, end, i, "to");
-        if (!status && j->from) status = roperot_pages_check_slots(j->from, c->tokens, begin, end, i, "from");
+        if (j->to) status = roperot_pages_check_slots(j->to, c->tokens, begin, end, i, ".to");
+        if (!status && j->from) status = roperot_pages_check_slots(j->from, c->tokens, begin, end, i, ".from");
         if (status) return status;
     }
     return ROPEROT_OK;

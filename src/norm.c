@@ -56,7 +56,7 @@ static int32_t check_weights(const roperot_norm *n, int32_t index)
 
 int32_t roperot_norm_check(const roperot_norm *norm, int64_t heads, int64_t dim, int32_t index)
 {
-    int32_t status = roperot_check_size(norm, sizeof *norm, sizeof *norm, "jobs.norm");
+    int32_t status = roperot_check_size_at(norm, sizeof *norm, sizeof *norm, "jobs", index, ".norm");
     if (!status) status = check_kinds(norm, index);
     if (!status) status = check_weights(norm, index);
     if (status) return status;

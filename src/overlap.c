@@ -81,7 +81,7 @@ static roperot_extent extent_of(const roperot_views *v, const roperot_tensor *vi
 {
     roperot_extent extent;
     if (i < ROPEROT_KEPT_EXTENTS) return kept[i];
-    roperot_tensor_check(&views[i], v->head_dim, 0, "src", i, &extent);
+    roperot_tensor_check(&views[i], v->head_dim, 0, "src", i, "", &extent);
     return extent;
 }
 

@@ -83,7 +83,7 @@ static int32_t find_hull(const layout *l, const void *data, int32_t index, const
     int64_t below, above;
     reach(l, &below, &above);
     if (!roperot_is_addressable(data, below, above, l->unit))
-        return roperot_fail(ROPEROT_ERROR_SHAPE, "jobs[%d].%s.%s: the strides must not reach outside the address space",
+        return roperot_fail(ROPEROT_ERROR_SHAPE, "jobs[%d]%s.%s: the strides must not reach outside the address space",
                             index, name, what);
     hull->begin = (uintptr_t)data - (uintptr_t)(below * l->unit);
     hull->end = (uintptr_t)data + (uintptr_t)(above * l->unit);
@@ -106,7 +106,7 @@ static int32_t check_nesting(layout *l, int32_t index, const char *name)
         const int64_t stride = roperot_magnitude(a.stride);
         if (stride < extent)
             return roperot_fail(ROPEROT_ERROR_ALIAS,
-                                "jobs[%d].%s is written and overlaps itself: %s is %lld; it must be at least %lld",
+                                "jobs[%d]%s is written and overlaps itself: %s is %lld; it must be at least %lld",
                                 index, name, a.name, (long long)a.stride, (long long)extent);
         extent = roperot_saturating_add(extent, roperot_saturating_mul(stride, a.count - 1));
     }
@@ -122,7 +122,7 @@ typedef struct where {
 
 static int32_t bad(where at, const char *field, long long value, const char *allowed)
 {
-    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d].%s.%s is %lld; it must be %s", at.index, at.name, field,
+    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d]%s.%s is %lld; it must be %s", at.index, at.name, field,
                         value, allowed);
 }
 
@@ -130,13 +130,13 @@ static int32_t check_dtype(const roperot_pages *p, int64_t dim, where at)
 {
     if (p->dtype < ROPEROT_F32 || p->dtype > ROPEROT_Q8_0)
         return roperot_fail(ROPEROT_ERROR_DTYPE,
-                            "jobs[%d].%s.dtype is %d; it must be 1 (f32), 2 (f16), 3 (bf16), 4 (e4m3), 5 (i8) or 6 "
+                            "jobs[%d]%s.dtype is %d; it must be 1 (f32), 2 (f16), 3 (bf16), 4 (e4m3), 5 (i8) or 6 "
                             "(q8_0)",
                             at.index, at.name, p->dtype);
     if (p->dtype != ROPEROT_Q8_0) return ROPEROT_OK;
     if (dim % ROPEROT_Q8_0_CHANNELS)
         return roperot_fail(ROPEROT_ERROR_SHAPE,
-                            "jobs[%d].%s.dtype is 6 (q8_0) and heads have %lld channels; they must be a multiple of 32",
+                            "jobs[%d]%s.dtype is 6 (q8_0) and heads have %lld channels; they must be a multiple of 32",
                             at.index, at.name, (long long)dim);
     if (p->channel_stride) return bad(at, "channel_stride", p->channel_stride, "0 with q8_0");
     return ROPEROT_OK;
@@ -157,7 +157,7 @@ static int32_t check_tile(const roperot_pages *p, int64_t dim, where at)
     if (p->page_tokens % tokens[p->tile] || dim % each)
         return roperot_fail(
             ROPEROT_ERROR_SHAPE,
-            "jobs[%d].%s has pages of %lld tokens and heads of %lld channels; tile %d needs multiples of "
+            "jobs[%d]%s has pages of %lld tokens and heads of %lld channels; tile %d needs multiples of "
             "%lld and %lld",
             at.index, at.name, (long long)p->page_tokens, (long long)dim, p->tile, (long long)tokens[p->tile],
             (long long)each);
@@ -170,16 +170,16 @@ static int32_t check_counts(const roperot_pages *p, where at)
     if (p->page_tokens < 1) return bad(at, "page_tokens", p->page_tokens, "at least 1");
     if (roperot_saturating_mul(p->pages, p->page_tokens) == INT64_MAX)
         return roperot_fail(ROPEROT_ERROR_SHAPE,
-                            "jobs[%d].%s has %lld pages of %lld tokens; the product must fit 63 "
+                            "jobs[%d]%s has %lld pages of %lld tokens; the product must fit 63 "
                             "bits",
                             at.index, at.name, (long long)p->pages, (long long)p->page_tokens);
     if (!p->data)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d].%s.data is NULL; it must point to page 0", at.index,
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d]%s.data is NULL; it must point to page 0", at.index,
                             at.name);
     const int32_t size = element_size(p->dtype);
     if (size > 1 && (uintptr_t)p->data % (uintptr_t)size)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT,
-                            "jobs[%d].%s.data is %p; it must be a multiple of the element's %d bytes", at.index,
+                            "jobs[%d]%s.data is %p; it must be a multiple of the element's %d bytes", at.index,
                             at.name, p->data, (int)size);
     return ROPEROT_OK;
 }
@@ -190,7 +190,7 @@ static int32_t check_static_scales(const roperot_pages *p, int64_t heads, where 
         const float scale = p->scale[h * p->scale_head_stride];
         if (!(scale > 0.0f) || !isfinite(scale) || !isfinite(1.0f / scale))
             return roperot_fail(ROPEROT_ERROR_ARGUMENT,
-                                "jobs[%d].%s.scale is %g for head %lld; it must be finite and > 0, and its inverse "
+                                "jobs[%d]%s.scale is %g for head %lld; it must be finite and > 0, and its inverse "
                                 "finite",
                                 at.index, at.name, (double)scale, (long long)h);
     }
@@ -200,22 +200,22 @@ static int32_t check_static_scales(const roperot_pages *p, int64_t heads, where 
 static int32_t check_scaling(const roperot_pages *p, where at)
 {
     if (p->scale_reserved)
-        return roperot_fail(ROPEROT_ERROR_VERSION, "jobs[%d].%s.scale_reserved is %d; it must be 0", at.index, at.name,
+        return roperot_fail(ROPEROT_ERROR_VERSION, "jobs[%d]%s.scale_reserved is %d; it must be 0", at.index, at.name,
                             p->scale_reserved);
     if (p->scaling != ROPEROT_SCALE_STATIC && p->scaling != ROPEROT_SCALE_DYNAMIC)
         return bad(at, "scaling", p->scaling, "0 (static) or 1 (dynamic)");
     if (!roperot_is_scaled(p->dtype) && (p->scale || p->scaling != ROPEROT_SCALE_STATIC))
         return roperot_fail(ROPEROT_ERROR_ARGUMENT,
-                            "jobs[%d].%s.dtype is %d, which has no scales; scaling must be 0 (static) and scale NULL",
+                            "jobs[%d]%s.dtype is %d, which has no scales; scaling must be 0 (static) and scale NULL",
                             at.index, at.name, p->dtype);
     if (p->scaling == ROPEROT_SCALE_DYNAMIC && !p->scale)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d].%s.scale is NULL; dynamic scaling needs it", at.index,
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d]%s.scale is NULL; dynamic scaling needs it", at.index,
                             at.name);
     if (p->scaling == ROPEROT_SCALE_DYNAMIC && !(p->scale_floor >= 0.0f && isfinite(p->scale_floor)))
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d].%s.scale_floor is %g; it must be finite and at least 0",
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d]%s.scale_floor is %g; it must be finite and at least 0",
                             at.index, at.name, (double)p->scale_floor);
     if ((uintptr_t)p->scale % _Alignof(float))
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d].%s.scale is %p; it must be a multiple of 4", at.index,
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d]%s.scale is %p; it must be a multiple of 4", at.index,
                             at.name, (const void *)p->scale);
     return ROPEROT_OK;
 }
@@ -224,12 +224,12 @@ static int32_t check_slot_fields(const roperot_pages *p, where at)
 {
     if (p->slot_type != 1 && p->slot_type != 2) return bad(at, "slot_type", p->slot_type, "1 (int32) or 2 (int64)");
     if (!p->slots)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d].%s.slots is NULL; it must point to a slot per line",
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d]%s.slots is NULL; it must point to a slot per line",
                             at.index, at.name);
     const uintptr_t alignment = p->slot_type == 1 ? _Alignof(int32_t) : _Alignof(int64_t);
     if ((uintptr_t)p->slots % alignment)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT,
-                            "jobs[%d].%s.slots is %p; it must be a multiple of %d, its type's alignment", at.index,
+                            "jobs[%d]%s.slots is %p; it must be a multiple of %d, its type's alignment", at.index,
                             at.name, p->slots, (int)alignment);
     return ROPEROT_OK;
 }
@@ -285,7 +285,7 @@ int32_t roperot_pages_check(const roperot_pages *p, const int64_t shape[4], int 
 {
     if (is_plain(p, shape, data, slots)) return ROPEROT_OK;
     const where at = { index, name };
-    int32_t status = roperot_check_size(p, sizeof *p, sizeof *p, "jobs.pages");
+    int32_t status = roperot_check_size_at(p, sizeof *p, sizeof *p, "jobs", index, name);
     if (!status) status = check_dtype(p, shape[3], at);
     if (!status) status = check_counts(p, at);
     if (!status) status = check_tile(p, shape[3], at);
@@ -310,7 +310,7 @@ int32_t roperot_pages_check_slots(const roperot_pages *p, int64_t tokens, int64_
         const int64_t slot = roperot_slot_read(p, b, t);
         if (slot >= slots)
             return roperot_fail(ROPEROT_ERROR_POSITION,
-                                "jobs[%d].%s: the slot of token %lld of batch row %lld is %lld; it must be below %lld",
+                                "jobs[%d]%s: the slot of token %lld of batch row %lld is %lld; it must be below %lld",
                                 index, name, (long long)t, (long long)b, (long long)slot, (long long)slots);
         if (++t == tokens) t = 0, b++;
     }

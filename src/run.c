@@ -27,7 +27,7 @@ static int32_t check_sizes(const roperot_job *jobs, int32_t count)
 {
     for (int32_t i = 0; i < count; i++) {
         const roperot_job *const j = (const void *)((const char *)jobs + (size_t)i * jobs->size);
-        const int32_t status = roperot_check_size(j, sizeof *j, sizeof *j, "jobs");
+        const int32_t status = roperot_check_size_at(j, sizeof *j, sizeof *j, "jobs", i, "");
         if (status) return status;
         if (j->size != jobs->size)
             return roperot_fail(ROPEROT_ERROR_VERSION, "jobs[%d].size is %u; it must be that of jobs[0], %u", i,

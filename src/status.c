@@ -48,11 +48,9 @@ const char *roperot_status_name(int32_t status)
     }
 }
 
-int32_t roperot_check_size(const void *data, uint32_t first, uint32_t known, const char *name)
+/* Of a struct whose size is another one than here. */
+static int32_t check_other_size(const void *data, uint32_t size, uint32_t first, uint32_t known, const char *name)
 {
-    uint32_t size;
-    memcpy(&size, data, sizeof size);
-    if (size == known) return ROPEROT_OK;
     if (size < first)
         return roperot_fail(ROPEROT_ERROR_VERSION, "%s.size is %u; it must be at least %u (use the INIT macro)", name,
                             (unsigned)size, (unsigned)first);
@@ -65,6 +63,24 @@ int32_t roperot_check_size(const void *data, uint32_t first, uint32_t known, con
                 (unsigned)size, (unsigned)i, ROPEROT_VERSION_MAJOR, ROPEROT_VERSION_MINOR, ROPEROT_VERSION_PATCH,
                 (unsigned)known);
     return ROPEROT_OK;
+}
+
+int32_t roperot_check_size(const void *data, uint32_t first, uint32_t known, const char *name)
+{
+    uint32_t size;
+    memcpy(&size, data, sizeof size);
+    return size == known ? ROPEROT_OK : check_other_size(data, size, first, known, name);
+}
+
+int32_t roperot_check_size_at(const void *data, uint32_t first, uint32_t known, const char *name, int32_t index,
+                              const char *member)
+{
+    uint32_t size;
+    char whole[48];
+    memcpy(&size, data, sizeof size);
+    if (size == known) return ROPEROT_OK;
+    snprintf(whole, sizeof whole, "%s[%d]%s", name, (int)index, member);
+    return check_other_size(data, size, first, known, whole);
 }
 
 uint32_t roperot_version(void)

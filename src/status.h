@@ -16,7 +16,10 @@
 int32_t roperot_fail(int32_t status, const char *format, ...) ROPEROT_PRINTF(2, 3);
 
 /* The rule of every struct that starts with `size`: known is sizeof here, first is the size it was first published
- * with. OK, or ROPEROT_ERROR_VERSION with a sentence that calls the struct `name`. */
+ * with. OK, or ROPEROT_ERROR_VERSION with a sentence that calls the struct `name`, or, of a list, name[index] and the
+ * member that points to it ("" or ".norm"). */
 int32_t roperot_check_size(const void *data, uint32_t first, uint32_t known, const char *name);
+int32_t roperot_check_size_at(const void *data, uint32_t first, uint32_t known, const char *name, int32_t index,
+                              const char *member);
 
 #endif

@@ -21,7 +21,7 @@ static int sorted_axes(const roperot_tensor *t, int *axis)
     return n;
 }
 
-static int32_t check_written(const roperot_tensor *t, const char *name, int32_t index)
+static int32_t check_written(const roperot_tensor *t, const char *name, int32_t index, const char *member)
 {
     int axis[3] = { 0, 0, 0 };
     const int n = sorted_axes(t, axis);
@@ -30,8 +30,8 @@ static int32_t check_written(const roperot_tensor *t, const char *name, int32_t 
         const int64_t stride = roperot_magnitude(t->stride[axis[i]]);
         if (stride < extent)
             return roperot_fail(ROPEROT_ERROR_ALIAS,
-                                "%s[%d] is written and overlaps itself: stride[%d] is %lld; it must be at least %lld",
-                                name, index, axis[i], (long long)t->stride[axis[i]], (long long)extent);
+                                "%s[%d]%s is written and overlaps itself: stride[%d] is %lld; it must be at least %lld",
+                                name, index, member, axis[i], (long long)t->stride[axis[i]], (long long)extent);
         extent = roperot_saturating_add(extent, roperot_saturating_mul(stride, t->shape[axis[i]] - 1));
     }
     return ROPEROT_OK;
@@ -39,37 +39,41 @@ static int32_t check_written(const roperot_tensor *t, const char *name, int32_t 
 
 /* ---- one view ---------------------------------------------------------------------------------------------------- */
 
-static int32_t axis_error(const roperot_tensor *t, const char *name, int32_t index, int32_t head_dim)
+static int32_t axis_error(const roperot_tensor *t, const char *name, int32_t index, const char *member,
+                          int32_t head_dim)
 {
     static const char *const axis[] = { "batch", "tokens", "heads", "dim" };
     for (int i = 0; i < 4; i++)
         if (t->shape[i] < 0)
-            return roperot_fail(ROPEROT_ERROR_SHAPE, "%s[%d].shape[%d] (%s) is %lld; it must be at least 0", name,
-                                index, i, axis[i], (long long)t->shape[i]);
-    return roperot_fail(ROPEROT_ERROR_SHAPE, "%s[%d].shape[3] is %lld; it must be the plan's head_dim, %d", name, index,
-                        (long long)t->shape[3], head_dim);
+            return roperot_fail(ROPEROT_ERROR_SHAPE, "%s[%d]%s.shape[%d] (%s) is %lld; it must be at least 0", name,
+                                index, member, i, axis[i], (long long)t->shape[i]);
+    return roperot_fail(ROPEROT_ERROR_SHAPE, "%s[%d]%s.shape[3] is %lld; it must be the plan's head_dim, %d", name,
+                        index, member, (long long)t->shape[3], head_dim);
 }
 
-static int32_t check_fields(const roperot_tensor *t, const char *name, int32_t index, int32_t head_dim)
+static int32_t check_fields(const roperot_tensor *t, const char *name, int32_t index, const char *member,
+                            int32_t head_dim)
 {
     if (t->flags)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s[%d].flags is %d; it must be 0", name, index, t->flags);
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s[%d]%s.flags is %d; it must be 0", name, index, member,
+                            t->flags);
     if (t->reserved)
-        return roperot_fail(ROPEROT_ERROR_VERSION, "%s[%d].reserved is %p; it must be NULL", name, index, t->reserved);
+        return roperot_fail(ROPEROT_ERROR_VERSION, "%s[%d]%s.reserved is %p; it must be NULL", name, index, member,
+                            t->reserved);
     if (!roperot_dtype_size(t->dtype))
-        return roperot_fail(ROPEROT_ERROR_DTYPE, "%s[%d].dtype is %d; it must be 1 (f32), 2 (f16) or 3 (bf16)", name,
-                            index, t->dtype);
+        return roperot_fail(ROPEROT_ERROR_DTYPE, "%s[%d]%s.dtype is %d; it must be 1 (f32), 2 (f16) or 3 (bf16)", name,
+                            index, member, t->dtype);
     if ((t->shape[0] | t->shape[1] | t->shape[2] | t->shape[3]) < 0 || t->shape[3] != head_dim)
-        return axis_error(t, name, index, head_dim);
+        return axis_error(t, name, index, member, head_dim);
     return ROPEROT_OK;
 }
 
-static int32_t overflow_error(const roperot_tensor *t, const char *name, int32_t index)
+static int32_t overflow_error(const roperot_tensor *t, const char *name, int32_t index, const char *member)
 {
     return roperot_fail(ROPEROT_ERROR_SHAPE,
-                        "%s[%d]: shape [%lld, %lld, %lld, %lld] with strides [%lld, %lld, %lld, 1] must not reach "
+                        "%s[%d]%s: shape [%lld, %lld, %lld, %lld] with strides [%lld, %lld, %lld, 1] must not reach "
                         "outside the address space",
-                        name, index, (long long)t->shape[0], (long long)t->shape[1], (long long)t->shape[2],
+                        name, index, member, (long long)t->shape[0], (long long)t->shape[1], (long long)t->shape[2],
                         (long long)t->shape[3], (long long)t->stride[0], (long long)t->stride[1],
                         (long long)t->stride[2]);
 }
@@ -90,27 +94,28 @@ static void reach(const roperot_tensor *t, int64_t *below, int64_t *above)
 }
 
 int32_t roperot_tensor_check_any(const roperot_tensor *t, int32_t head_dim, int written, const char *name,
-                                 int32_t index, roperot_extent *extent)
+                                 int32_t index, const char *member, roperot_extent *extent)
 {
     extent->begin = extent->end = 0;
-    const int32_t status = check_fields(t, name, index, head_dim);
+    const int32_t status = check_fields(t, name, index, member, head_dim);
     if (status) return status;
     if (t->shape[0] == 0 || t->shape[1] == 0 || t->shape[2] == 0) return ROPEROT_OK;
     const int64_t size = roperot_dtype_size(t->dtype);
     if (!t->data)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s[%d].data is NULL; it must point to element 0", name, index);
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s[%d]%s.data is NULL; it must point to element 0", name, index,
+                            member);
     const uintptr_t data = (uintptr_t)t->data;
     if (data % (uintptr_t)size)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT,
-                            "%s[%d].data is %p; it must be a multiple of the element's %lld bytes", name, index,
-                            t->data, (long long)size);
+                            "%s[%d]%s.data is %p; it must be a multiple of the element's %lld bytes", name, index,
+                            member, t->data, (long long)size);
     if (t->stride[3] != 1)
-        return roperot_fail(ROPEROT_ERROR_SHAPE, "%s[%d].stride[3] is %lld; it must be 1", name, index,
+        return roperot_fail(ROPEROT_ERROR_SHAPE, "%s[%d]%s.stride[3] is %lld; it must be 1", name, index, member,
                             (long long)t->stride[3]);
     int64_t below, above;
     reach(t, &below, &above);
-    if (!roperot_is_addressable(t->data, below, above, size)) return overflow_error(t, name, index);
+    if (!roperot_is_addressable(t->data, below, above, size)) return overflow_error(t, name, index, member);
     extent->begin = data - (uintptr_t)(below * size);
     extent->end = data + (uintptr_t)(above * size);
-    return written ? check_written(t, name, index) : ROPEROT_OK;
+    return written ? check_written(t, name, index, member) : ROPEROT_OK;
 }

@@ -15,10 +15,10 @@ typedef struct roperot_extent {
     uintptr_t begin, end;
 } roperot_extent;
 
-/* One view by itself, and, if it is written, that it does not overlap itself. `name` and `index` are for the sentence
- * ("src[1]"). */
+/* One view by itself, and, if it is written, that it does not overlap itself. `name`, `index` and `member` are for the
+ * sentence ("src[1]", "jobs[1].src"). */
 int32_t roperot_tensor_check_any(const roperot_tensor *tensor, int32_t head_dim, int written, const char *name,
-                                 int32_t index, roperot_extent *extent);
+                                 int32_t index, const char *member, roperot_extent *extent);
 
 /* The same for what nearly every call brings, in a few nanoseconds: sizes below 2^28, non-negative strides, heads
  * inside tokens inside rows. 0 if the view is something else, right or wrong. One OR over all sizes replaces a check
@@ -41,24 +41,11 @@ static inline int roperot_tensor_is_plain(const roperot_tensor *t, int32_t head_
     return (uint64_t)all * size <= PTRDIFF_MAX && extent->end > data; /* 32-bit pointers wrap long before the product */
 }
 
-/* The same for a view that has the layout of a plain one: what is checked once for `like` need not be checked again. */
-static inline int roperot_tensor_is_like(const roperot_tensor *t, const roperot_tensor *like,
-                                         const roperot_extent *like_extent, roperot_extent *extent)
-{
-    uint64_t odd = (uint32_t)(t->dtype ^ like->dtype) | (uint32_t)t->flags | (uintptr_t)t->reserved;
-    for (int i = 0; i < 4; i++)
-        odd |= (uint64_t)(t->shape[i] ^ like->shape[i]) | (uint64_t)(t->stride[i] ^ like->stride[i]);
-    const uintptr_t data = (uintptr_t)t->data, size = (uintptr_t)roperot_dtype_size(t->dtype);
-    extent->begin = data;
-    extent->end = data + (like_extent->end - like_extent->begin);
-    return (odd | (data & (size - 1))) == 0 && data != 0 && extent->end > data;
-}
-
 static inline int32_t roperot_tensor_check(const roperot_tensor *t, int32_t head_dim, int written, const char *name,
-                                           int32_t index, roperot_extent *extent)
+                                           int32_t index, const char *member, roperot_extent *extent)
 {
     if (roperot_tensor_is_plain(t, head_dim, extent)) return ROPEROT_OK;
-    return roperot_tensor_check_any(t, head_dim, written, name, index, extent);
+    return roperot_tensor_check_any(t, head_dim, written, name, index, member, extent);
 }
 
 /* Same data, dtype and strides (of axes longer than 1): in place. */

@@ -445,12 +445,10 @@ class _Call:
         failure = c.failure(status)
 
         def spoken(match: re.Match[str]) -> str:
-            names = self.names[int(match[2] or match[3])]
-            return names.get(match[1] or match[4] or "", names[""])
+            names = self.names[int(match[1])]
+            return names.get(match[2] or "", names[""])
 
-        sentence = re.sub(
-            r"jobs(?:\.(src|dst)\[(\d+)\]|\[(\d+)\](?:\.(src|dst|norm|from|to)\b)?)", spoken, str(failure)
-        )
+        sentence = re.sub(r"jobs\[(\d+)\](?:\.(src|dst|norm|from|to)\b)?", spoken, str(failure))
         return type(failure)(sentence)
 
 

@@ -102,7 +102,7 @@ static const failure failures[] = {
     { "a plan without frequencies", 1, ROPEROT_ERROR_MEMORY, "no memory", 0 },
     { "a plan without a cache", 2, ROPEROT_ERROR_MEMORY, "no memory", 0 },
     { "a wrong dtype", -2, ROPEROT_ERROR_DTYPE, "src[0].dtype", 0 },
-    { "a wrong job", -2, ROPEROT_ERROR_DTYPE, "jobs.src[0].dtype", 1 },
+    { "a wrong job", -2, ROPEROT_ERROR_DTYPE, "jobs[0].src.dtype", 1 },
 };
 
 static int32_t fail(const failure *f)

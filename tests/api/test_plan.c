@@ -194,7 +194,7 @@ typedef struct future_config {
     unsigned char tail[24];
 } future_config;
 
-static void sizes(const void *arg)
+static void sizes_of_configs(const void *arg)
 {
     (void)arg;
     future_config f = { small_config(), { 0 } };
@@ -213,6 +213,12 @@ static void sizes(const void *arg)
     roperot_plan_destroy(plan);
     old.size -= 8;
     expect_error(roperot_plan_create(&old, &plan), ROPEROT_ERROR_VERSION, "config", "88");
+}
+
+static void sizes_of_others(const void *arg)
+{
+    (void)arg;
+    roperot_plan *plan = NULL;
     roperot_table first = table_16x4; /* of before `heads` */
     roperot_config owner = small_config();
     owner.table = &first;
@@ -220,15 +226,6 @@ static void sizes(const void *arg)
     first.heads = first.head_stride = 77;
     CHECK(roperot_plan_create(&owner, &plan) == ROPEROT_OK, "the first table: %s", roperot_last_error());
     CHECK(roperot_plan_is(plan, &owner) && roperot_config_hash(&owner), "the first table as a key");
-    roperot_plan_destroy(plan);
-    roperot_config strange = small_config();
-    strange.arithmetic = 2;
-    expect_error(roperot_plan_create(&strange, &plan), ROPEROT_ERROR_ARGUMENT, "config.arithmetic", "2");
-    strange.arithmetic = ROPEROT_ARITHMETIC_EAGER;
-    plan = expect_plan(&strange);
-    CHECK(strstr(roperot_plan_kernel(plan, ROPEROT_BF16, ROPEROT_BF16), "eager_bf16") &&
-              !roperot_plan_kernel(plan, ROPEROT_BF16, ROPEROT_F32),
-          "the kernels of an eager plan");
     roperot_plan_destroy(plan);
     struct {
         roperot_plan_info known;
@@ -242,6 +239,46 @@ static void sizes(const void *arg)
     info.known.size = 16;
     expect_error(roperot_plan_describe(plan, &info.known), ROPEROT_ERROR_VERSION, "info", "16");
     roperot_plan_destroy(plan);
+}
+
+/* Eager arithmetic is that of one dtype of 16 bits, and f32 goes as it does without. */
+static void arithmetics(const void *arg)
+{
+    (void)arg;
+    roperot_config c = small_config();
+    roperot_plan *plan;
+    c.arithmetic = 2;
+    expect_error(roperot_plan_create(&c, &plan), ROPEROT_ERROR_ARGUMENT, "config.arithmetic", "2");
+    c.arithmetic = ROPEROT_ARITHMETIC_EAGER;
+    plan = expect_plan(&c);
+    CHECK(strstr(roperot_plan_kernel(plan, ROPEROT_BF16, ROPEROT_BF16), "eager_bf16") &&
+              !roperot_plan_kernel(plan, ROPEROT_BF16, ROPEROT_F32),
+          "the kernels of an eager plan");
+    float in[8] = { 0 }, out[8] = { 0 };
+    const roperot_positions at = roperot_positions_offset(0);
+    const roperot_tensor src = roperot_tensor_shd(in, ROPEROT_F16, 1, 1, 8),
+                         dst = roperot_tensor_shd(out, ROPEROT_F32, 1, 1, 8);
+    expect_error(roperot_apply(plan, &at, &src, &dst, 1, NULL), ROPEROT_ERROR_DTYPE, "dst[0].dtype is 1",
+                 "must be the same: eager arithmetic");
+    roperot_plan_destroy(plan);
+}
+
+/* Every dtype can be rotated as itself, by every pairing, in either arithmetic: nobody looks for a kernel that is not
+ * there. */
+static void every_dtype_has_kernels(const void *arg)
+{
+    (void)arg;
+    for (int32_t i = 0; i < 8; i++) {
+        roperot_config c = small_config();
+        c.arithmetic = i % 2;
+        c.pairing = 1 + i / 2 % 2;
+        c.pairing_out = 1 + i / 4;
+        roperot_plan *const plan = expect_plan(&c);
+        for (int32_t dtype = ROPEROT_F32; dtype < ROPEROT_F32 + ROPEROT_DTYPES; dtype++)
+            CHECK(roperot_plan_kernel(plan, dtype, dtype), "arithmetic %d, pairings %d to %d: nothing rotates dtype %d",
+                  c.arithmetic, c.pairing, c.pairing_out, dtype);
+        roperot_plan_destroy(plan);
+    }
 }
 
 /* ---- what create resolves ---------------------------------------------------------------------------------------- */
@@ -463,7 +500,10 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof bad_configs / sizeof *bad_configs; i++)
         harness_add(is_refused, &bad_configs[i], "refuses/%s", bad_configs[i].name);
     harness_add(null_pointers, NULL, "null-pointers");
-    harness_add(sizes, NULL, "struct-sizes");
+    harness_add(sizes_of_configs, NULL, "sizes-of-configs");
+    harness_add(sizes_of_others, NULL, "sizes-of-others");
+    harness_add(arithmetics, NULL, "arithmetics");
+    harness_add(every_dtype_has_kernels, NULL, "kernels-of-every-dtype");
     harness_add(kernel_names, NULL, "kernel-names");
     harness_add(defaults, NULL, "defaults");
     harness_add(cache_choice, NULL, "cache-choice");
