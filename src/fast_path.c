@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The fast path of roperot_apply: what nearly every decode step is; it must not know how any other call is checked.
  *
- * A few plain views of one sequence's tokens, rotated in place (dst NULL or the same views) or whole into other views
- * of the same dtypes, at an OFFSET or at ids that are not negative, few enough to fit one tile and the core's cache.
+ * A few plain views of one sequence's tokens, rotated in place (dst NULL or the same views) or whole into other views,
+ * of the same dtypes or others, at an OFFSET or at ids that are not negative, few enough to fit one tile and the core's cache.
  * Whatever else is asked for, right or wrong, goes to roperot_apply_any before anything is written.
  *
  * Such a call finds neither its code nor the plan in the caches, so that lines and pages are what it costs
@@ -61,21 +61,20 @@ static ROPEROT_FAST_CODE void rotate_views(const roperot_plan *plan, const roper
     tile.loop = ROPEROT_LOOP_COLUMNS;
     tile.heads_outer = 0;
     for (const roperot_tensor *const end = src + count; src < end; src++, dst++) {
-        const int64_t size = roperot_dtype_size(src->dtype);
+        const int64_t size = roperot_dtype_size(src->dtype), dst_size = roperot_dtype_size(dst->dtype);
         const char *const from = src->data;
         char *const into = dst->data;
         tile.tokens = src->shape[1];
         tile.heads = src->shape[2];
         tile.src_head = src->stride[2] * size;
-        tile.dst_head = dst->stride[2] * size;
+        tile.dst_head = dst->stride[2] * dst_size;
         for (int64_t k = 0; k < tile.tokens; k++) {
             const int64_t row = at[k] * table->stride;
             ROPEROT_SMALL_LOOP;
             token[k] = (roperot_token){ table->cos + row, table->sin + row, from + token_at(src, size, k),
-                                        into + token_at(dst, size, k) };
+                                        into + token_at(dst, dst_size, k) };
         }
-        const int dtype = roperot_dtype_index(src->dtype);
-        plan->rotate[dtype][dtype](&tile);
+        plan->rotate[roperot_dtype_index(src->dtype)][roperot_dtype_index(dst->dtype)](&tile);
     }
 }
 
@@ -202,13 +201,20 @@ typedef struct extents {
     uint64_t bytes;
 } extents;
 
+/* 0 if both are dtypes, and rotations from one to the other are offered. */
+static ROPEROT_INLINE uint64_t odd_dtypes(const roperot_plan *plan, int32_t src, int32_t dst)
+{
+    const uint32_t s = (uint32_t)roperot_dtype_index(src), d = (uint32_t)roperot_dtype_index(dst);
+    return (uint64_t)(s >= ROPEROT_DTYPES || d >= ROPEROT_DTYPES || !plan->rotate[s][d]);
+}
+
 /* 0 if the views that a call out of place writes are usual, and overlap neither each other nor one that is read. */
 static ROPEROT_INLINE uint64_t odd_targets(const roperot_plan *plan, const roperot_tensor *src,
                                            const roperot_tensor *dst, int32_t count, int64_t n, extents *e)
 {
     uint64_t odd = 0;
     for (int32_t i = 0; i < count; i++) {
-        odd |= odd_view(plan, &dst[i], n, &e->dst[i]) | (uint32_t)(dst[i].dtype ^ src[i].dtype) |
+        odd |= odd_view(plan, &dst[i], n, &e->dst[i]) | odd_dtypes(plan, src[i].dtype, dst[i].dtype) |
                (uint64_t)(dst[i].shape[2] ^ src[i].shape[2]);
         e->bytes += e->dst[i].end - e->dst[i].begin;
         for (int32_t j = 0; j < count; j++) {
