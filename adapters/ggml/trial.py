@@ -1,21 +1,26 @@
 # SPDX-License-Identifier: MIT
 """The whole trial of the adapter in a ggml of llama.cpp's: build, tests, times in situ, tokens a second, KL divergence.
 
-usage: trial.py <checkout> [step ..] [--work DIR] [--library libroperot.so] [--threads 1,2] [--rounds N]
+usage: trial.py <checkout> [step ..] [--quick] [--work DIR] [--library libroperot.so] [--threads 1,2] [--rounds N]
 
 Steps, in this order if none is named:
-    build    applies the adapter (apply.sh) and builds llama.cpp; the checkout is changed
+    build    copies the checkout to DIR, applies the adapter there (apply.sh), builds it plain and with clocks
     ops      test-backend-ops of everything that the adapter takes part in, against ggml's reference path
     models   random weights in the shapes of Qwen3-0.6B and Llama-3.2-1B (make_model.py, gguf from PyPI)
     times    microseconds of each node or chain of nodes within a real prefill and decode, both sides in turns
     speed    tokens a second, roperot and ggml in turns
     kl       KL divergence of the logits from ggml's own
-Each step leaves its results in DIR (trial/ by default) and prints a table in Markdown. Needs cmake, ninja, a C++
-compiler, and this repository's libroperot.so (build/ by default). Every process is named before it runs.
+A step prints a table in Markdown, and leaves it in DIR (trial/ by default). It may be interrupted and called again: what
+is built stays built, and a measurement is not repeated unless a library is newer. --quick tries all of it on small models.
+Needs cmake, ninja, a C++ compiler, and this repository's libroperot.so (build/ by default). The checkout is only read.
+Every process is named before it runs.
 """
 
 import argparse
 import os
+import platform
+import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -24,9 +29,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MODELS = ("qwen3-0.6b", "llama-3.2-1b")
-OPS = ("ROPE", "ROPE_BACK", "RMS_NORM_MUL_ROPE", "ROPE_SET_ROWS")
+OPS = ("ROPE", "ROPE_BACK", "RMS_NORM_MUL_ROPE", "ROPE_SET_ROWS", "SET_ROWS")
 CACHES = ("f16", "q8_0")
-PREFILL, DECODE = 256, 40
+# What ROPEROT_GGML_FUSE is, and for which caches.
+KINDS = (("off", CACHES[:1]), ("default", CACHES), ("all", CACHES))
 
 
 def run(command, **changed):
@@ -41,53 +47,88 @@ def run(command, **changed):
 
 
 def table(header, rows):
-    """Print a table in Markdown."""
-    print("\n| " + " | ".join(header) + " |\n|" + "---|" * len(header))
-    for row in rows:
-        print("| " + " | ".join(str(cell) for cell in row) + " |")
-    print(flush=True)
+    """Make a table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
+
+
+def processor():
+    """Name this machine's processor."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 class Trial:
-    """A checkout, and where its build, models and results are."""
+    """A checkout, and where its copy, builds, models and results are."""
 
     def __init__(self, options):
         self.checkout = Path(options.checkout).resolve()
         self.place = Path(options.work).resolve()
         self.place.mkdir(parents=True, exist_ok=True)
-        self.tree = self.place / "build"
+        self.source, self.tree, self.clocks = (self.place / name for name in ("source", "build", "clocks"))
         self.library = Path(options.library).resolve()
         self.threads = [int(n) for n in options.threads.split(",")]
-        self.rounds = options.rounds
+        self.quick = options.quick
+        self.rounds = 1 if self.quick else options.rounds
+        self.prefill, self.decode = (64, 8) if self.quick else (512, 64)
+        self.command = " ".join(sys.argv)
+
+    def report(self, step, text):
+        """Print a step's result, and keep it."""
+        version = re.findall(r"GGML_VERSION_\w+ (\d+)", (self.source / "ggml/CMakeLists.txt").read_text())
+        commit = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True)
+        head = f"{processor()}; ggml {'.'.join(version)}, roperot {commit.stdout.strip()}; {self.command}\n\n"
+        (self.place / f"{step}{'-quick' if self.quick else ''}.md").write_text(head + text)
+        print(head + text, flush=True)
 
     # ---- build and tests ---------------------------------------------------------------------------------------------
 
-    def configure(self, definitions):
-        """Configure and build with these definitions of the adapter; only two files depend on them."""
+    def build(self):
+        """Copy, apply the adapter, and build: ggml-cpu with clocks to a place of its own, then everything without."""
         if not self.library.exists():
             sys.exit(f"trial.py: {self.library} does not exist; build roperot, or name it by --library")
+        if not self.source.exists():
+            part = self.place / "source.part"
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.copytree(self.checkout, part, symlinks=True, ignore=shutil.ignore_patterns(".git", "build"))
+            part.rename(self.source)
+        print(run(["sh", HERE / "apply.sh", self.source]).strip())
+        self.compile("ROPEROT_GGML_MEASURE", "ggml-cpu")
+        self.clocks.mkdir(exist_ok=True)
+        for library in (self.tree / "bin").glob("libggml-cpu.*"):
+            shutil.copy2(library, self.clocks)
+        self.compile("", "ggml-cpu", "llama", "test-backend-ops")
+        self.decoder()
+
+    def compile(self, definitions, *targets):
+        """Configure and build with these definitions of the adapter; only two files depend on them."""
         on, off = "-DLLAMA_BUILD_{}=ON", "-DLLAMA_BUILD_{}=OFF"
-        run(["cmake", "-S", self.checkout, "-B", self.tree, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
-             "-DGGML_OPENMP=OFF", "-DLLAMA_CURL=OFF", on.format("TESTS"), on.format("COMMON"),
+        run(["cmake", "-S", self.source, "-B", self.tree, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
+             "-DGGML_OPENMP=OFF", "-DBUILD_SHARED_LIBS=ON", "-DLLAMA_CURL=OFF", on.format("TESTS"), on.format("COMMON"),
              *(off.format(part) for part in ("EXAMPLES", "TOOLS", "SERVER", "APP")),
              f"-DROPEROT_INCLUDE={ROOT / 'include'}", f"-DROPEROT_LIBRARY={self.library}",
              f"-DROPEROT_DEFINITIONS={definitions}"])  # fmt: skip
-        run(["ninja", "-C", self.tree, "ggml-cpu", "llama", "test-backend-ops"])
+        run(["ninja", "-C", self.tree, *targets])
 
-    def build(self):
-        """Apply the adapter and build."""
-        print(run(["sh", HERE / "apply.sh", self.checkout]).strip())
-        self.configure("")
+    def decoder(self):
+        """Build the program that decodes, against the copy's libraries."""
+        bin_ = self.tree / "bin"
+        includes = [f"-I{self.source / part}" for part in ("include", "ggml/include")]
+        run(["c++", "-O2", "-std=c++17", *includes, HERE / "decode.cpp", "-o", self.tree / "decode", f"-L{bin_}",
+             "-lllama", "-lggml", "-lggml-base", "-Wl,--enable-new-dtags",
+             f"-Wl,-rpath,{bin_}:{self.library.parent}", f"-Wl,-rpath-link,{bin_}"])  # fmt: skip
 
     def ops(self):
         """test-backend-ops."""
-        self.configure("")
         rows = []
         for op in OPS:
             lines = run([self.tree / "bin/test-backend-ops", "test", "-o", op, "-b", "CPU"]).splitlines()
             cases = [line for line in lines if line.lstrip().startswith(op + "(")]
-            rows.append([op, sum("OK" in line for line in cases), len(cases)])
-        table(["test-backend-ops", "passed", "of"], rows)
+            supported = [line for line in cases if "not supported" not in line]
+            rows.append([op, sum("OK" in line for line in supported), len(supported)])
+        self.report("ops", table(["test-backend-ops", "passed", "of"], rows))
 
     # ---- in situ -----------------------------------------------------------------------------------------------------
 
@@ -99,39 +140,49 @@ class Trial:
             run([python, "-m", "pip", "install", "-q", "gguf", "numpy"])
         for name in MODELS:
             if not self.model(name).exists():
-                run([python, HERE / "make_model.py", name, self.model(name)])
+                part = self.place / "model.part"
+                run([python, HERE / "make_model.py", name, part, *(["2"] if self.quick else [])])
+                part.rename(self.model(name))
 
     def model(self, name):
         """A model's file."""
-        return self.place / f"{name}.gguf"
+        return self.place / f"{name}{'-quick' if self.quick else ''}.gguf"
 
-    def decoder(self):
-        """The program that decodes, built against the checkout's libraries."""
-        program, bin_ = self.tree / "decode", self.tree / "bin"
-        includes = [f"-I{self.checkout / part}" for part in ("include", "ggml/include")]
-        run(["c++", "-O2", "-std=c++17", *includes, HERE / "decode.cpp", "-o", program, f"-L{bin_}", "-lllama",
-             "-lggml", "-lggml-base", f"-Wl,-rpath,{bin_}:{self.library.parent}", f"-Wl,-rpath-link,{bin_}"])  # fmt: skip
-        return program
+    def is_done(self, path):
+        """Whether this measurement was made, and with these libraries."""
+        made = [self.library, *self.clocks.glob("libggml-cpu.so"), *(self.tree / "bin").glob("libggml-cpu.so")]
+        return path.exists() and path.stat().st_mtime > max(part.stat().st_mtime for part in made)
+
+    def file(self, *parts):
+        """Where the result of one run is."""
+        return self.place / "-".join([*map(str, parts), *(["quick"] if self.quick else [])])
+
+    def go(self, name, threads, cache, *more, **environment):
+        """Decode; what the program says."""
+        return run([self.tree / "decode", self.model(name), threads, self.prefill, self.decode, cache, *more],
+                   **environment)  # fmt: skip
 
     def times(self):
         """Times of nodes and chains, medians and minima in microseconds on thread 0."""
-        self.configure("ROPEROT_GGML_MEASURE")
-        program = self.decoder()
-        for fuse in ("all", "off"):
+        text = ""
+        for fuse, caches in KINDS:
             rows = []
             for name in MODELS:
-                for cache in CACHES if fuse == "all" else CACHES[:1]:
+                for cache in caches:
                     for threads in self.threads:
-                        rows += self.times_of(program, name, cache, threads, fuse)
-            print(f"\nROPEROT_GGML_FUSE={fuse}, prefill {PREFILL}, decode {DECODE}")
-            table(["model", "cache", "threads", "nodes", "heads", "tokens", "ggml", "roperot", "ratio"], rows)
-        self.configure("")
+                        rows += self.times_of(name, cache, threads, fuse)
+            header = ["model", "cache", "threads", "nodes", "heads", "tokens", "ggml", "roperot", "ratio"]
+            text += f"ROPEROT_GGML_FUSE={fuse}, prefill {self.prefill}, decode {self.decode}\n\n{table(header, rows)}\n"
+        self.report("times", text)
 
-    def times_of(self, program, name, cache, threads, fuse):
+    def times_of(self, name, cache, threads, fuse):
         """One run: rows of the table, and the sum of q's and k's for each number of tokens."""
-        path = self.place / f"times-{name}-{cache}-{threads}-{fuse}"
-        run([program, self.model(name), threads, PREFILL, DECODE, cache], ROPEROT_GGML="alternate",
-            ROPEROT_GGML_FUSE=fuse, ROPEROT_GGML_TIMES=str(path), LLAMA_ATTN_ROT_DISABLE="1")  # fmt: skip
+        path = self.file("times", name, cache, threads, fuse)
+        if not self.is_done(path):
+            part = self.place / "times.part"
+            self.go(name, threads, cache, LD_LIBRARY_PATH=str(self.clocks), ROPEROT_GGML="alternate",
+                    ROPEROT_GGML_FUSE=fuse, ROPEROT_GGML_TIMES=str(part), LLAMA_ATTN_ROT_DISABLE="1")  # fmt: skip
+            part.rename(path)
         found = {}
         for line in path.read_text().splitlines():
             nodes, heads, tokens, type_, side, _, median, least = line.split()
@@ -153,33 +204,38 @@ class Trial:
 
     def speed(self):
         """Tokens a second, both sides in turns."""
-        program, rows = self.decoder(), []
+        rows = []
         for name in MODELS:
             for threads in self.threads:
                 got = {"off": [], "on": []}
                 for i in range(2 * self.rounds):
                     side = ("off", "on")[(i + i // 2) % 2]  # off on on off: drift hits both
-                    said = run([program, self.model(name), threads, PREFILL, DECODE, "f16"], ROPEROT_GGML=side)
-                    got[side].append([float(x) for x in said.split()])
+                    path = self.file("speed", name, threads, i)
+                    if not self.is_done(path):
+                        path.write_text(self.go(name, threads, CACHES[0], ROPEROT_GGML=side))
+                    got[side].append([float(x) for x in path.read_text().split()])
                 for k, what in enumerate(("prefill", "decode")):
                     theirs, ours = ([run_[k] for run_ in got[side]] for side in ("off", "on"))
                     spread = [f"{statistics.median(x):.1f} ({min(x):.1f} .. {max(x):.1f})" for x in (theirs, ours)]
                     rows.append([name, threads, what, *spread,
                                  f"{statistics.median(ours) / statistics.median(theirs):.3f}"])  # fmt: skip
-        table(["model", "threads", "tokens a second", "ggml: median (range)", "roperot", "ratio"], rows)
+        self.report("speed", table(["model", "threads", "tokens a second", "ggml: median (range)", "roperot", "ratio"], rows))
 
     def kl(self):
         """KL divergence of the logits."""
-        program, rows = self.decoder(), []
+        rows = []
         for name in MODELS:
             for cache in CACHES:
-                files = {side: self.place / f"logits-{name}-{cache}-{side}" for side in ("off", "on")}
+                files = {side: self.file("logits", name, cache, side) for side in ("off", "on")}
                 for side, path in files.items():
-                    run([program, self.model(name), self.threads[0], 64, 32, cache, path], ROPEROT_GGML=side)
+                    if not self.is_done(path):
+                        part = self.place / "logits.part"
+                        self.go(name, self.threads[0], cache, part, ROPEROT_GGML=side)
+                        part.rename(path)
                 script = HERE / "divergence.py"
                 python = self.place / "venv/bin/python"
                 rows.append([name, cache, *run([python, script, files["off"], files["on"]]).split()])
-        table(["model", "cache", "mean", "largest", "same first token"], rows)
+        self.report("kl", table(["model", "cache", "mean", "largest", "same first token"], rows))
 
 
 def main():
@@ -192,6 +248,7 @@ def main():
     parser.add_argument("--library", default=ROOT / "build/libroperot.so")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     trial = Trial(options)
     for step in options.steps or steps:
