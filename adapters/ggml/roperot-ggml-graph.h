@@ -70,10 +70,11 @@ static inline int roperot_ggml_chain_at(const struct ggml_cgraph *graph, int i, 
     return next;
 }
 
-/* The longest part of two chains that roperot takes: its last node, or -1. */
-static inline int roperot_ggml_run_most(int ith, int nth, struct roperot_ggml_chain *chains, const int *last, int rope)
+/* The longest part of one or two chains that roperot takes: its last node, or -1. */
+static inline int roperot_ggml_run_most(int ith, int nth, struct roperot_ggml_chain *chains, int count, const int *last,
+                                        int rope)
 {
-    if (last[1] >= 0 && roperot_ggml_run(ith, nth, chains, 2)) return last[1];
+    if (count == 2 && roperot_ggml_run(ith, nth, chains, 2)) return last[1];
     if (!chains[0].rope) return -1; /* a SET_ROWS by itself */
     if (chains[0].store && roperot_ggml_run(ith, nth, chains, 1)) return last[0];
     if (!chains[0].norm) return -1; /* a ROPE by itself */
@@ -91,12 +92,14 @@ static inline int roperot_ggml_fuse(const struct ggml_cgraph *graph, int i, int 
     const int next = chains[0].store ? roperot_ggml_next(graph, last[0]) : graph->n_nodes;
     if (roperot_ggml_node(graph, next, GGML_OP_SET_ROWS)) last[1] = roperot_ggml_chain_at(graph, next, &chains[1], &none);
     if (last[1] < 0 && !chains[0].norm && !(chains[0].rope && chains[0].store)) return 0; /* one node by itself */
+    const int count = roperot_ggml_wanted(nth, chains, last[1] < 0 ? 1 : 2);
+    if (count == 0) return 0;
 #ifdef ROPEROT_GGML_MEASURE
-    if (!roperot_ggml_turn_of_chains(nth, chains, last[1] < 0 ? 1 : 2, last[last[1] >= 0])) return 0;
+    if (!roperot_ggml_turn_of_chains(chains, count, last[count - 1])) return 0;
 #endif
-    const int done = roperot_ggml_run_most(ith, nth, chains, last, rope);
+    const int done = roperot_ggml_run_most(ith, nth, chains, count, last, rope);
 #ifdef ROPEROT_GGML_MEASURE
-    if (done < last[last[1] >= 0]) roperot_ggml_forget();
+    if (done < last[count - 1]) roperot_ggml_forget();
 #endif
     return done < 0 ? 0 : done - i;
 }

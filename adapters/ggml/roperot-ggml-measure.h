@@ -82,9 +82,9 @@ extern "C" void roperot_ggml_took(int ith, const ggml_tensor *node, int ours, do
                           ours}].push_back(nanoseconds);
 }
 
-extern "C" int roperot_ggml_turn_of_chains(int nth, const roperot_ggml_chain *chains, int count, int last)
+extern "C" int roperot_ggml_turn_of_chains(const roperot_ggml_chain *chains, int count, int last)
 {
-    if (in_chains.last >= 0 || !fuses(chains[0], nth)) return 0;
+    if (in_chains.last >= 0) return 0;
     Chains &c = in_chains;
     c.name.clear();
     for (int i = 0; i < count; i++)

@@ -11,12 +11,14 @@
 #include <atomic>
 #include <climits>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <type_traits>
 #include <vector>
 
 namespace {
@@ -33,26 +35,35 @@ constexpr int64_t near_positions = 8192;
 /* ---- a node's parameters, as ggml_rope_impl and ggml_rope_set_offset pack them ----------------------------------- */
 
 struct Parameters {
-    int32_t head_dim, n_dims, mode, n_ctx_orig;
+    int32_t n_past, n_dims, mode, n_ctx, n_ctx_orig;
     float freq_base, freq_scale, ext_factor, attn_factor, beta_fast, beta_slow;
     int32_t sections[4], n_offs;
+    int32_t head_dim; /* behind the 64 bytes of op_params */
 
-    explicit Parameters(const ggml_tensor &node)
+    Parameters() = default;
+    explicit Parameters(const ggml_tensor &node) : head_dim(static_cast<int32_t>(node.ne[0]))
     {
-        const int32_t *const p = node.op_params;
-        head_dim = static_cast<int32_t>(node.ne[0]);
-        n_dims = p[1];
-        mode = p[2];
-        n_ctx_orig = p[4];
-        std::memcpy(&freq_base, p + 5, 6 * sizeof(float));
-        std::memcpy(sections, p + 11, sizeof sections);
-        n_offs = p[15];
+        std::memcpy(static_cast<void *>(this), node.op_params, offsetof(Parameters, head_dim));
+    }
+
+    /* As words of memory, and no call. */
+    bool is(const Parameters &other) const
+    {
+        const char *const a = reinterpret_cast<const char *>(this), *const b = reinterpret_cast<const char *>(&other);
+        uint64_t odd = static_cast<uint32_t>(head_dim ^ other.head_dim);
+        for (size_t i = 0; i < offsetof(Parameters, head_dim); i += sizeof odd) {
+            uint64_t mine, theirs;
+            std::memcpy(&mine, a + i, sizeof mine);
+            std::memcpy(&theirs, b + i, sizeof theirs);
+            odd |= mine ^ theirs;
+        }
+        return !odd;
     }
 
     bool has_rows() const { return (mode & GGML_ROPE_TYPE_MROPE) != 0; }
     int32_t rotary_dim() const { return mode == GGML_ROPE_TYPE_VISION ? head_dim : n_dims; }
 };
-static_assert(sizeof(Parameters) == 15 * sizeof(int32_t), "compared as bytes");
+static_assert(offsetof(Parameters, head_dim) == 16 * sizeof(int32_t), "laid out like op_params");
 
 /* ---- from parameters to a plan ------------------------------------------------------------------------------------ */
 
@@ -133,66 +144,84 @@ Pair make_plans(const Parameters &p, const float *factors)
     return made;
 }
 
+bool is_off()
+{
+    static const bool off = [] {
+        const char *const value = std::getenv("ROPEROT_GGML");
+        return value && std::strcmp(value, "off") == 0;
+    }();
+    return off;
+}
+
 /* ---- plans found by parameters: immutable entries, published once, read without a lock ---------------------------- */
 
-struct Entry {
+/* Two lines, at an address that needs no other memory to be found: a decode step finds nothing of this in the caches. */
+struct alignas(128) Entry {
     Parameters parameters;
-    std::vector<float> factors;
+    std::atomic<int32_t> is_made;
+    int32_t count; /* of factors */
+    float *factors;
     Pair plans; /* NULL: ggml's own */
 
-    bool is(const Parameters &p, const float *f, int32_t count) const
+    bool is(const Parameters &p, const float *f, int32_t n) const
     {
-        return std::memcmp(&parameters, &p, sizeof p) == 0 && factors.size() == static_cast<size_t>(f ? count : 0) &&
-               (!f || std::memcmp(factors.data(), f, count * sizeof *f) == 0);
+        return parameters.is(p) && count == n && (!n || std::memcmp(factors, f, n * sizeof *f) == 0);
     }
 };
+static_assert(std::is_trivially_destructible_v<Entry>, "threads of a pool may outlive main's statics");
 
-class Plans {
-  public:
-    const Entry *find(const Parameters &p, const float *factors)
-    {
-        const int32_t count = p.rotary_dim() / 2;
-        const int known = published.load(std::memory_order_acquire);
-        for (int i = 0; i < known; i++)
-            if (entries[i]->is(p, factors, count)) return entries[i].get();
-        return add(p, factors, count, known);
-    }
+Entry entries[most_plans];
+std::mutex making;
+int64_t bytes_of_plans;
 
-  private:
-    const Entry *add(const Parameters &p, const float *factors, int32_t count, int known)
-    {
-        const std::lock_guard<std::mutex> guard(making);
-        const int last = published.load(std::memory_order_relaxed);
-        for (int i = known; i < last; i++)
-            if (entries[i]->is(p, factors, count)) return entries[i].get();
-        if (last == most_plans || bytes >= ROPEROT_GGML_MEMORY) return nullptr;
-        try {
-            entries[last] = std::make_unique<Entry>(
-                Entry{p, std::vector<float>(factors, factors ? factors + count : factors), make_plans(p, factors)});
-        } catch (const std::bad_alloc &) {
-            /* For good: what one thread was refused, no other may find later in the same node. */
-            bytes = ROPEROT_GGML_MEMORY;
-            return nullptr;
-        }
-        for (const roperot_plan *const plan : {entries[last]->plans.near, entries[last]->plans.far}) {
-            roperot_plan_info info = ROPEROT_PLAN_INFO_INIT;
-            if (plan && roperot_plan_describe(plan, &info) == ROPEROT_OK) bytes += info.cache_bytes;
-        }
-        published.store(last + 1, std::memory_order_release);
-        return entries[last].get();
-    }
-
-    std::array<std::unique_ptr<Entry>, most_plans> entries;
-    std::atomic<int> published{0};
-    std::mutex making;
-    int64_t bytes = 0;
-};
-
-/* Never destroyed: threads of a pool may outlive main's statics. */
-Plans &plans()
+/* The entry, or the first one that is not made yet, from number i on; NULL: there are no more. */
+inline Entry *entry_from(int i, const Parameters &p, const float *factors, int32_t count)
 {
-    static Plans *const all = new Plans;
-    return *all;
+    for (; i < most_plans; i++)
+        if (!entries[i].is_made.load(std::memory_order_acquire) || entries[i].is(p, factors, count)) return &entries[i];
+    return nullptr;
+}
+
+/* One more, under the lock. */
+[[gnu::noinline]] const Entry *make_entry(Entry *at, const Parameters &p, const float *factors, int32_t count)
+{
+    if (bytes_of_plans >= ROPEROT_GGML_MEMORY) return nullptr;
+    try {
+        auto copy = count ? std::make_unique<float[]>(count) : nullptr;
+        if (count) std::memcpy(copy.get(), factors, count * sizeof *factors);
+        at->plans = make_plans(p, factors);
+        at->factors = copy.release();
+    } catch (const std::bad_alloc &) {
+        /* For good: what one thread was refused, no other may find later in the same node. */
+        bytes_of_plans = ROPEROT_GGML_MEMORY;
+        return nullptr;
+    }
+    at->parameters = p;
+    at->count = count;
+    for (const roperot_plan *const plan : {at->plans.near, at->plans.far}) {
+        roperot_plan_info info = ROPEROT_PLAN_INFO_INIT;
+        if (plan && roperot_plan_describe(plan, &info) == ROPEROT_OK) bytes_of_plans += info.cache_bytes;
+    }
+    at->is_made.store(1, std::memory_order_release);
+    return at;
+}
+
+/* What another thread may have made meanwhile, too. */
+[[gnu::noinline]] const Entry *find_or_make_entry(int i, const Parameters &p, const float *factors, int32_t count)
+{
+    if (is_off()) return nullptr; /* asked here alone: then there are no entries to be found, either */
+    const std::lock_guard<std::mutex> guard(making);
+    Entry *const found = entry_from(i, p, factors, count);
+    return !found || found->is_made.load(std::memory_order_relaxed) ? found : make_entry(found, p, factors, count);
+}
+
+/* NULL: there is none, and no room for one. */
+[[gnu::always_inline]] inline const Entry *find_entry(const Parameters &p, const float *factors)
+{
+    const int32_t count = factors ? std::max(0, p.rotary_dim() / 2) : 0;
+    const Entry *const found = entry_from(0, p, factors, count);
+    if (!found || found->is_made.load(std::memory_order_acquire)) return found;
+    return find_or_make_entry(static_cast<int>(found - entries), p, factors, count);
 }
 
 /* ---- from tensors to views ---------------------------------------------------------------------------------------- */
@@ -317,15 +346,6 @@ int64_t farthest(const ggml_tensor &at, int64_t count)
     return most;
 }
 
-bool is_off()
-{
-    static const bool off = [] {
-        const char *const value = std::getenv("ROPEROT_GGML");
-        return value && std::strcmp(value, "off") == 0;
-    }();
-    return off;
-}
-
 /* ROPEROT_GGML_FUSE in the environment: "off" (-1), "all" (1), or what was found to be best (0). */
 int forced_to_fuse()
 {
@@ -343,7 +363,7 @@ bool is_usual(const ggml_tensor &x, const ggml_tensor &node, const Parameters &p
     if (x.type != node.type || (x.type != GGML_TYPE_F32 && x.type != GGML_TYPE_F16)) return false;
     if (at->type != GGML_TYPE_I32 || at->ne[0] < node.ne[2] * (p.has_rows() ? 4 : 1)) return false;
     if (by && (by->type != GGML_TYPE_F32 || by->nb[0] != sizeof(float) || by->ne[0] < p.rotary_dim() / 2)) return false;
-    return ggml_are_same_shape(&x, &node);
+    return x.ne[0] == node.ne[0] && x.ne[1] == node.ne[1] && x.ne[2] == node.ne[2] && x.ne[3] == node.ne[3];
 }
 
 /* And, if its result is written, what overlaps. */
@@ -356,7 +376,7 @@ bool may_write(const ggml_tensor &x, const ggml_tensor &node)
 const roperot_plan *plan_of(const ggml_tensor &node, const Parameters &p)
 {
     const ggml_tensor *const by = node.src[2];
-    const Entry *const entry = plans().find(p, by ? static_cast<const float *>(by->data) : nullptr);
+    const Entry *const entry = find_entry(p, by ? static_cast<const float *>(by->data) : nullptr);
     const int64_t most = farthest(*node.src[1], node.ne[2] * (p.has_rows() ? 4 : 1));
     if (!entry || most > INT32_MAX) return nullptr;
     return most < near_positions ? entry->plans.near : entry->plans.far;
@@ -368,6 +388,73 @@ roperot_positions positions_of(const ggml_tensor &node, const Parameters &p)
     positions.axes = p.has_rows() ? 4 : 1;
     positions.axis_stride = node.ne[2];
     return positions;
+}
+
+/* ---- one token ----------------------------------------------------------------------------------------------------- */
+
+/* What a decode step asks for. It finds neither code nor data in the caches, since a layer's weights went through them, so
+ * that it takes the shortest way: no call but roperot's, no loop over dimensions, an offset instead of ids. */
+
+size_t size_of(const ggml_tensor &t)
+{
+    return t.type == GGML_TYPE_F32 ? 4 : 2;
+}
+
+/* Heads [first, first + count) of one token at `data`. Every member is named: compilers clear small structs by slow string
+ * instructions. */
+roperot_tensor heads_of(const ggml_tensor &t, int64_t first, int64_t count)
+{
+    const size_t size = size_of(t);
+    return { static_cast<char *>(t.data) + first * static_cast<int64_t>(t.nb[1]),
+             size == 4 ? ROPEROT_F32 : ROPEROT_F16,
+             0,
+             { 1, 1, count, t.ne[0] },
+             { 0, 0, static_cast<int64_t>(t.nb[1] >> (size == 4 ? 2 : 1)), 1 },
+             nullptr };
+}
+
+/* Whether a token's heads are rows that do not overlap. */
+bool has_plain_heads(const ggml_tensor &t)
+{
+    const size_t size = size_of(t);
+    return t.nb[0] == size && (t.nb[1] & (size - 1)) == 0 && t.nb[1] >= t.ne[0] * size;
+}
+
+/* Whether a node that is_usual is one that the functions below may take. */
+bool is_token(const ggml_tensor &node, const Parameters &p)
+{
+    return node.ne[2] == 1 && node.ne[3] == 1 && node.op == GGML_OP_ROPE && !p.has_rows() &&
+           *static_cast<const int32_t *>(node.src[1]->data) >= 0 && has_plain_heads(*node.src[0]) &&
+           has_plain_heads(node);
+}
+
+/* Heads of its source into dst, which may be NULL: in place. */
+bool rotate_heads(const ggml_tensor &node, const Parameters &p, const roperot_tensor &src, const roperot_tensor *dst)
+{
+    const int32_t position = *static_cast<const int32_t *>(node.src[1]->data);
+    const ggml_tensor *const by = node.src[2];
+    const Entry *const entry = find_entry(p, by ? static_cast<const float *>(by->data) : nullptr);
+    if (!entry || !entry->plans.near) return false;
+    const roperot_positions at = { sizeof at, ROPEROT_POSITIONS_OFFSET, 0, 1, position, nullptr, 0, 0, 0, nullptr, 0, 0 };
+    if (position < near_positions) return roperot_apply(entry->plans.near, &at, &src, dst, 1, nullptr) == ROPEROT_OK;
+    roperot_options options = ROPEROT_OPTIONS_INIT;
+    lend_scratch(entry->plans.far, options);
+    return roperot_apply(entry->plans.far, &at, &src, dst, 1, &options) == ROPEROT_OK;
+}
+
+/* Done, or nothing was touched. */
+bool rotate_token(int ith, int nth, const ggml_tensor &node, const Parameters &p)
+{
+    const ggml_tensor &x = *node.src[0];
+    if (!is_token(node, p)) return false;
+    const bool in_place = x.data == node.data && x.nb[1] == node.nb[1];
+    const char *const from = static_cast<const char *>(x.data), *const into = static_cast<const char *>(node.data);
+    if (!in_place && from < into + node.ne[1] * node.nb[1] && into < from + x.ne[1] * x.nb[1]) return false;
+    const int32_t heads = static_cast<int32_t>(node.ne[1]), share = (heads + nth - 1) / nth;
+    const int32_t begin = std::min(share * ith, heads), count = std::min(share, heads - begin);
+    if (count == 0) return true;
+    const roperot_tensor src = heads_of(x, begin, count), dst = heads_of(node, begin, count);
+    return rotate_heads(node, p, src, in_place ? nullptr : &dst);
 }
 
 /* ---- chains of nodes as jobs -------------------------------------------------------------------------------------- */
@@ -446,16 +533,14 @@ bool rows_of(const ggml_tensor &store, int64_t dim, roperot_pages &rows)
     return at->type == GGML_TYPE_I32 ? has_rows<int32_t>(store) : has_rows<int64_t>(store);
 }
 
-/* V: the rows of a SET_ROWS, in heads of dim channels if they fit. */
-bool stored_only(const ggml_tensor &store, int64_t dim, Work &work, roperot_job &job)
+/* V: the rows of a SET_ROWS, each of which is one long head. */
+bool stored_only(const ggml_tensor &store, Work &work, roperot_job &job)
 {
     const ggml_tensor *const x = store.src[0];
-    const int64_t size = static_cast<int64_t>(ggml_type_size(x->type));
-    if (x->ne[0] % dim || dim % ggml_blck_size(store.type)) dim = x->ne[0];
+    const int64_t size = static_cast<int64_t>(ggml_type_size(x->type)), dim = x->ne[0];
     if ((x->type != GGML_TYPE_F32 && x->type != GGML_TYPE_F16) || x->nb[1] % size) return false;
     if (dim > 65536 || !rows_of(store, dim, work.rows)) return false;
-    work.src = roperot_tensor_shd(x->data, x->type == GGML_TYPE_F32 ? ROPEROT_F32 : ROPEROT_F16, x->ne[1],
-                                  x->ne[0] / dim, dim);
+    work.src = roperot_tensor_shd(x->data, x->type == GGML_TYPE_F32 ? ROPEROT_F32 : ROPEROT_F16, x->ne[1], 1, dim);
     work.src.stride[1] = static_cast<int64_t>(x->nb[1]) / size;
     work.dst = work.src;
     job.src = &work.src;
@@ -473,17 +558,37 @@ bool stores_all(const ggml_tensor &rope, const ggml_tensor &store)
            rope.nb[1] == rope.ne[0] * ggml_type_size(rope.type);
 }
 
+/* ROPE and SET_ROWS of one token: rotated into its row. Every thread has heads, or the answer would not be one. */
+bool store_token(int ith, int nth, const roperot_ggml_chain &chain)
+{
+    const ggml_tensor &node = *chain.rope, &x = *node.src[0];
+    const Parameters p(node);
+    roperot_pages rows;
+    if (chain.writes || node.ne[1] < nth || !is_usual(x, node, p) || !is_token(node, p)) return false;
+    if (!stores_all(node, *chain.store) || !rows_of(*chain.store, node.ne[0], rows) || rows.dtype == ROPEROT_Q8_0)
+        return false;
+    if (!is_apart(x, *chain.store)) return false;
+    const int64_t slot = rows.slot_type == 1 ? *static_cast<const int32_t *>(rows.slots)
+                                             : *static_cast<const int64_t *>(rows.slots);
+    const int64_t begin = node.ne[1] * ith / nth, count = node.ne[1] * (ith + 1) / nth - begin;
+    const int64_t at = slot * rows.page_stride + begin * rows.head_stride, size = rows.dtype == ROPEROT_F32 ? 4 : 2;
+    const roperot_tensor src = heads_of(x, begin, count);
+    const roperot_tensor dst = { static_cast<char *>(rows.data) + at * size, rows.dtype, 0,
+                                 { 1, 1, count, node.ne[0] }, { 0, 0, rows.head_stride, 1 }, nullptr };
+    return rotate_heads(node, p, src, &dst);
+}
+
 /* A whole chain. */
-bool job_of(const roperot_ggml_chain &chain, int64_t dim, Work &work, roperot_job &job)
+bool job_of(const roperot_ggml_chain &chain, Work &work, roperot_job &job)
 {
     job = ROPEROT_JOB_INIT;
-    if (!chain.rope) return stored_only(*chain.store, dim, work, job);
+    if (!chain.rope) return stored_only(*chain.store, work, job);
     const ggml_tensor &x = *(chain.norm ? chain.norm : chain.rope)->src[0];
     if (!is_usual(x, *chain.rope, Parameters(*chain.rope))) return false;
     if (chain.writes && !may_write(x, *chain.rope)) return false;
     if (!view_of(x, work.src) || !view_of(*chain.rope, work.dst)) return false;
     if (chain.norm && !norm_of(chain, work.norm)) return false;
-    if (chain.store && (!stores_all(*chain.rope, *chain.store) || !rows_of(*chain.store, dim, work.rows))) return false;
+    if (chain.store && (!stores_all(*chain.rope, *chain.store) || !rows_of(*chain.store, x.ne[0], work.rows))) return false;
     job.src = &work.src;
     job.dst = chain.writes ? &work.dst : nullptr;
     job.norm = chain.norm ? &work.norm : nullptr;
@@ -516,12 +621,11 @@ struct Jobs {
     bool take(const roperot_ggml_chain *chains, int n)
     {
         const ggml_tensor *const rope = chains[0].rope;
-        const int64_t dim = rope ? rope->ne[0] : 128;
         plan = rope ? plan_of(*rope, Parameters(*rope)) : any_plan();
-        if (!plan || dim < 1) return false;
+        if (!plan) return false;
         if (rope) positions = positions_of(*rope, Parameters(*rope));
         for (count = 0; count < n; count++)
-            if (!job_of(chains[count], dim, work[count], job[count])) return false;
+            if (!job_of(chains[count], work[count], job[count])) return false;
         return true;
     }
 
@@ -536,26 +640,42 @@ struct Jobs {
     }
 };
 
+int64_t lines_of(const roperot_ggml_chain &chain)
+{
+    return chain.rope ? chain.rope->ne[2] * chain.rope->ne[3] : chain.store->src[0]->ne[1];
+}
+
+/* Whether store_token is what they are for. */
+bool is_one_token(const roperot_ggml_chain &chain)
+{
+    return !chain.norm && chain.rope && chain.store && lines_of(chain) == 1;
+}
+
 /* Chains of fewer lines stay as they are: a decode step finds no code of a call in the caches, and a call that does more
  * has more of it; with several threads and a norm, the barriers that are saved are worth more (docs/ggml.md). */
 constexpr int64_t least_lines = 2, least_lines_stored = 8;
 
-bool fuses(const roperot_ggml_chain &chain, int nth)
+} // namespace
+
+extern "C" int roperot_ggml_wanted(int nth, const roperot_ggml_chain *chains, int count)
 {
     const int forced = forced_to_fuse();
-    const ggml_tensor &rows = chain.rope ? *chain.rope : *chain.store->src[0];
-    const int64_t lines = chain.rope ? rows.ne[2] * rows.ne[3] : rows.ne[1];
-    if (forced) return forced > 0;
-    return (nth > 1 && chain.norm) || lines >= (chain.store ? least_lines_stored : least_lines);
+    const int64_t lines = lines_of(chains[0]);
+    if (is_off() || forced < 0) return 0;
+    if (forced > 0 || (nth > 1 && chains[0].norm)) return count;
+    if (is_one_token(chains[0])) return 1;
+    return lines >= (chains[0].store ? least_lines_stored : least_lines) ? count : 0;
 }
-
-} // namespace
 
 /* A call is checked as a whole by every thread, and cannot fail for a part of what is right as a whole: positions and
  * slots, of which a call looks at its own part only, are checked here. */
 extern "C" int roperot_ggml_run(int ith, int nth, const roperot_ggml_chain *chains, int count)
 {
-    if (is_off() || count < 1 || count > 2 || !fuses(chains[0], nth)) return 0;
+    if (count < 1 || count > 2) return 0;
+    if (count == 1 && is_one_token(chains[0])) {
+        if (store_token(ith, nth, chains[0])) return 1;
+        if (forced_to_fuse() <= 0) return 0;
+    }
     Jobs jobs;
     if (!jobs.take(chains, count)) return 0;
     const int64_t lines = jobs.work[0].src.shape[0] * jobs.work[0].src.shape[1];
@@ -568,22 +688,31 @@ extern "C" int roperot_ggml_run(int ith, int nth, const roperot_ggml_chain *chai
     return jobs.run(0, lines);
 }
 
+namespace {
+
+/* Any other. */
+[[gnu::noinline]] bool rotate_node(int ith, int nth, const ggml_tensor &node)
+{
+    if (!may_write(*node.src[0], node)) return false;
+    const Parameters p(node);
+    Call call{};
+    call.plan = plan_of(node, p);
+    if (!call.plan || !view_of(*node.src[0], call.src) || !view_of(node, call.dst)) return false;
+    call.flags = ROPEROT_SIGNED_POSITIONS | (node.op == GGML_OP_ROPE_BACK ? ROPEROT_INVERSE : 0);
+    call.positions = positions_of(node, p);
+    const int64_t rows = ggml_nrows(&node), share = (rows + nth - 1) / nth;
+    const int64_t begin = std::min(share * ith, rows), end = std::min(begin + share, rows);
+    return begin == end || call.rotate_rows(begin, end);
+}
+
+} // namespace
+
 extern "C" int roperot_ggml_rope(int ith, int nth, ggml_tensor *node)
 {
     const Parameters p(*node);
-    if (is_off() || !is_usual(*node->src[0], *node, p) || !may_write(*node->src[0], *node)) return 0;
-    /* Its copy costs more than is gained. */
-    if (p.mode == GGML_ROPE_TYPE_NORMAL && node->ne[2] * node->ne[3] == 1 && node->data != node->src[0]->data &&
-        forced_to_fuse() <= 0)
-        return 0;
-    Call call{};
-    call.plan = plan_of(*node, p);
-    if (!call.plan || !view_of(*node->src[0], call.src) || !view_of(*node, call.dst)) return 0;
-    call.flags = ROPEROT_SIGNED_POSITIONS | (node->op == GGML_OP_ROPE_BACK ? ROPEROT_INVERSE : 0);
-    call.positions = positions_of(*node, p);
-    const int64_t rows = ggml_nrows(node), share = (rows + nth - 1) / nth;
-    const int64_t begin = std::min(share * ith, rows), end = std::min(begin + share, rows);
-    return begin == end || call.rotate_rows(begin, end);
+    if (!is_usual(*node->src[0], *node, p)) return 0;
+    if (rotate_token(ith, nth, *node, p)) return 1;
+    return rotate_node(ith, nth, *node);
 }
 
 #ifdef ROPEROT_GGML_MEASURE

@@ -25,6 +25,10 @@ struct roperot_ggml_chain {
     int writes;                           /* somebody else reads what rope gives */
 };
 
+/* How many of `count` (1 or 2) chains of the same tokens roperot_ggml_run had better be asked for: that, 1, or 0, where
+ * nodes by themselves are faster. */
+int roperot_ggml_wanted(int nth, const struct roperot_ggml_chain *chains, int count);
+
 /* Computes thread ith's part of `count` (1 or 2) chains of the same tokens: 1. Or touches nothing and returns 0. Every
  * thread comes to the same answer, since ggml has no way to take a part of such nodes. roperot-ggml-graph.h finds
  * chains. Locks and allocations: as above. */
@@ -34,7 +38,7 @@ int roperot_ggml_run(int ith, int nth, const struct roperot_ggml_chain *chains, 
 /* For measurements: whether this node's or these chains' turn is roperot's, and how long it took. ROPEROT_GGML is
  * "alternate". Chains that are ggml's are timed from their first node to their last. */
 int roperot_ggml_turn(int ith, const struct ggml_tensor *node);
-int roperot_ggml_turn_of_chains(int nth, const struct roperot_ggml_chain *chains, int count, int last);
+int roperot_ggml_turn_of_chains(const struct roperot_ggml_chain *chains, int count, int last);
 void roperot_ggml_forget(void); /* roperot left the chains, or a part of them, to ggml */
 void roperot_ggml_done(int ith, int node);
 void roperot_ggml_took(int ith, const struct ggml_tensor *node, int ours, double nanoseconds);
