@@ -9,11 +9,23 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from roperot._families import HARMLESS, KNOWN
+from roperot._families import (
+    ASKED,
+    HARMLESS,
+    HEAD_DIM,
+    KNOWN,
+    LATENT,
+    LATENT_IS_HEAD_DIM,
+    NEEDS_PARAMETERS,
+    READS,
+    READS_LAYERS,
+    READS_PARTIAL,
+    UNREAD_THETA,
+)
 from roperot._scaling import KINDS, Scaling, Sections, integer, number
 
 # Pairs (2j, 2j + 1), read and written.
@@ -355,7 +367,13 @@ def _parameters(text: Mapping[str, Any], family: str, layer_type: str | None) ->
             raise ValueError(f"layer_type {layer_type!r} means nothing here: this model has one rotary embedding")
         names = ", ".join(sorted({*known, *(n for n, e in given.items() if isinstance(e, Mapping))}))
         raise ValueError(f"layer_type {layer_type!r} is none of this model's: {names}")
+    if family in NEEDS_PARAMETERS and not text.get("rope_parameters") and not text.get("rope_scaling"):
+        raise ValueError(f"{family} without rope_parameters is not understood here; state them, or {_OWN_ARGUMENTS}")
+    if text.get("rope_parameters") == {} and (family in _PARAMETERS or family in _LAYERS):
+        raise ValueError(f"rope_parameters is empty; {family} has others where none are stated: state them")
     nested = {name: entry for name, entry in given.items() if entry is None or isinstance(entry, Mapping)}
+    if any(isinstance(entry, Mapping) for entry in nested.values()) and family in ASKED - READS_LAYERS:
+        raise ValueError(f"rope_parameters is by layer type, which {family} does not read; {_OWN_ARGUMENTS}")
     if nested and "rope_type" not in given and "type" not in given:
         return dict(_of_layer(nested, layer_type))
     parameters = dict(given)
@@ -365,6 +383,11 @@ def _parameters(text: Mapping[str, Any], family: str, layer_type: str | None) ->
         field, default = _of_layer(_LAYERS[family], layer_type)
         if layer_type == "sliding_attention" and family in _SCALED_IN_FULL_LAYERS:
             parameters = {}
+            if family == "olmo3" and text.get(field) not in (None, default):
+                raise ValueError(
+                    f"{field} = {text[field]!r} is not read of olmo3's sliding_attention in transformers: state "
+                    "rope_parameters"
+                )
         parameters["rope_theta"] = default if text.get(field) is None else text[field]
     return parameters
 
@@ -395,8 +418,9 @@ def _of_layer(layers: Mapping[str, Any], layer_type: str | None) -> Any:
 
 
 def _head_dim(text: Mapping[str, Any], family: str, layer_type: str | None) -> int:
-    latent = text.get("qk_rope_head_dim")
+    latent = text.get("qk_rope_head_dim") or (LATENT.get(family) if family in ASKED else None)
     if latent:
+        _check_latent(text, latent, family)
         return _count(latent, "qk_rope_head_dim")  # multi-head latent attention rotates a tensor of its own
     if layer_type == "full_attention":
         full = text.get("global_head_dim") or _overridden(text, layer_type) or _FULL_HEAD_DIM.get(family)
@@ -408,10 +432,25 @@ def _head_dim(text: Mapping[str, Any], family: str, layer_type: str | None) -> i
     hidden, heads = _first(text, _HIDDEN), _first(text, _HEADS)
     if hidden is None or heads is None:
         raise ValueError("the configuration has neither head_dim nor hidden_size and num_attention_heads")
+    if family in HEAD_DIM:
+        return HEAD_DIM[family]
     width, parts = _count(hidden, "hidden_size"), _count(heads, "num_attention_heads")
     if width < parts:
         raise ValueError(f"hidden_size = {width} must be num_attention_heads = {parts} or more")
     return width // parts
+
+
+def _check_latent(text: Mapping[str, Any], latent: Any, family: str) -> None:
+    """Refuse a head_dim beside qk_rope_head_dim by which the model's class would rotate other channels."""
+    parameters = text.get("rope_parameters") or text.get("rope_scaling") or {}
+    share = _first(parameters if isinstance(parameters, Mapping) else {}, _PARTIALS) or _first(text, _PARTIALS)
+    stated = text.get("head_dim") or (latent if family in READS_PARTIAL else None)
+    if stated and family in LATENT_IS_HEAD_DIM and stated != latent:
+        raise ValueError(f"the configuration contradicts itself: head_dim {stated!r}, qk_rope_head_dim {latent!r}")
+    if stated and share and number(stated, "head_dim") * number(share, "partial_rotary_factor") != latent:
+        raise ValueError(
+            f"the configuration contradicts itself: {share} of head_dim {stated!r}, qk_rope_head_dim {latent!r}"
+        )
 
 
 def _overridden(text: Mapping[str, Any], layer_type: str) -> Any:
@@ -505,7 +544,8 @@ def _scaling(
         scaling["factor"] = parameters["factor"]  # 0, too: elsewhere it means "not given", here it is a mistake
     longest = _length(text, "max_position_embeddings")
     name_of_original = "original_max_position_embeddings"
-    original = _length(text, name_of_original) or _length(parameters, name_of_original) or longest
+    originals = [fields[name_of_original] for fields in (text, parameters) if fields.get(name_of_original) is not None]
+    original = next((_count(value, name_of_original) for value in originals), longest)
     if kind == "dynamic":
         scaling |= {"original_length": longest, "length": max(seq_len or 0, longest or 0)}
     elif kind in ("yarn", "llama3", "longrope"):
@@ -548,10 +588,49 @@ def arguments(config: Any, *, seq_len: int | None = None, layer_type: str | None
     length = None if seq_len is None else _count(seq_len, "seq_len", 0)
     if layer_type is not None and not isinstance(layer_type, str):
         raise TypeError(f"layer_type must be a name such as 'full_attention', not {layer_type!r}")
-    text = _flat(text_of(load(config)))
+    given = text_of(load(config))
+    text = _flat(given)
     family = _family(text, length)
     _check_fields(text)
+    found = _arguments(text, family, length, layer_type)
+    if family in ASKED:
+        _check_unread(given, family, found, lambda others: _arguments(others, family, length, layer_type))
+    return found
+
+
+def _check_unread(
+    text: Mapping[str, Any], family: str, found: dict[str, Any], again: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    """Refuse what the family's class in transformers does not read, unless it says what that does anyway."""
+    own = READS.get(family, set()) | ({"partial_rotary_factor"} if family in READS_PARTIAL else set())
+    alien = {*_THETAS, *_PARTIALS, *_ROTARY_DIMS, "qk_rope_head_dim"} - own
+    if family in LATENT:
+        alien.discard("qk_rope_head_dim")
+    if family not in UNREAD_THETA or text.get("rope_parameters") or text.get("rope_scaling"):
+        alien.discard("rope_theta")
+    else:
+        alien.add("partial_rotary_factor")
+    unread = sorted(field for field in alien if text.get(field) is not None)
+    others = {field: value for field, value in text.items() if field not in unread}
+    for name in ("rope_parameters", "rope_scaling"):
+        given = text.get(name)
+        if "partial_rotary_factor" in own or not isinstance(given, Mapping):
+            continue
+        if given.get("partial_rotary_factor") is None or given.get("rope_type", given.get("type")) == "proportional":
+            continue
+        others[name] = {field: value for field, value in given.items() if field != "partial_rotary_factor"}
+        unread.append(f"partial_rotary_factor in {name}")
+    if again(others) != found:
+        fields = ", ".join(unread) or "rotation in an attention configuration"
+        raise ValueError(
+            f"the configuration says {fields}, which transformers does not read of {family}; {_OWN_ARGUMENTS}"
+        )
+
+
+def _arguments(text: dict[str, Any], family: str, length: int | None, layer_type: str | None) -> dict[str, Any]:
     parameters = _parameters(text, family, layer_type)
+    if family == "mimo_v2_flash" and parameters.get("partial_rotary_factor") is None:
+        raise ValueError("mimo_v2_flash has a partial_rotary_factor of its own where none is stated: state it")
     head_dim = _head_dim(text, family, layer_type)
     found: dict[str, Any] = {"head_dim": head_dim, "base": _theta(text, parameters, family)}
     scaling = _scaling(text, parameters, family, length)

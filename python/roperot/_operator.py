@@ -106,18 +106,33 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
 _rotate.register_autograd(_backward, setup_context=_setup_context)
 
 
-def _call(rope: Rope, x: Tensor, first: int, positions: Tensor | None, inverse: bool, layout: Any) -> Tensor:
-    out = torch.empty_like(x)
+def _call(
+    rope: Rope,
+    x: Tensor,
+    first: int,
+    positions: Tensor | None,
+    inverse: bool,
+    layout: Any,
+    memory: torch.memory_format = torch.preserve_format,
+) -> Tensor:
+    out = torch.empty_like(x, memory_format=memory)
     at = first if positions is None else positions
     rope._apply_into((x.detach(),), (out,), ("x",), at, inverse, layout)
     return out
 
 
 def _call_pair(
-    rope: Rope, q: Tensor, k: Tensor, first: int, positions: Tensor | None, inverse: bool, layout: Any
+    rope: Rope,
+    q: Tensor,
+    k: Tensor,
+    first: int,
+    positions: Tensor | None,
+    inverse: bool,
+    layout: Any,
+    memory: torch.memory_format = torch.preserve_format,
 ) -> tuple[Tensor, Tensor]:
     """``_call`` of both at once: half the bookkeeping of a decode step."""
-    outs = torch.empty_like(q), torch.empty_like(k)
+    outs = torch.empty_like(q, memory_format=memory), torch.empty_like(k, memory_format=memory)
     at = first if positions is None else positions
     rope._apply_into((q.detach(), k.detach()), outs, ("q", "k"), at, inverse, layout)
     return outs
@@ -241,24 +256,34 @@ class Rows:
         self._ropes: dict[tuple[Form, str, int], Rope] = {}
         self._positions: Tensor | None = None
 
-    def rotate(self, q: Tensor, k: Tensor | None, form: Form, arithmetic: str, layout: str) -> Any:
-        """As ``rotary``, by row t of the batch's own rows, or of the only ones."""
+    def rotate(
+        self, q: Tensor, k: Tensor | None, form: Form, arithmetic: str, layout: str, memory: torch.memory_format
+    ) -> Any:
+        """As ``rotary``, by row t of the batch's own rows, or of the only ones; the results lie as ``memory`` says."""
         if needs_graph(q, k):
+            if memory is torch.contiguous_format:
+                q, k = q.contiguous(), None if k is None else k.contiguous()
             text = " ".join((*form, arithmetic))
             rotated = _rotate_rows(q, self.cos, self.sin, text, False, layout)
             return rotated if k is None else (rotated, _rotate_rows(k, self.cos, self.sin, text, False, layout))
         rope = self._rope(form, arithmetic, q.shape[-1])
         if k is not None and k.shape[-1] == q.shape[-1]:
-            return _call_pair(rope, q, k, 0, self._positions, False, layout)
-        rotated = _call(rope, q, 0, self._positions, False, layout)
-        return rotated if k is None else (rotated, self.rotate(k, None, form, arithmetic, layout))
+            return _call_pair(rope, q, k, 0, self._positions, False, layout, memory)
+        rotated = _call(rope, q, 0, self._positions, False, layout, memory)
+        return rotated if k is None else (rotated, self.rotate(k, None, form, arithmetic, layout, memory))
 
     def run(
-        self, heads: Sequence[tuple[Tensor, Norm | None]], dtype: torch.dtype, form: Form, arithmetic: str, layout: Any
+        self,
+        heads: Sequence[tuple[Tensor, Norm | None]],
+        dtype: torch.dtype,
+        form: Form,
+        arithmetic: str,
+        layout: Any,
+        memory: torch.memory_format,
     ) -> tuple[Tensor, ...]:
         """``rotate`` of one or two tensors that nobody records, into ``dtype``; some are normalised on the way."""
         rope = self._rope(form, arithmetic, heads[0][0].shape[-1])
-        outs = tuple(torch.empty_like(x, dtype=dtype) for x, _ in heads)
+        outs = tuple(torch.empty_like(x, dtype=dtype, memory_format=memory) for x, _ in heads)
         jobs.run_normed(rope._plan, heads, outs, 0 if self._positions is None else self._positions, layout)
         return outs
 

@@ -110,6 +110,7 @@ class _Way(NamedTuple):
     layout: str  # of functions that have no unsqueeze_dim
     dtype: torch.dtype  # of the result
     eager: str | None  # the arithmetic that gives the function's own bits in that dtype; None if there is none
+    memory: torch.memory_format  # of the result: what reads it may compute in another order if it lies otherwise
 
 
 class _Call(NamedTuple):
@@ -216,7 +217,9 @@ def _in_dtype(rotation: _Rotation, form: Form, layout: Any, key: tuple[int, int,
     expected = rotation.rotate(x, cos, sin)
     x, names = x.to(expected[0].dtype), ("f32", "eager")
     eager = next((name for name in names if _equals(form, name, x, cos, sin, expected, layout)), None)
-    return _Way(form, layout, x.dtype, eager)
+    turned = rotation.rotate(x.transpose(1, 2).contiguous().transpose(1, 2), cos, sin)[0]
+    memory = torch.contiguous_format if turned.is_contiguous() else torch.preserve_format
+    return _Way(form, layout, x.dtype, eager, memory)
 
 
 _HEADS, _TOKENS = 2, 5  # made up; too few to rotate in the wrong order unseen
@@ -326,10 +329,10 @@ def _rotated(rotation: _Rotation, call: _Call, rows: Rows, patch: Patch) -> Any:
     if any(opened):
         patch.norms += sum(x is not None for x in opened)
         heads = [(_dense(_plain(x)), None) if o is None else (o.x, o.norm) for x, o in zip(given, opened)]
-        rotated = rows.run(heads, way.dtype, way.form, arithmetic, layout)
+        rotated = rows.run(heads, way.dtype, way.form, arithmetic, layout, way.memory)
         return rotated[0] if call.k is None else rotated
     q, *k = (_dense(_plain(x).to(way.dtype)) for x in given)
-    return rows.rotate(q, k[0] if k else None, way.form, arithmetic, layout)
+    return rows.rotate(q, k[0] if k else None, way.form, arithmetic, layout, way.memory)
 
 
 def _plain(x: Tensor) -> Tensor:

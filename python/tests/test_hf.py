@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import functools
 import importlib
 import json
@@ -15,6 +17,7 @@ import pytest
 from conftest import assert_same_bits
 
 from roperot import Rope
+from roperot._families import ASKED
 from roperot._hf import arguments
 
 LLAMA = {"model_type": "llama", "hidden_size": 4096, "num_attention_heads": 32, "max_position_embeddings": 131072}
@@ -95,8 +98,9 @@ def test_layer_types():
     full, sliding = (Rope.from_hf(GEMMA3, layer_type=f"{kind}_attention") for kind in ("full", "sliding"))
     np.testing.assert_allclose(full.inv_freq, 1e6 ** (-np.arange(0, 256, 2) / 256) / 8)
     np.testing.assert_allclose(sliding.inv_freq, 1e4 ** (-np.arange(0, 256, 2) / 256))
-    new = {**LLAMA, "rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e6},
-                                        "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}}  # fmt: skip
+    new = {**LLAMA, "model_type": "olmo3",
+           "rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e6},
+                               "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}}  # fmt: skip
     np.testing.assert_allclose(Rope.from_hf(new, layer_type="full_attention").inv_freq[1], 1e6 ** (-2 / 128))
     olmo3 = {**LLAMA, "model_type": "olmo3", "rope_scaling": {"type": "linear", "factor": 2.0}}
     for config in (GEMMA3, new, olmo3):
@@ -711,6 +715,93 @@ def test_pairing_of_every_model_type_of_transformers():
             (agree if same else differ).add(name)
     assert not differ
     assert len(agree) >= 150
+
+
+# Fields of some families. Those that read them rotate by them, the others do as if they were not there.
+FIELDS = {
+    "rotary_emb_base": 777.0, "rope_embedding_base": 777.0, "rotary_base": 777.0, "rope_base": 777.0,
+    "global_rope_theta": 777.0, "rope_local_base_freq": 777.0, "rope_theta": 777.0, "partial_rotary_factor": 0.25,
+    "rotary_pct": 0.25, "rotary_emb_fraction": 0.25, "rotary_dim": 4, "rotary_emb_dim": 4, "qk_rope_head_dim": 4,
+    "head_dim": None, "rope_parameters": {},
+}  # fmt: skip
+BY_LAYER = {"full_attention": {"rope_type": "default", "rope_theta": 777.0},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 99.0}}  # fmt: skip
+
+
+ONE_ROW = {"cache": "full", "max_positions": 1}  # frequencies are asked for: the tables would take long
+
+
+def files_with_fields(file):
+    """(what was changed, a file with it): beside the rotation parameters that the class wrote down, and alone."""
+    part = file["text_config"] if isinstance(file.get("text_config"), dict) else file
+    changes = [({field}, {field: value}) for field, value in FIELDS.items()]
+    changes += [(set(), {"rope_parameters": BY_LAYER}), (set(), {"attn_config": {"rope_theta": 777.0}}),
+                (set(), {"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.25}})]  # fmt: skip
+    for removed, given in changes:
+        for alone in (set(), {"rope_parameters"}):
+            text = {k: v for k, v in part.items() if k not in removed | alone}
+            text |= {k: v for k, v in given.items() if v is not None}
+            # A copy: from_dict writes into nested dictionaries.
+            yield f"{given} {alone or ''}", copy.deepcopy(text if part is file else {**file, "text_config": text})
+
+
+def lists_of(module):
+    """The frequencies and the attention factor of a module by layer type."""
+    names = [name.removesuffix("inv_freq") for name, _ in module.named_buffers() if name.endswith("inv_freq")]
+    return {
+        name.removesuffix("_"): (
+            getattr(module, f"{name}inv_freq").double().numpy(),
+            float(getattr(module, f"{name}attention_scaling", 1.0)),
+        )
+        for name in names
+        if not name.endswith("original_")
+    }
+
+
+def agrees(rope, frequencies, factor):
+    mine, theirs = (np.sort(np.abs(x)) for x in (rope.inv_freq, frequencies))
+    same = mine.shape == theirs.shape and np.allclose(mine, theirs, rtol=3e-6, atol=0.0)
+    return same and rope.attention_factor == pytest.approx(factor, rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_field_means_what_the_class_reads_of_it():
+    """Whatever is written into a file: the frequencies of the model's own module, or a refusal."""
+    pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    if not transformers.__version__.startswith("5.23."):
+        pytest.skip("what classes read was asked of transformers 5.23")
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING, CONFIG_MAPPING_NAMES
+
+    differ, checked = [], 0
+    for name in sorted(CONFIG_MAPPING_NAMES):
+        try:
+            file = json.loads(CONFIG_MAPPING[name]().to_json_string(use_diff=False))
+        except Exception:  # has no defaults
+            continue
+        if name.removesuffix("_text") not in ASKED:
+            continue
+        for change, changed in files_with_fields(file):
+            ropes = {}
+            for layer_type in ("", "full_attention", "sliding_attention"):
+                with contextlib.suppress(ValueError, TypeError):
+                    ropes[layer_type] = Rope.from_hf(changed, layer_type=layer_type or None, **ONE_ROW)
+            if not ropes:
+                continue
+            try:
+                text = CONFIG_MAPPING[name].from_dict(changed).get_text_config(decoder=True)
+                lists = lists_of(rotary_class(text)(text))
+            except Exception:  # not what this class takes
+                continue
+            for layer_type, rope in ropes.items():
+                checked += 1
+                if layer_type and layer_type not in lists and set(lists) != {""}:
+                    continue  # the class has none for layers that it does not have
+                own = [lists[layer_type]] if layer_type in lists else list(lists.values())
+                if not any(agrees(rope, *one) for one in own):
+                    differ.append((name, change, layer_type, repr(rope)))
+    assert not differ, "\n".join(map(str, differ))
+    assert checked > 1000
 
 
 # ---- the model zoo of the C tests: published configurations with frozen values of the reference packages

@@ -962,3 +962,26 @@ def test_a_model_in_float64_is_left_alone(angles):
         with rt.patch_transformers(model, angles=angles) as patch:
             assert torch.equal(model(ids).logits, want)
     assert patch.calls == 0
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt_neox", "glm4", "phi3"])
+@pytest.mark.parametrize("grad", [False, True])
+def test_rotated_heads_lie_as_the_models_own(family, grad):
+    """What reads them may sum in another order if they lie otherwise: the logits would not be the same bits."""
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4,
+             "num_key_value_heads": 4, "head_dim": 16, "vocab_size": 99, "pad_token_id": 0}  # fmt: skip
+    config = transformers.AutoConfig.for_model(family, **sizes)
+    model = transformers.AutoModel.from_config(config).eval()
+    modeling = sys.modules[type(model).__module__]
+    q = tensor(2, 7, 4, 16, grad=grad).transpose(1, 2)
+    with rt.patch_transformers(model, angles="model") as patch:
+        cos, sin = model.rotary_emb(q, torch.arange(7)[None])
+        if family == "gpt_neox":
+            assert cos.shape[-1] < 16
+        found = modeling.apply_rotary_pos_emb(q, q, cos, sin)
+        assert patch.calls == 1
+    expected = modeling.apply_rotary_pos_emb(q, q, cos, sin)
+    for mine, theirs in zip(found, expected):
+        assert torch.equal(mine, theirs)
+        assert mine.stride() == theirs.stride()
