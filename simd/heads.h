@@ -64,7 +64,8 @@ typedef void roperot_scale_fn(const roperot_scaling_of_heads *scaling);
 
 /* What is usual in one kernel, RMS of each head into its own dtype: r = 1 / sqrt(sum of squares / channels + epsilon),
  * then (x * r) * w, with T(..) after the first product (TWICE), rounded as it is stored. src and dst are the same heads,
- * or do not overlap. */
+ * or do not overlap. Where the table's norm_turns has the dtype's bit, `pairs` half-split pairs from channel `first` on
+ * may be rotated before they are stored, to the bits of a rotation afterwards. */
 typedef struct roperot_norm_of_heads {
     const void *src;
     void *dst;
@@ -72,16 +73,26 @@ typedef struct roperot_norm_of_heads {
     ptrdiff_t heads, channels;    /* channels a multiple of 32 */
     const float *weight;          /* as norm_weights made them */
     float epsilon;
-    int32_t rounding; /* public enum: ONCE, TWICE */
-    int32_t is_far;   /* src comes from beyond the caches: what lies behind it is read ahead */
+    ptrdiff_t ahead;         /* bytes: so far behind each head is read ahead; 0 for what is in the caches */
+    const float *cos, *sin;  /* of the pairs */
+    ptrdiff_t first, pairs;  /* multiples of 32; pairs 0: nothing is rotated */
+    int32_t rounding;        /* public enum: ONCE, TWICE */
 } roperot_norm_of_heads;
+
+/* So many heads are taken at once: of more, the sums of the next ones are taken before the products of these. */
+enum { ROPEROT_NORM_HEADS = 8 };
 
 typedef void roperot_norm_fn(const roperot_norm_of_heads *norm);
 
-/* Weights (NULL: 1) as f32 in the order of channels that norm of this dtype takes; channels a multiple of 32. 0 if one
- * of them is not finite: a NaN of f32 may have bits that rounding must not meet. */
+/* Weights (NULL: 1) as f32 in the order of channels that norm of this dtype takes; channels a multiple of 32. 0 if norm
+ * cannot be called: one of them is not finite (a NaN of f32 may have bits that rounding must not meet), or this machine's
+ * vectors are longer than 32 channels. */
 typedef int roperot_norm_weights_fn(float *out, const void *weight, int32_t weight_dtype, int unit_offset,
                                     ptrdiff_t channels);
+
+/* Lines of 64 bytes, aligned, to where they are not read soon: past the caches, in no order until the table's fence.
+ * What lies `ahead` bytes behind each line is read before it is needed. */
+typedef void roperot_copy_fn(void *dst, const void *src, ptrdiff_t bytes, ptrdiff_t ahead);
 
 /* ---- load, round, store ------------------------------------------------------------------------------------------ */
 
@@ -105,7 +116,9 @@ typedef struct roperot_head_kernels {
     roperot_scale_fn *scale[ROPEROT_FORMAT_bf16 + 1];
     roperot_norm_fn *norm[ROPEROT_FORMAT_bf16 + 1]; /* NULL: not worth its code here */
     roperot_norm_weights_fn *norm_weights[ROPEROT_FORMAT_bf16 + 1];
-    roperot_round_fn *round[ROPEROT_FORMAT_bf16 + 1];             /* f32: NULL */
+    int32_t norm_turns;                               /* bits 1 << ROPEROT_FORMAT_...: what norm can rotate, too */
+    roperot_copy_fn *stream;                          /* NULL: nothing bypasses the caches here */
+    roperot_round_fn *round[ROPEROT_FORMAT_bf16 + 1]; /* f32: NULL */
     roperot_amax_fn *amax;
     roperot_load_fn *load[ROPEROT_FORMATS];
     roperot_store_fn *store[ROPEROT_FORMATS];

@@ -9,6 +9,7 @@
 #define STREAM_ALIGN 1
 #define COLUMNS 1
 #define GROUP_HEADS 4
+#define TURNED_VECS 2
 #define HEADS_USUAL 1
 #define PREFETCH_ELEMENTS 0
 
@@ -23,8 +24,8 @@
 #define convert_half          rvv_f32
 #define convert_interleaved   rvv_f32
 #define repack                rvv_f32
-#define normed_f32            none
-#define normed_f16            none
-#define normed_bf16           none
+#define normed_f32            rvv_f32
+#define normed_f16            rvv_f32
+#define normed_bf16           rvv_f32
 
 #include "kernels.inc.h"

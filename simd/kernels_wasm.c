@@ -9,6 +9,7 @@
 #define STREAM_ALIGN 1
 #define COLUMNS 1
 #define GROUP_HEADS 4
+#define TURNED_VECS 2
 #define HEADS_USUAL 0
 #define PREFETCH_ELEMENTS 0
 

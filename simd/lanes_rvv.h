@@ -156,15 +156,24 @@ INLINE void lanes_store_away_i8(i8_t *p, lanes_t x)
     store_bytes((uint8_t *)p, __riscv_vreinterpret_v_i32m4_u32m4(code));
 }
 
-/* ---- across lanes: through memory, in the order that is promised ------------------------------------------------- */
+/* ---- across lanes, in the order that is promised ------------------------------------------------------------------ */
 
 INLINE float lanes_fold(lanes_t x)
 {
-    float lane[16];
-    lanes_store_f32(lane, x);
-    for (int half = 8; half > 0; half /= 2)
-        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
-    return lane[0];
+    x = __riscv_vfadd_vv_f32m4(x, __riscv_vslidedown_vx_f32m4(x, 8, 8), 8);
+    x = __riscv_vfadd_vv_f32m4(x, __riscv_vslidedown_vx_f32m4(x, 4, 4), 4);
+    vfloat32m1_t few = __riscv_vget_v_f32m4_f32m1(x, 0); /* four lanes are in the first register of any length */
+    few = __riscv_vfadd_vv_f32m1(few, __riscv_vslidedown_vx_f32m1(few, 2, 2), 2);
+    few = __riscv_vfadd_vv_f32m1(few, __riscv_vslidedown_vx_f32m1(few, 1, 1), 1);
+    return __riscv_vfmv_f_s_f32m1_f32(few);
+}
+
+INLINE void lanes_norm_factors(float *r, lanes_t a, lanes_t b, lanes_t c, lanes_t d, float count, float epsilon)
+{
+    const float sums[4] = { lanes_fold(a), lanes_fold(b), lanes_fold(c), lanes_fold(d) };
+    const vfloat32m1_t mean = __riscv_vfdiv_vf_f32m1(__riscv_vle32_v_f32m1(sums, 4), count, 4);
+    const vfloat32m1_t root = __riscv_vfsqrt_v_f32m1(__riscv_vfadd_vf_f32m1(mean, epsilon, 4), 4);
+    __riscv_vse32_v_f32m1(r, __riscv_vfrdiv_vf_f32m1(root, 1.0f, 4), 4);
 }
 
 INLINE float lanes_largest(lanes_t x)

@@ -23,6 +23,7 @@ static int NAME(norm_weights)(float *out, const void *weight, int32_t dtype, int
 {
     _Alignas(64) float some[32];
     lanes_t odd = lanes_set1(0.0f);
+    if (V(pairs)() > 32) return 0;
     NO_UNROLL
     for (ptrdiff_t c = 0; c < channels; c += 32) {
         const lanes_t w0 = NAME(factor_of_channels)(weight, dtype, unit_offset, c),
@@ -43,13 +44,6 @@ INLINE lanes_t NAME(square)(const char *x)
     return lanes_mul(v, v);
 }
 
-/* Four heads are read at once, which is too much for what reads ahead by itself. */
-INLINE void NAME(prefetch_heads)(const char *x, ptrdiff_t bytes)
-{
-    NO_UNROLL
-    for (ptrdiff_t c = 0; c < bytes; c += LINE) prefetch_read(x + c, PREFETCH_ELEMENTS * (int)sizeof(SRC_T));
-}
-
 /* r of four heads: four chains of additions at once, and one division for all. Missing heads are the last one again. */
 INLINE void NAME(factors)(float *r, const roperot_norm_of_heads *a, const char *x0, ptrdiff_t heads)
 {
@@ -57,7 +51,6 @@ INLINE void NAME(factors)(float *r, const roperot_norm_of_heads *a, const char *
     const char *const x1 = heads > 1 ? x0 + head : x0, *const x2 = heads > 2 ? x1 + head : x1;
     const char *const x3 = heads > 3 ? x2 + head : x2;
     lanes_t s0 = lanes_set1(0.0f), s1 = s0, s2 = s0, s3 = s0;
-    if (a->is_far) NAME(prefetch_heads)(x0, heads < 4 ? heads * bytes : 4 * bytes);
     NO_UNROLL
     for (ptrdiff_t c = 0; c < bytes; c += 16 * (ptrdiff_t)sizeof(SRC_T)) {
         s0 = lanes_add(s0, NAME(square)(x0 + c));
@@ -77,8 +70,17 @@ static NOINLINE void NAME(factors_of_group)(float *r, const roperot_norm_of_head
 
 /* ---- (x * r) * w ------------------------------------------------------------------------------------------------- */
 
-INLINE void NAME(norm_vector)(const char *src, char *dst, ptrdiff_t c, T by, T w, const int rounding)
+/* Reads ahead next to what is computed: all at once it would occupy the line-fill buffers that the loads need. */
+INLINE void NAME(read_ahead)(const char *src, ptrdiff_t c, ptrdiff_t ahead)
 {
+    compiler_barrier();
+    prefetch_read((const SRC_T *)(const void *)src + c, (int)ahead);
+    compiler_barrier();
+}
+
+INLINE void NAME(norm_vector)(const char *src, char *dst, ptrdiff_t c, ptrdiff_t ahead, T by, T w, const int rounding)
+{
+    NAME(read_ahead)(src, c, ahead);
     T n = V(mul)(CAT3(VEC, _load_, SRC)((const SRC_T *)(const void *)src + c), by);
     if (rounding == ROPEROT_NORM_ROUND_TWICE) n = THROUGH(n);
     CAT3(VEC, _store_, SRC)((SRC_T *)(void *)dst + c, V(mul)(n, w));
@@ -89,7 +91,7 @@ INLINE void NAME(norm_vector)(const char *src, char *dst, ptrdiff_t c, T by, T w
 INLINE void NAME(norm_strip)(const int count, const roperot_norm_of_heads *a, ptrdiff_t c, const float *r,
                              const int rounding)
 {
-    const ptrdiff_t n = V(pairs)(), src_head = a->src_head, dst_head = a->dst_head;
+    const ptrdiff_t n = V(pairs)(), src_head = a->src_head, dst_head = a->dst_head, ahead = a->ahead;
     const ptrdiff_t c1 = count > 1 ? n : 0, c2 = 2 * c1, c3 = 3 * c1;
     const float *const w = a->weight + c;
     const T w0 = V(kept)(w), w1 = V(kept)(w + c1), w2 = V(kept)(w + c2), w3 = V(kept)(w + c3);
@@ -98,40 +100,110 @@ INLINE void NAME(norm_strip)(const int count, const roperot_norm_of_heads *a, pt
     NO_UNROLL
     for (ptrdiff_t heads = a->heads; heads > 0; heads--, src += src_head, dst += dst_head) {
         const T by = V(all)(*r++);
-        NAME(norm_vector)(src, dst, 0, by, w0, rounding);
+        NAME(norm_vector)(src, dst, 0, ahead, by, w0, rounding);
         if (count == 1) continue;
-        NAME(norm_vector)(src, dst, c1, by, w1, rounding);
-        NAME(norm_vector)(src, dst, c2, by, w2, rounding);
-        NAME(norm_vector)(src, dst, c3, by, w3, rounding);
+        NAME(norm_vector)(src, dst, c1, ahead, by, w1, rounding);
+        NAME(norm_vector)(src, dst, c2, ahead, by, w2, rounding);
+        NAME(norm_vector)(src, dst, c3, ahead, by, w3, rounding);
     }
 }
 
-/* All strips of a few heads. */
-INLINE void NAME(norm_group)(const roperot_norm_of_heads *a, const float *r, const int rounding)
+/* Strips of channels [c, end) of a few heads. */
+INLINE void NAME(norm_strips)(const roperot_norm_of_heads *a, ptrdiff_t c, ptrdiff_t end, const float *r,
+                              const int rounding)
 {
-    const ptrdiff_t n = V(pairs)(), channels = a->channels;
-    ptrdiff_t c = 0;
+    const ptrdiff_t n = V(pairs)();
     NO_UNROLL
-    for (; channels - c >= 4 * n; c += 4 * n) NAME(norm_strip)(4, a, c, r, rounding);
+    for (; end - c >= 4 * n; c += 4 * n) NAME(norm_strip)(4, a, c, r, rounding);
     NO_UNROLL
-    for (; channels - c > 0; c += n) NAME(norm_strip)(1, a, c, r, rounding);
+    for (; end - c > 0; c += n) NAME(norm_strip)(1, a, c, r, rounding);
 }
 
-static NOINLINE void NAME(norm_group_once)(const roperot_norm_of_heads *a, const float *r)
+static NOINLINE void NAME(norm_group_once)(const roperot_norm_of_heads *a, ptrdiff_t c, ptrdiff_t end, const float *r)
 {
-    NAME(norm_group)(a, r, ROPEROT_NORM_ROUND_ONCE);
+    NAME(norm_strips)(a, c, end, r, ROPEROT_NORM_ROUND_ONCE);
 }
 
-static NOINLINE void NAME(norm_group_twice)(const roperot_norm_of_heads *a, const float *r)
+static NOINLINE void NAME(norm_group_twice)(const roperot_norm_of_heads *a, ptrdiff_t c, ptrdiff_t end, const float *r)
 {
-    NAME(norm_group)(a, r, ROPEROT_NORM_ROUND_TWICE);
+    NAME(norm_strips)(a, c, end, r, ROPEROT_NORM_ROUND_TWICE);
+}
+
+/* ---- and the rotation -------------------------------------------------------------------------------------------- */
+
+#if NORM_TURNS
+
+/* As in strip.inc.h. */
+INLINE void NAME(turned_vector)(const char *src, char *dst, ptrdiff_t j, ptrdiff_t half, ptrdiff_t ahead, T by, T w0,
+                                T w1, T c, T s)
+{
+    const SRC_T *const x = (const SRC_T *)(const void *)src + j;
+    SRC_T *const y = (SRC_T *)(void *)dst + j;
+    NAME(read_ahead)(src, j, ahead);
+    NAME(read_ahead)(src, j + half, ahead);
+    const T x0 = V(mul)(V(mul)(CAT3(VEC, _load_, SRC)(x), by), w0);
+    const T x1 = V(mul)(V(mul)(CAT3(VEC, _load_, SRC)(x + half), by), w1);
+    CAT3(VEC, _store_, SRC)(y, V(sub)(V(mul)(x0, c), V(mul)(x1, s)));
+    CAT3(VEC, _store_, SRC)(y + half, V(add)(V(mul)(x0, s), V(mul)(x1, c)));
+}
+
+/* `count` (1, 2 or 4, a constant) vectors of pairs of some heads, with their weights and coefficients in registers. */
+INLINE void NAME(turned_strip)(const int count, const roperot_norm_of_heads *a, ptrdiff_t j, const float *r)
+{
+    const ptrdiff_t n = V(pairs)(), half = a->pairs, src_head = a->src_head, dst_head = a->dst_head, ahead = a->ahead;
+    const ptrdiff_t j1 = count > 1 ? n : 0, j2 = count > 2 ? 2 * n : 0, j3 = count > 2 ? 3 * n : 0;
+    const float *const w = a->weight + a->first + j, *const cos = a->cos + j, *const sin = a->sin + j;
+    const T w0 = V(kept)(w), w1 = V(kept)(w + j1), w2 = V(kept)(w + j2), w3 = V(kept)(w + j3);
+    const T v0 = V(kept)(w + half), v1 = V(kept)(w + half + j1), v2 = V(kept)(w + half + j2),
+            v3 = V(kept)(w + half + j3);
+    const T c0 = V(load_f32)(cos), c1 = V(load_f32)(cos + j1), c2 = V(load_f32)(cos + j2), c3 = V(load_f32)(cos + j3);
+    const T s0 = V(load_f32)(sin), s1 = V(load_f32)(sin + j1), s2 = V(load_f32)(sin + j2), s3 = V(load_f32)(sin + j3);
+    const char *src = (const char *)a->src + (a->first + j) * (ptrdiff_t)sizeof(SRC_T);
+    char *dst = (char *)a->dst + (a->first + j) * (ptrdiff_t)sizeof(SRC_T);
+    NO_UNROLL
+    for (ptrdiff_t heads = a->heads; heads > 0; heads--, src += src_head, dst += dst_head) {
+        const T by = V(all)(*r++);
+        NAME(turned_vector)(src, dst, 0, half, ahead, by, w0, v0, c0, s0);
+        if (count > 1) NAME(turned_vector)(src, dst, j1, half, ahead, by, w1, v1, c1, s1);
+        if (count > 2) NAME(turned_vector)(src, dst, j2, half, ahead, by, w2, v2, c2, s2);
+        if (count > 2) NAME(turned_vector)(src, dst, j3, half, ahead, by, w3, v3, c3, s3);
+    }
+}
+
+static NOINLINE void NAME(turned_group)(const roperot_norm_of_heads *a, const float *r)
+{
+    const ptrdiff_t n = V(pairs)(), pairs = a->pairs, behind = a->first + 2 * pairs;
+    ptrdiff_t j = 0;
+    NO_UNROLL
+    for (; pairs - j >= TURNED_VECS * n; j += TURNED_VECS * n) NAME(turned_strip)(TURNED_VECS, a, j, r);
+    NO_UNROLL
+    for (; pairs - j > 0; j += n) NAME(turned_strip)(1, a, j, r);
+    if (a->first) NAME(norm_group_once)(a, 0, a->first, r);
+    if (behind < a->channels) NAME(norm_group_once)(a, behind, a->channels, r);
+}
+
+#endif
+
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
+
+INLINE void NAME(norm_group)(const roperot_norm_of_heads *a, const float *r)
+{
+#if NORM_TURNS
+    if (a->pairs) {
+        NAME(turned_group)(a, r);
+        return;
+    }
+#endif
+    if (CAT(ROPEROT_FORMAT_, SRC) != ROPEROT_FORMAT_f32 && a->rounding == ROPEROT_NORM_ROUND_TWICE)
+        NAME(norm_group_twice)(a, 0, a->channels, r);
+    else
+        NAME(norm_group_once)(a, 0, a->channels, r);
 }
 
 /* Eight heads at a time, and the r of the next ones before: their divisions are done when they are needed. */
 static void NAME(norm)(const roperot_norm_of_heads *a)
 {
-    enum { GROUP = 8 };
-    const int twice = CAT(ROPEROT_FORMAT_, SRC) != ROPEROT_FORMAT_f32 && a->rounding == ROPEROT_NORM_ROUND_TWICE;
+    enum { GROUP = ROPEROT_NORM_HEADS };
     roperot_norm_of_heads group = *a;
     float r[2][GROUP];
     int now = 0;
@@ -141,8 +213,7 @@ static void NAME(norm)(const roperot_norm_of_heads *a)
         const char *const next = (const char *)group.src + GROUP * a->src_head;
         group.heads = left < GROUP ? left : GROUP;
         if (left > GROUP) NAME(factors_of_group)(r[!now], a, next, left - GROUP);
-        if (twice) NAME(norm_group_twice)(&group, r[now]);
-        else NAME(norm_group_once)(&group, r[now]);
+        NAME(norm_group)(&group, r[now]);
         group.src = next;
         group.dst = (char *)group.dst + GROUP * a->dst_head;
     }

@@ -37,6 +37,12 @@ INLINE rvv_f32_t rvv_f32_or(rvv_f32_t a, rvv_f32_t b)
         __riscv_vor_vv_u32m2(bits, __riscv_vreinterpret_v_f32m2_u32m2(b), RVV_ALL));
 }
 
+/* Of norms, as in vec_neon.h. */
+INLINE rvv_f32_t rvv_f32_all(float x) { return __riscv_vfmv_v_f_f32m2(x, RVV_ALL); }
+INLINE void rvv_f32_keep(float *p, rvv_f32_t x) { rvv_f32_store_f32(p, x); }
+INLINE rvv_f32_t rvv_f32_kept(const float *p) { return rvv_f32_load_f32(p); }
+INLINE rvv_f32_t rvv_f32_through_f32(rvv_f32_t x) { return x; }
+
 /* Strided, not segmented: compilers disagree on the shape of the segment intrinsics. */
 INLINE void rvv_f32_load2_f32(const f32_t *p, rvv_f32_t *x0, rvv_f32_t *x1)
 {
@@ -119,6 +125,10 @@ INLINE vuint32m2_t rvv_f32_load_pairs(const uint16_t *p)
         __riscv_vse16_v_u16m1(p, __riscv_vnsrl_wx_u16m1(rvv_f32_round_##dtype(x), 0, RVV_ALL), RVV_ALL);               \
     }                                                                                                                  \
     INLINE void rvv_f32_stream_##dtype(dtype##_t *p, rvv_f32_t x) { rvv_f32_store_##dtype(p, x); }                     \
+    INLINE rvv_f32_t rvv_f32_through_##dtype(rvv_f32_t x)                                                              \
+    {                                                                                                                  \
+        return rvv_f32_widen_##dtype(rvv_f32_round_##dtype(x));                                                        \
+    }                                                                                                                  \
     INLINE void rvv_f32_load2_##dtype(const dtype##_t *p, rvv_f32_t *x0, rvv_f32_t *x1)                                \
     {                                                                                                                  \
         const vuint32m2_t both = rvv_f32_load_pairs(p);                                                                \

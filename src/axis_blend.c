@@ -40,7 +40,7 @@ void roperot_axis_blend(const roperot_row_source *source, const roperot_place *a
                         roperot_scratch *scratch, float *space, roperot_row *row)
 {
     const roperot_plan *const plan = source->plan;
-    float *const workspace = scratch->values + ROPEROT_SCRATCH_FLOATS - 2 * block.count;
+    float *const workspace = scratch->values + source->floats - 2 * block.count;
     if (!starts_from_last(source, at, block, scratch)) start_from_axis_0(source, at, block, scratch, space);
     row->cos = space;
     row->sin = space + block.count;

@@ -167,7 +167,8 @@ int32_t roperot_call_check(roperot_call *c, const roperot_plan *plan, const rope
     c->bytes = roperot_saturating_mul(c->bytes, c->end - c->begin);
     c->loop = choose_loop(c);
     if (!status)
-        roperot_row_source_init(&c->walk.rows, plan, positions, options->flags, roperot_kept_row_of(options));
+        roperot_row_source_init(&c->walk.rows, plan, positions, options->flags, roperot_kept_row_of(options),
+                                ROPEROT_SCRATCH_FLOATS);
     return status;
 }
 

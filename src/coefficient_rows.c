@@ -17,13 +17,14 @@ static int takes_factors(const roperot_plan *plan, uint32_t flags)
 }
 
 void roperot_row_source_init(roperot_row_source *source, const roperot_plan *plan, const roperot_positions *positions,
-                             uint32_t flags, roperot_kept_row *kept)
+                             uint32_t flags, roperot_kept_row *kept, int32_t floats)
 {
     source->plan = plan;
     source->positions = positions;
     source->flags = flags;
     source->tile_tokens = ROPEROT_TILE_TOKENS;
     source->block_pairs = plan->pairs;
+    source->floats = floats;
     source->kept = NULL;
     if (!positions) return;
     const int together = positions->kind == ROPEROT_POSITIONS_OFFSET || positions->axes <= 1;
@@ -37,9 +38,9 @@ void roperot_row_source_init(roperot_row_source *source, const roperot_plan *pla
     if (!source->computed) return;
     /* One row more for the axis that is being blended in. */
     const int32_t extra = made && source->axes > 1 && !plan->mixed;
-    const int32_t most = ROPEROT_SCRATCH_FLOATS / (2 * (1 + extra)) / 16 * 16;
+    const int32_t most = floats / (2 * (1 + extra)) / 16 * 16;
     if (source->block_pairs > most) source->block_pairs = most;
-    const int32_t fit = ROPEROT_SCRATCH_FLOATS / (2 * source->block_pairs) - extra;
+    const int32_t fit = floats / (2 * source->block_pairs) - extra;
     if (source->tile_tokens > fit) source->tile_tokens = fit;
     if (source->block_pairs == plan->pairs && takes_factors(plan, flags) && !roperot_positions_are_real(positions))
         source->kept = kept;

@@ -9,8 +9,9 @@
 #include "plan.h"
 #include "positions.h"
 
-/* 4 KiB of scratch: a thread with the least stack that POSIX allows has about 9 KiB left for a call. */
-enum { ROPEROT_TILE_TOKENS = 32, ROPEROT_SCRATCH_FLOATS = 1024 };
+/* 4 KiB of scratch: a thread with the least stack that POSIX allows has about 9 KiB left for a call. Programs keep half of
+ * it: heads have a scratch of their own there. */
+enum { ROPEROT_TILE_TOKENS = 32, ROPEROT_SCRATCH_FLOATS = 1024, ROPEROT_PROGRAM_FLOATS = ROPEROT_SCRATCH_FLOATS / 2 };
 
 typedef struct roperot_row_source {
     const roperot_plan *plan;
@@ -21,6 +22,7 @@ typedef struct roperot_row_source {
     int32_t looked_up;      /* nothing but pointers to rows, one after the other */
     int32_t tile_tokens;    /* rows that fit at once */
     int32_t block_pairs;    /* pairs of a row that fit at once */
+    int32_t floats;         /* of the scratch */
     roperot_kept_row *kept; /* the caller's scratch; NULL: none, or of no use to these rows */
 } roperot_row_source;
 
@@ -44,21 +46,22 @@ typedef union roperot_place {
 
 /* Where rows are computed, and the row that the next blended one may start from (axis_blend.c). */
 typedef struct roperot_scratch {
-    _Alignas(64) float values[ROPEROT_SCRATCH_FLOATS]; /* rows of a multiple of 16 pairs meet whole cache lines */
-    roperot_row last;                                  /* cos NULL: none */
-    roperot_place at;                                  /* where `last` is */
-    int32_t last_first;                                /* its first pair */
-    int64_t last_head;                                 /* its head */
+    float *values;      /* aligned to 64 bytes: rows of a multiple of 16 pairs meet whole cache lines */
+    roperot_row last;   /* cos NULL: none */
+    roperot_place at;   /* where `last` is */
+    int32_t last_first; /* its first pair */
+    int64_t last_head;  /* its head */
 } roperot_scratch;
 
-static inline void roperot_scratch_init(roperot_scratch *scratch)
+static inline void roperot_scratch_init(roperot_scratch *scratch, float *values)
 {
+    scratch->values = values;
     scratch->last.cos = NULL;
 }
 
-/* positions NULL: no row will be asked for, but tokens are counted as if. */
+/* positions NULL: no row will be asked for, but tokens are counted as if. `floats`: of the scratch. */
 void roperot_row_source_init(roperot_row_source *source, const roperot_plan *plan, const roperot_positions *positions,
-                             uint32_t flags, roperot_kept_row *kept);
+                             uint32_t flags, roperot_kept_row *kept, int32_t floats);
 
 /* The row of what `at` says for axis a; in `space`, cos and then sin, or in a table. */
 void roperot_row_of_axis(const roperot_row_source *source, const roperot_place *at, int32_t a, roperot_pair_block block,

@@ -119,8 +119,9 @@ static void write_row(const roperot_row_source *source, const roperot_table *dst
 static ROPEROT_NOINLINE void write_rows(const roperot_row_source *source, int64_t batch, int64_t tokens,
                                         const roperot_table *dst)
 {
+    _Alignas(64) float values[ROPEROT_SCRATCH_FLOATS];
     roperot_scratch scratch;
-    roperot_scratch_init(&scratch);
+    roperot_scratch_init(&scratch, values);
     for (int64_t b = 0; b < batch; b++)
         for (int64_t t = 0; t < tokens; t++) {
             const roperot_token_range token = { b, t, 0, 1 };
@@ -169,7 +170,7 @@ int32_t roperot_cos_sin(const roperot_plan *plan, const roperot_positions *posit
     status = check_positions(plan, positions, batch, tokens, dst);
     if (status) return status;
     roperot_row_source source;
-    roperot_row_source_init(&source, plan, positions, 0, NULL);
+    roperot_row_source_init(&source, plan, positions, 0, NULL, ROPEROT_SCRATCH_FLOATS);
     roperot_fpenv saved; /* a table is the same whoever asks for it */
     roperot_fpenv_enter(&saved);
     write_rows(&source, batch, tokens, dst);

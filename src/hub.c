@@ -121,9 +121,9 @@ static void repack(const roperot_task *j, const piece *p, const float *from, flo
                     from[h * p->pitch + (j->in == ROPEROT_PAIR_HALF ? i + k * n : 2 * i + k)];
 }
 
-/* Heads of a piece by one row. */
-static void turn_heads(const roperot_task *j, const piece *p, const roperot_row *row, int64_t heads, const float *from,
-                       float *to)
+/* `n` pairs from the piece's pair `first` on, of some of its heads, by one row. */
+static void turn_heads(const roperot_task *j, const piece *p, const roperot_row *row, run_of_channels pairs,
+                       int64_t heads, const float *from, float *to)
 {
     const ptrdiff_t head = p->pitch * (ptrdiff_t)sizeof(float);
     const roperot_token token = { row->cos, row->sin, from, to };
@@ -131,11 +131,11 @@ static void turn_heads(const roperot_task *j, const piece *p, const roperot_row 
         .token = &token,
         .tokens = 1,
         .heads = heads,
-        .pairs = p->pairs,
+        .pairs = pairs.count,
         .src_head = head,
         .dst_head = head,
-        .src_first = p->offset,
-        .dst_first = p->offset,
+        .src_first = p->offset + pairs.first * (j->in == ROPEROT_PAIR_HALF ? 1 : 2),
+        .dst_first = p->offset + pairs.first * (j->out == ROPEROT_PAIR_HALF ? 1 : 2),
         .src_half = p->pairs,
         .dst_half = p->pairs,
         .loop = ROPEROT_LOOP_COLUMNS,
@@ -144,13 +144,19 @@ static void turn_heads(const roperot_task *j, const piece *p, const roperot_row 
     j->in_scratch(&tile);
 }
 
-static roperot_row row_of(const roperot_line *line, const piece *p, int64_t head)
+/* Of the piece's pairs from `first` on, as many as there are coefficients for. */
+static roperot_row row_of(const roperot_line *line, const piece *p, int64_t head, run_of_channels *pairs)
 {
     const roperot_row none = { NULL, NULL };
+    pairs->count = p->pairs - pairs->first;
     if (p->pairs == 0) return none;
-    if (line->row_of) return line->row_of(line->walk, line->b, line->t, head, p->first_pair, p->pairs);
+    const int32_t first = p->first_pair + (int32_t)pairs->first;
+    if (line->row_of) {
+        if (pairs->count > line->row_pairs) pairs->count = line->row_pairs;
+        return line->row_of(line->walk, line->b, line->t, head, first, (int32_t)pairs->count);
+    }
     if (!line->row.cos) return none;
-    const roperot_row row = { line->row.cos + p->first_pair, line->row.sin + p->first_pair };
+    const roperot_row row = { line->row.cos + first, line->row.sin + first };
     return row;
 }
 
@@ -158,7 +164,8 @@ static roperot_row row_of(const roperot_line *line, const piece *p, int64_t head
 static float *turn(roperot_hub *hub, const roperot_task *j, const roperot_line *line, const piece *p)
 {
     const int moves = j->in != j->out;
-    roperot_row row = row_of(line, p, p->head);
+    run_of_channels pairs = { 0, 0 };
+    roperot_row row = row_of(line, p, p->head, &pairs);
     if (p->pairs == 0 || (!row.cos && !moves)) return hub->half[0];
     float *const to = hub->half[moves];
     if (moves) memcpy(to, hub->half[0], (size_t)(p->heads * p->pitch) * sizeof *to);
@@ -167,10 +174,11 @@ static float *turn(roperot_hub *hub, const roperot_task *j, const roperot_line *
         return to;
     }
     const int64_t step = j->plan->heads ? 1 : p->heads;
-    for (int64_t h = 0; h < p->heads; h += step) {
-        if (h > 0) row = row_of(line, p, p->head + h);
-        turn_heads(j, p, &row, step, hub->half[0] + h * p->pitch, to + h * p->pitch);
-    }
+    for (; pairs.first < p->pairs; pairs.first += pairs.count)
+        for (int64_t h = 0; h < p->heads; h += step) {
+            if (h + pairs.first > 0) row = row_of(line, p, p->head + h, &pairs);
+            turn_heads(j, p, &row, pairs, step, hub->half[0] + h * p->pitch, to + h * p->pitch);
+        }
     return to;
 }
 

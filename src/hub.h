@@ -13,7 +13,7 @@ typedef struct roperot_hub {
 } roperot_hub;
 
 /* The coefficients of pairs [first, first + n) of a head of a line, where there is not one row at hand for all of it: it
- * does not fit the walk's scratch, or each head has its own. */
+ * does not fit the walk's scratch, which takes row_pairs at once, or each head has its own. */
 typedef roperot_row roperot_hub_row_fn(const void *walk, int64_t b, int64_t t, int64_t head, int32_t first, int32_t n);
 
 /* One line of a task: all its heads from src or `from` to dst and `to`. slot and from_slot: where pages are concerned;
@@ -24,6 +24,7 @@ typedef struct roperot_line {
     int is_dense;
     roperot_row row;
     roperot_hub_row_fn *row_of;
+    int32_t row_pairs;
     const void *walk;
 } roperot_line;
 

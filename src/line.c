@@ -9,13 +9,13 @@
 #include "lists.h"
 #include "norm.h"
 
-/* Lines that are normed, and then rotated, stay in the first-level cache in between. */
-enum { NEAR_BYTES = 16 << 10 };
+/* Lines that are normed, and then rotated, stay in the first-level cache in between. Beyond the caches heads go through a
+ * scratch on their way to pages, whose lines need not be read then. */
+enum { NEAR_BYTES = 16 << 10, AHEAD_BYTES = 8 << 10, SCRATCH_BYTES = 2 << 10, LINE = 64 };
 
 typedef struct job_lines {
     const roperot_task *task;
     const roperot_lines *lines;
-    int64_t slot[ROPEROT_TILE_TOKENS]; /* of `to`; -1: none */
 } job_lines;
 
 /* Lines [begin, end) of the range, and where they go. */
@@ -36,6 +36,13 @@ static int64_t token_of(const job_lines *l, int32_t k)
     return l->lines->range.t + (l->lines->range.across ? 0 : k);
 }
 
+/* Of `to`; -1: none. */
+static int64_t slot_of(const job_lines *l, int32_t k)
+{
+    const roperot_pages *const to = l->task->to.pages;
+    return to ? roperot_slot_read(to, batch_row(l, k), token_of(l, k)) : -1;
+}
+
 static const char *source_of(const part *p, int32_t k)
 {
     return roperot_dense_at(&p->l->task->src, batch_row(p->l, k), token_of(p->l, k), 0);
@@ -45,7 +52,7 @@ static const char *source_of(const part *p, int32_t k)
 static char *target_of(const part *p, int32_t k)
 {
     const roperot_task *const t = p->l->task;
-    const int64_t slot = p->l->slot[k];
+    const int64_t slot = slot_of(p->l, k);
     if (p->destination == ROPEROT_TO_PAGES) return slot < 0 ? NULL : roperot_page_at(&t->to, slot, 0);
     if (slot < 0 && t->skips && t->to.pages) return NULL;
     return roperot_dense_at(&t->dst, batch_row(p->l, k), token_of(p->l, k), 0);
@@ -65,23 +72,42 @@ static part part_of(const job_lines *l, int32_t destination)
     return p;
 }
 
+/* Whether what goes to `dst` may bypass the caches: whole lines, of a call that is larger than they are. */
+static int streams(const part *p, const void *dst)
+{
+    const roperot_task *const t = p->l->task;
+    const uintptr_t where = (uintptr_t)dst | (uintptr_t)p->head | (uintptr_t)(t->dim * p->size);
+    const int moves = p->destination == ROPEROT_TO_PAGES || !t->stays;
+    return moves && t->loop == ROPEROT_LOOP_STREAM && t->kernels->heads.stream && where % LINE == 0;
+}
+
 /* ---- bytes ------------------------------------------------------------------------------------------------------- */
+
+static void copy_near(void *dst, const void *src, ptrdiff_t bytes, ptrdiff_t ahead)
+{
+    (void)ahead;
+    memcpy(dst, src, (size_t)bytes);
+}
 
 static void copy(const part *p)
 {
     const roperot_task *const t = p->l->task;
     const int64_t bytes = t->dim * t->src.size;
     const int together = t->src.head == bytes && p->head == bytes;
+    int32_t streamed = 0;
     for (int32_t k = p->begin; k < p->end; k++) {
         const char *src = source_of(p, k);
         char *dst = target_of(p, k);
         if (!dst) continue;
-        if (together) {
-            memcpy(dst, src, (size_t)(t->heads * bytes));
-            continue;
-        }
-        for (int64_t h = 0; h < t->heads; h++) memcpy(dst + h * p->head, src + h * t->src.head, (size_t)bytes);
+        const int stream = streams(p, dst) && ((uintptr_t)src | (uintptr_t)t->src.head) % LINE == 0;
+        roperot_copy_fn *const put = stream ? t->kernels->heads.stream : copy_near;
+        streamed += stream;
+        if (together)
+            put(dst, src, t->heads * bytes, AHEAD_BYTES);
+        else
+            for (int64_t h = 0; h < t->heads; h++) put(dst + h * p->head, src + h * t->src.head, bytes, AHEAD_BYTES);
     }
+    if (streamed) t->kernels->fence();
 }
 
 /* n channels of all heads of a line, `step` channels apart. */
@@ -183,43 +209,136 @@ static ROPEROT_NOINLINE void rotate(const part *p, int in_place, int loop)
 
 /* ---- norm -------------------------------------------------------------------------------------------------------- */
 
-/* From the source, or where the lines are already. */
-static void norm_lines(const part *p, const float *weight, int in_place)
+static void set_norm(const part *p, const float *weight, roperot_norm_of_heads *n)
+{
+    const roperot_task *const t = p->l->task;
+    n->src_head = t->src.head;
+    n->dst_head = p->head;
+    n->heads = t->heads;
+    n->channels = t->dim;
+    n->weight = weight;
+    n->epsilon = (float)t->norm->epsilon;
+    n->rounding = t->norm->rounding;
+    n->ahead = t->loop == ROPEROT_LOOP_COLUMNS ? 0 : AHEAD_BYTES;
+    n->first = t->offset;
+    n->pairs = 0;
+}
+
+static void norm_heads(const part *p, const roperot_norm_of_heads *n)
+{
+    const roperot_task *const t = p->l->task;
+    t->kernels->heads.norm[roperot_dtype_index(t->src.dtype)](n);
+}
+
+static void set_row(roperot_norm_of_heads *n, const roperot_task *t, const roperot_row *row)
+{
+    n->cos = row->cos;
+    n->sin = row->sin;
+    n->pairs = row->cos ? t->pairs : 0;
+}
+
+/* From the source, or where the lines are already; `turns`: rotated, too. */
+static void norm_lines(const part *p, const float *weight, int in_place, int turns)
 {
     const roperot_task *const t = p->l->task;
     roperot_norm_of_heads n;
-    n.src_head = in_place ? p->head : t->src.head;
-    n.dst_head = p->head;
-    n.heads = t->heads;
-    n.channels = t->dim;
-    n.weight = weight;
-    n.epsilon = (float)t->norm->epsilon;
-    n.rounding = t->norm->rounding;
-    n.is_far = !in_place && t->loop != ROPEROT_LOOP_COLUMNS;
+    set_norm(p, weight, &n);
+    if (in_place) n.src_head = p->head, n.ahead = 0;
     for (int32_t k = p->begin; k < p->end; k++) {
         n.dst = target_of(p, k);
         n.src = in_place ? n.dst : source_of(p, k);
-        if (n.dst) t->kernels->heads.norm[roperot_dtype_index(t->src.dtype)](&n);
+        if (turns) set_row(&n, t, &p->l->lines->rows[k]);
+        if (n.dst) norm_heads(p, &n);
     }
+}
+
+/* Some lines at a time, which are in the first-level cache when they are rotated. */
+static void norm_near(part *p, const float *weight)
+{
+    const roperot_task *const t = p->l->task;
+    const int64_t bytes = t->heads * t->dim * t->src.size, near = bytes < NEAR_BYTES ? NEAR_BYTES / bytes : 1;
+    const int after = roperot_norm_is(t->norm, ROPEROT_NORM_AFTER), turns = t->turns && p->l->lines->rows;
+    const int32_t end = p->end;
+    for (; p->begin < end; p->begin = p->end) {
+        p->end = end - p->begin < near ? end : p->begin + (int32_t)near;
+        if (after && t->pairs) rotate(p, 0, ROPEROT_LOOP_COLUMNS);
+        norm_lines(p, weight, after && t->pairs, turns);
+        if (!after && t->pairs && !turns) rotate(p, 1, ROPEROT_LOOP_COLUMNS);
+    }
+}
+
+/* Heads that the norm has made, where they are. */
+static void turn_heads(const roperot_task *t, const roperot_norm_of_heads *n, const roperot_row *row,
+                       roperot_rotate_fn *turn)
+{
+    const roperot_token token = { row->cos, row->sin, n->dst, n->dst };
+    const roperot_tile tile = { .token = &token,
+                                .tokens = 1,
+                                .heads = n->heads,
+                                .pairs = t->pairs,
+                                .src_head = n->dst_head,
+                                .dst_head = n->dst_head,
+                                .src_first = t->offset,
+                                .dst_first = t->offset,
+                                .src_half = t->pairs,
+                                .dst_half = t->pairs,
+                                .loop = ROPEROT_LOOP_COLUMNS,
+                                .heads_outer = 0 };
+    turn(&tile);
+}
+
+/* One line, a few heads at a time and each of them once: what comes from memory, and goes there, is spread over what is
+ * computed. */
+static void norm_line_far(const part *p, int32_t k, char *dst, roperot_norm_of_heads *n, char *scratch)
+{
+    const roperot_task *const t = p->l->task;
+    const roperot_row none = { NULL, NULL }, *const row = t->pairs ? &p->l->lines->rows[k] : &none;
+    const int64_t bytes = t->dim * p->size, fit = scratch ? SCRATCH_BYTES / bytes : ROPEROT_NORM_HEADS;
+    const int64_t most = fit < ROPEROT_NORM_HEADS ? fit : ROPEROT_NORM_HEADS;
+    n->src = source_of(p, k);
+    n->dst_head = scratch ? bytes : p->head;
+    if (t->turns) set_row(n, t, row);
+    for (int64_t head = 0; head < t->heads; head += most, dst += most * p->head) {
+        n->heads = t->heads - head < most ? t->heads - head : most;
+        n->dst = scratch ? scratch : dst;
+        norm_heads(p, n);
+        if (row->cos && !t->turns) turn_heads(t, n, row, t->rotate[p->destination]);
+        n->src = (const char *)n->src + most * t->src.head;
+        for (int64_t h = 0; scratch && h < n->heads; h++)
+            t->kernels->heads.stream(dst + h * p->head, scratch + h * bytes, bytes, 0);
+    }
+}
+
+static ROPEROT_NOINLINE void norm_far(const part *p, const float *weight)
+{
+    const roperot_task *const t = p->l->task;
+    _Alignas(LINE) char scratch[SCRATCH_BYTES];
+    roperot_norm_of_heads n;
+    int32_t streamed = 0;
+    set_norm(p, weight, &n);
+    for (int32_t k = p->begin; k < p->end; k++) {
+        char *const dst = target_of(p, k);
+        const int stream = dst && streams(p, dst);
+        if (dst) norm_line_far(p, k, dst, &n, stream ? scratch : NULL);
+        streamed += stream;
+    }
+    if (streamed) t->kernels->fence();
 }
 
 /* 0: the kernel cannot take these weights. */
 static ROPEROT_NOINLINE int norm(part *p)
 {
     const roperot_task *const t = p->l->task;
-    const int64_t bytes = t->heads * t->dim * t->src.size, near = bytes < NEAR_BYTES ? NEAR_BYTES / bytes : 1;
-    const int after = roperot_norm_is(t->norm, ROPEROT_NORM_AFTER), offset = t->norm->flags & ROPEROT_NORM_UNIT_OFFSET;
-    const int32_t end = p->end;
+    const int offset = t->norm->flags & ROPEROT_NORM_UNIT_OFFSET;
+    const int far = t->loop != ROPEROT_LOOP_COLUMNS && !roperot_norm_is(t->norm, ROPEROT_NORM_AFTER);
     _Alignas(64) float weight[ROPEROT_HUB_FLOATS];
     if (!t->kernels->heads.norm_weights[roperot_dtype_index(t->src.dtype)](weight, t->norm->weight,
                                                                            t->norm->weight_dtype, offset, t->dim))
         return 0;
-    for (; p->begin < end; p->begin = p->end) {
-        p->end = end - p->begin < near ? end : p->begin + (int32_t)near;
-        if (after && t->pairs) rotate(p, 0, ROPEROT_LOOP_COLUMNS);
-        norm_lines(p, weight, after && t->pairs);
-        if (!after && t->pairs) rotate(p, 1, ROPEROT_LOOP_COLUMNS);
-    }
+    if (far && (p->l->lines->rows || !t->pairs))
+        norm_far(p, weight);
+    else
+        norm_near(p, weight);
     return 1;
 }
 
@@ -240,13 +359,20 @@ static ROPEROT_NOINLINE void run_hub(const job_lines *l, int pages, int dense)
     roperot_hub hub;
     const roperot_task *const task = l->task;
     for (int32_t k = 0; k < l->lines->range.count; k++) {
-        roperot_line line = { .b = batch_row(l, k), .t = token_of(l, k), .slot = pages ? l->slot[k] : -1,
+        const int64_t slot = slot_of(l, k);
+        roperot_line line = { .b = batch_row(l, k),
+                              .t = token_of(l, k),
+                              .slot = pages ? slot : -1,
                               .is_dense = dense && task->dst.dtype };
-        if (l->slot[k] < 0 && (task->skips || !dense) && task->to.pages) continue;
+        if (slot < 0 && (task->skips || !dense) && task->to.pages) continue;
         if (task->from.pages) line.from_slot = roperot_slot_read(task->from.pages, line.b, line.t);
         if (line.from_slot < 0) continue;
         if (task->pairs && l->lines->rows) line.row = l->lines->rows[k];
-        if (!l->lines->rows) line.row_of = row_in_pieces, line.walk = l->lines;
+        if (!l->lines->rows) {
+            line.row_of = row_in_pieces;
+            line.row_pairs = l->lines->source->block_pairs;
+            line.walk = l->lines;
+        }
         roperot_hub_run(&hub, task, &line);
     }
 }
@@ -274,8 +400,6 @@ void roperot_run_lines(const roperot_operand *operand, const roperot_lines *line
     job_lines l;
     l.task = t;
     l.lines = lines;
-    for (int32_t k = 0; k < lines->range.count; k++)
-        l.slot[k] = t->to.pages ? roperot_slot_read(t->to.pages, batch_row(&l, k), token_of(&l, k)) : -1;
     if (way[ROPEROT_TO_PAGES] == ROPEROT_WAY_HUB && way[ROPEROT_TO_DENSE] == ROPEROT_WAY_HUB) {
         run_hub(&l, 1, 1);
         return;

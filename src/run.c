@@ -12,6 +12,9 @@
 
 static const roperot_options default_options = ROPEROT_OPTIONS_INIT;
 
+/* Jobs that are walked together, for which there is stack: q, k and v. */
+enum { TASKS = 3 };
+
 static int32_t check_arguments(const roperot_plan *plan, const roperot_positions *positions, const roperot_job *jobs,
                                int32_t count)
 {
@@ -49,7 +52,7 @@ static int32_t loop_of(const roperot_plan *plan, int64_t touched)
 /* Programs for the jobs from i on, as many as there is room for: the next i. */
 static int32_t set_programs(roperot_walk *walk, const roperot_jobs *jobs, roperot_task *task, int32_t i)
 {
-    for (walk->operands = 0; i < jobs->count && walk->operands < ROPEROT_OPERANDS; i++) {
+    for (walk->operands = 0; i < jobs->count && walk->operands < TASKS; i++) {
         int64_t shape[4];
         roperot_job_shape(roperot_job_at(jobs, i), shape);
         if (roperot_shape_is_empty(shape)) continue;
@@ -65,13 +68,13 @@ static int32_t set_programs(roperot_walk *walk, const roperot_jobs *jobs, ropero
 
 static ROPEROT_NOINLINE void run(const roperot_jobs *jobs, int64_t begin, int64_t end, const roperot_options *options)
 {
-    roperot_task task[ROPEROT_OPERANDS];
+    roperot_task task[TASKS];
     roperot_walk walk;
     walk.plan = jobs->plan;
     walk.tokens = jobs->tokens;
     walk.run = roperot_run_lines;
     roperot_row_source_init(&walk.rows, jobs->plan, jobs->rotates ? jobs->positions : NULL, jobs->flags,
-                            roperot_kept_row_of(options));
+                            roperot_kept_row_of(options), ROPEROT_PROGRAM_FLOATS);
     for (int32_t i = 0; i < jobs->count;) {
         i = set_programs(&walk, jobs, task, i);
         roperot_threads_run(&walk, begin, end, roperot_saturating_mul(jobs->work, end - begin), options);

@@ -11,7 +11,7 @@
 
 /* A head of at most this many channels is in the hub's scratch as a whole; a longer one comes in pieces. Norms without
  * the hub take channels in multiples of 32. */
-enum { ROPEROT_HUB_FLOATS = 512, ROPEROT_HUB_HEADS = 16, ROPEROT_NORM_CHANNELS = 32 };
+enum { ROPEROT_HUB_FLOATS = 512, ROPEROT_HUB_HEADS = 8, ROPEROT_NORM_CHANNELS = 32 };
 
 /* Where results go, in this order: in place, the dense one lands where the source was. */
 enum { ROPEROT_TO_PAGES, ROPEROT_TO_DENSE, ROPEROT_DESTINATIONS };
@@ -42,6 +42,7 @@ typedef struct roperot_task {
     int32_t through;       /* T: dtype that roundings on the way go to */
     int32_t stays;         /* dst is the view of src */
     int32_t skips, rounds; /* lines without a slot as a whole; quantised stores take T(value) */
+    int32_t turns;         /* the kernel of the norm rotates, too */
     int32_t loop;          /* ROPEROT_LOOP_... of rotations that move */
     int32_t way[ROPEROT_DESTINATIONS];
     roperot_rotate_fn *rotate[ROPEROT_DESTINATIONS]; /* ROTATE: from src; NORM: in place */

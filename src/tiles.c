@@ -137,13 +137,12 @@ static void run_programs(part *p, roperot_scratch *scratch)
     for (int32_t i = 0; i < w->operands; i++) w->run(&w->operand[i], &lines);
 }
 
-/* Not inlined: its scratch is nearly all of the stack that a call may take. */
-ROPEROT_NOINLINE void roperot_walk_tokens(const roperot_walk *walk, int64_t begin, int64_t end)
+static ROPEROT_NOINLINE void walk_with(float *values, const roperot_walk *walk, int64_t begin, int64_t end)
 {
     roperot_scratch scratch;
     const int64_t tokens = walk->tokens, most = walk->rows.tile_tokens;
     part p;
-    roperot_scratch_init(&scratch);
+    roperot_scratch_init(&scratch, values);
     p.walk = walk;
     p.range = (roperot_token_range){ .b = begin, .t = 0, .across = tokens == 1, .count = 0 };
     if (begin < tokens)
@@ -164,4 +163,25 @@ ROPEROT_NOINLINE void roperot_walk_tokens(const roperot_walk *walk, int64_t begi
         else if ((p.range.t += n) == tokens)
             p.range.t = 0, p.range.b++;
     }
+}
+
+/* Not inlined: a scratch is nearly all of the stack that a rotation may take, and a third of what a program may. */
+static ROPEROT_NOINLINE void walk_rotations(const roperot_walk *walk, int64_t begin, int64_t end)
+{
+    _Alignas(64) float values[ROPEROT_SCRATCH_FLOATS];
+    walk_with(values, walk, begin, end);
+}
+
+static ROPEROT_NOINLINE void walk_programs(const roperot_walk *walk, int64_t begin, int64_t end)
+{
+    _Alignas(64) float values[ROPEROT_PROGRAM_FLOATS];
+    walk_with(values, walk, begin, end);
+}
+
+void roperot_walk_tokens(const roperot_walk *walk, int64_t begin, int64_t end)
+{
+    if (walk->run)
+        walk_programs(walk, begin, end);
+    else
+        walk_rotations(walk, begin, end);
 }

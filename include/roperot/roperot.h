@@ -31,7 +31,7 @@
  *    kind, in place or not (a NaN result is a NaN; its payload and sign are unspecified).
  *  - A plan is immutable. Any number of threads may apply it at once; destroy it after they have finished.
  *  - roperot_apply and roperot_run allocate nothing (but see roperot_last_error), take no lock, print nothing, never
- *    abort, and use at most 8 and 16 KiB of stack. They touch no byte outside their views, and write none
+ *    abort, and use at most 8 and 12 KiB of stack. They touch no byte outside their views, and write none
  *    that the call does not own.
  *  - When a call fails, nothing has been written to any tensor.
  *  - Tensors, tables and positions need the natural alignment of their element type only.
@@ -641,7 +641,7 @@ typedef struct roperot_job {
  * two tensors; pages by their hulls, or, if they have equal page strides (and token strides), by their blocks, as keys
  * and values in turns. Exempt are dst with the src and `to` with the `from` of their own job, if they are the same view
  * (and pairing_out is pairing). Positions, weights, factors and a table must not lie in what is written, which is not
- * checked; slots are. Stack: at most 16 KiB. Thread safe. */
+ * checked; slots are. Stack: at most 12 KiB. Thread safe. */
 ROPEROT_API int32_t roperot_run(const roperot_plan *plan, const roperot_positions *positions, const roperot_job *jobs,
                                 int32_t count, const roperot_options *options);
 

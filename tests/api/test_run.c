@@ -567,7 +567,7 @@ static void run_attempt(void *arg)
 /* What the header promises, for random jobs. */
 static void stack_is_small(const void *arg)
 {
-    enum { PROMISED = 16 << 10 };
+    enum { PROMISED = 12 << 10 };
     usual = arg != NULL;
     scene *const s = malloc(sizeof *s);
     for (int round = 0; round < (harness_quick() > 1 ? 40 : 300) && STACK_IS_USUAL; round++) {

@@ -469,7 +469,7 @@ static void *run_on_little(void *arg)
     return NULL;
 }
 
-/* 16 KiB for the call, the rest for what a thread needs itself and for binding functions at their first call. */
+/* 12 KiB for the call, the rest for what a thread needs itself and for binding functions at their first call. */
 static void little_stack(const void *arg)
 {
     roperot_plan *const plan = plan_of(*(const int32_t *)arg);

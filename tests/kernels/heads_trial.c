@@ -205,6 +205,36 @@ static void norm_wanted(const trial *t, const roperot_norm_of_heads *n, int dtyp
     }
 }
 
+/* The pairs of the normed heads, each operation rounded to f32. */
+static void turn_wanted(const roperot_norm_of_heads *n, int dtype, unsigned char *dst)
+{
+    const ptrdiff_t size = element_bytes(dtype);
+    for (ptrdiff_t i = 0; i < n->heads * n->pairs; i++) {
+        const ptrdiff_t j = i % n->pairs;
+        unsigned char *const x = dst + i / n->pairs * n->dst_head + (n->first + j) * size, *const y = x + n->pairs * size;
+        const float a = value_of(dtype, x), b = value_of(dtype, y), c = n->cos[j], s = n->sin[j];
+        const float ac = a * c, bs = b * s, as = a * s, bc = b * c;
+        format_store(dtype, x, oracle_round(dtype, (double)(ac - bs)));
+        format_store(dtype, y, oracle_round(dtype, (double)(as + bc)));
+    }
+}
+
+/* Some pairs to rotate, or none, where the kernel does it. */
+static void choose_pairs(const trial *t, int dtype, roperot_norm_of_heads *n)
+{
+    static float cos[MOST_CHANNELS], sin[MOST_CHANNELS];
+    n->pairs = 0;
+    if (t->channels < 64 || !(t->kernels->norm_turns >> (dtype - 1) & 1) || random_below(3) == 0) return;
+    n->pairs = 32 * (1 + (ptrdiff_t)random_below((uint32_t)t->channels / 64));
+    n->first = 32 * (ptrdiff_t)random_below((uint32_t)(t->channels - 2 * n->pairs) / 32 + 1);
+    for (ptrdiff_t j = 0; j < n->pairs; j++) {
+        cos[j] = format_float(values_number(VALUES_NORMAL, ROPEROT_F32));
+        sin[j] = format_float(values_number(VALUES_NORMAL, ROPEROT_F32));
+    }
+    n->cos = cos;
+    n->sin = sin;
+}
+
 /* More heads than a kernel takes at once; out of place, then in place. */
 static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype, int rounding)
 {
@@ -222,9 +252,19 @@ static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype
         format_store(weight_dtype, w, values_number(VALUES_NORMAL, weight_dtype));
         weight[c] = !has_weight ? 1.0f : offset ? 1.0f + value_of(weight_dtype, w) : value_of(weight_dtype, w);
     }
-    roperot_norm_of_heads n = { src.data, got.data,   head_step(&t, dtype), head_step(&t, dtype), t.heads,
-                                t.channels, kept, random_below(3) ? 1e-6f : 0.0f, rounding, random_below(2) };
+    roperot_norm_of_heads n = { .src = src.data,
+                                .dst = got.data,
+                                .src_head = head_step(&t, dtype),
+                                .dst_head = head_step(&t, dtype),
+                                .heads = t.heads,
+                                .channels = t.channels,
+                                .weight = kept,
+                                .epsilon = random_below(3) ? 1e-6f : 0.0f,
+                                .rounding = rounding,
+                                .ahead = random_below(2) ? 4096 : 0 };
+    choose_pairs(&t, dtype, &n);
     norm_wanted(&t, &n, dtype, weight, want.data);
+    turn_wanted(&n, dtype, want.data);
     if (!t.kernels->norm_weights[dtype - 1](kept, has_weight ? given : NULL, weight_dtype, offset, t.channels))
         wrong = fail(&t, "norm of %s: weights are refused", format_name(dtype));
     for (int in_place = 0; in_place < 2 && !wrong; in_place++) {
