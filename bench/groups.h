@@ -14,5 +14,6 @@ void bench_register_caches(void);    /* cache/<kind>/<positions>/<warm|cold> */
 void bench_register_build(void);     /* build/full/<isa>/<positions>, startup/dlopen-plan */
 void bench_register_reference(void); /* reference/<loop>/<isa>/<size>/<threads> */
 void bench_register_ggml(void);      /* peer/ggml/<dtype>/<pairing>/<shape>, if ggml was found; step/ggml/... */
+void bench_register_ggml_chain(void); /* chain/ggml/f32/half/<shape>, if ggml was found */
 
 #endif

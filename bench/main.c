@@ -66,6 +66,7 @@ int main(int argc, char **argv)
     bench_register_reference();
 #ifdef BENCH_HAVE_GGML
     bench_register_ggml();
+    bench_register_ggml_chain();
 #endif
     return shim_main(argc, argv, min_time);
 }

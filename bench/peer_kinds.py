@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy
-from peer_cases import BASE, DTYPES, EPSILON, Case, half_tables, normed, oracle
+from peer_cases import BASE, DTYPES, EPSILON, ROWS, Case, half_tables, normed, oracle
 
 
 @dataclass(frozen=True)
@@ -334,6 +334,77 @@ class OnnxRuntimeStandard(OnnxRuntime):
     name = "onnxruntime-std23"
 
 
+def onnx_chain_model(case: Case) -> bytes:
+    """RMSNormalization and RotaryEmbedding of q and k, ScatterND of k and v into caches of [slots, heads * dim]."""
+    from onnx import TensorProto, helper
+
+    kind = {"f32": TensorProto.FLOAT, "f16": TensorProto.FLOAT16}[case.dtype]
+    row, make = case.kv_heads * case.dim, helper.make_node
+    counts = {"q": case.heads, "k": case.kv_heads}
+    nodes = []
+    for x, n in counts.items():
+        nodes += [
+            make("RMSNormalization", [x, "weight"], [f"{x}_normed"], axis=-1, epsilon=EPSILON),
+            make("Reshape", [f"{x}_normed", f"{x}_shape"], [f"{x}_flat"]),
+            make("RotaryEmbedding", [f"{x}_flat", "cos", "sin", "positions"], [f"{x}_rotated"], num_heads=n),
+        ]
+    nodes += [
+        make("Reshape", ["k_rotated", "row_shape"], ["k_rows"]),
+        make("ScatterND", ["keys", "slots", "k_rows"], ["new_keys"]),
+        make("ScatterND", ["values", "slots", "v"], ["new_values"]),
+    ]
+    flat = [helper.make_tensor(f"{x}_shape", TensorProto.INT64, [3], [1, -1, n * case.dim]) for x, n in counts.items()]
+    flat += [helper.make_tensor("row_shape", TensorProto.INT64, [2], [-1, row])]
+    tensor = helper.make_tensor_value_info
+    inputs = [tensor(x, kind, [1, case.tokens, n, case.dim]) for x, n in counts.items()]
+    inputs += [tensor("v", kind, [case.tokens, row]), tensor("weight", kind, [case.dim])]
+    inputs += [tensor(t, kind, [ROWS, case.dim // 2]) for t in ("cos", "sin")]
+    inputs += [tensor(t, kind, [ROWS, row]) for t in ("keys", "values")]
+    inputs += [tensor("positions", TensorProto.INT64, [1, case.tokens])]
+    inputs += [tensor("slots", TensorProto.INT64, [case.tokens, 1])]
+    outputs = [tensor("q_rotated", kind, [1, case.tokens, case.heads * case.dim])]
+    outputs += [tensor(t, kind, [ROWS, row]) for t in ("new_keys", "new_values")]
+    graph = helper.make_graph(nodes, "layer", inputs, outputs, flat)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10)
+    return model.SerializeToString()
+
+
+class OnnxRuntimeChain(OnnxRuntime):
+    """The standard operators; each cache is bound as input and as output, so that ScatterND works in place."""
+
+    name = "onnxruntime"
+    group = "chain"
+    pairings = ("half",)
+
+    def case(self, case: Case) -> Case:
+        return replace(case, kv_heads=min(case.heads, 8))
+
+    def oracle(self, case: Case) -> list[numpy.ndarray]:
+        return oracle(case, normed(case))
+
+    def prepare(self, case: Case) -> Call:
+        options = self.ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        session = self.ort.InferenceSession(onnx_chain_model(case), options, providers=["CPUExecutionProvider"])
+        binding, of = session.io_binding(), self.ort.OrtValue.ortvalue_from_numpy
+        dtype, (q, k) = DTYPES[case.dtype], case.tensors()
+        cos, sin = (t.astype(dtype) for t in half_tables(case))
+        inputs = {"q": q[None], "k": k[None], "v": k.reshape(case.tokens, -1), "weight": numpy.ones(case.dim, dtype)}
+        inputs |= {"cos": cos, "sin": sin, "positions": case.positions[None], "slots": case.positions[:, None]}
+        caches = {t: of(numpy.zeros((ROWS, case.kv_heads * case.dim), dtype)) for t in ("keys", "values")}
+        for name, value in {**{n: of(x) for n, x in inputs.items()}, **caches}.items():
+            binding.bind_ortvalue_input(name, value)
+        rotated = of(numpy.zeros((1, case.tokens, case.heads * case.dim), dtype))
+        binding.bind_ortvalue_output("q_rotated", rotated)
+        for name, value in caches.items():
+            binding.bind_ortvalue_output(f"new_{name}", value)
+
+        def read(_: Any) -> list[numpy.ndarray]:
+            return unflatten(case, [rotated.numpy(), caches["keys"].numpy()[case.positions]])
+
+        return Call(lambda: session.run_with_iobinding(binding), read)
+
+
 class OpenVino(Peer):
     """The same ONNX graph; f32 arithmetic, one thread, tensors bound once."""
 
@@ -483,6 +554,7 @@ KINDS = (
     Ncnn,
     TorchChain,
     TorchChainCompile,
+    OnnxRuntimeChain,
 )
 
 

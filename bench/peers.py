@@ -48,6 +48,7 @@ PEERS = (
     "ncnn",
     "chain/torch-eager",
     "chain/torch-compile",
+    "chain/onnxruntime",
 )
 OWN = "roperot-c"
 
