@@ -177,6 +177,8 @@ class _Rotation:
             If no form gives the bits of the function itself.
         """
         key = (int(x.shape[-1]), int(cos.shape[-1]), x.dtype, cos.dtype)
+        if torch.compiler.is_compiling():  # Dynamo would guard what is known, and learning changes it
+            return _learn_way(self, *key)
         way = self._ways.get(key)
         return _learn_way(self, *key) if way is None else way
 
@@ -199,6 +201,8 @@ def _learn_way(rotation: _Rotation, head_dim: int, width: int, dtype: torch.dtyp
     Asking the function is safer than a list of model names: it holds for every model and version of transformers.
     """
     key = (head_dim, width, dtype, cos_dtype)
+    if key in rotation._ways:
+        return rotation._ways[key]
     found = aside(lambda: _classify(rotation, head_dim, width))
     if found is None:
         raise NotImplementedError(

@@ -985,3 +985,19 @@ def test_rotated_heads_lie_as_the_models_own(family, grad):
     for mine, theirs in zip(found, expected):
         assert torch.equal(mine, theirs)
         assert mine.stride() == theirs.stride()
+
+
+@pytest.mark.parametrize("angles", ["exact", "model"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_patched_model_is_compiled_before_it_has_run(angles):
+    """How its function rotates is found out while Dynamo traces, which must not have looked at what was known."""
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4}
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes, vocab_size=99)).eval()
+    ids = torch.arange(3, 15)[None]
+    torch._dynamo.reset()
+    with torch.no_grad(), rt.patch_transformers(model, angles=angles):
+        compiled = torch.compile(lambda ids: model(ids, use_cache=False).logits, backend="aot_eager")
+        found = compiled(ids)
+        expected = model(ids, use_cache=False).logits
+    assert torch.allclose(found, expected, atol=1e-6)
