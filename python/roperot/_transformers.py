@@ -177,10 +177,11 @@ class _Rotation:
             If no form gives the bits of the function itself.
         """
         key = (int(x.shape[-1]), int(cos.shape[-1]), x.dtype, cos.dtype)
-        if torch.compiler.is_compiling():  # Dynamo would guard what is known, and learning changes it
-            return _learn_way(self, *key)
-        way = self._ways.get(key)
-        return _learn_way(self, *key) if way is None else way
+        # Dynamo would guard what is known, and learning changes it.
+        way = None if torch.compiler.is_compiling() else self._ways.get(key)
+        if way is None:
+            way = _learn_way(self, *key)
+        return way
 
     def remember(self, key: Any, way: _Way) -> _Way:
         """Keep what was found out."""
