@@ -14,7 +14,7 @@ int32_t roperot_apply_any(const roperot_plan *plan, const roperot_positions *pos
     if (status || c.begin >= c.end) return status;
     for (int32_t i = 0; i < count;) {
         i = roperot_call_operands(&c, i);
-        roperot_threads_run(&c.walk, c.begin, c.end, c.bytes, c.options);
+        roperot_threads_run(&c.walk, c.begin, c.end, c.options->parallel_for ? roperot_call_bytes(&c) : 0, c.options);
     }
     return ROPEROT_OK;
 }

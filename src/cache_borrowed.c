@@ -12,12 +12,6 @@
 #include "numbers.h"
 #include "table.h"
 
-/* The stride of an axis of 1 is anybody's. */
-static int64_t head_stride_of(const roperot_table *table)
-{
-    return table->heads > 1 ? table->head_stride : 0;
-}
-
 static int64_t heads_of(const roperot_plan *plan)
 {
     return plan->heads ? plan->heads : 1;
@@ -63,14 +57,14 @@ static int32_t copy_table(roperot_plan *plan, const roperot_table *table, int sl
     if (!data) return ROPEROT_ERROR_MEMORY;
     for (int64_t p = 0; p < plan->max_positions; p++)
         for (int64_t head = 0; head < heads_of(plan); head++)
-            copy_row(table, p * table->row_stride + head * head_stride_of(table), plan->pairs, factor,
+            copy_row(table, p * table->row_stride + head * table->head_stride, plan->pairs, factor,
                      data + p * rows->stride + head * rows->head_stride);
     return ROPEROT_OK;
 }
 
 int32_t roperot_borrowed_build(roperot_plan *plan, const roperot_table *table)
 {
-    const roperot_row_table given = { table->cos, table->sin, table->row_stride, head_stride_of(table) };
+    const roperot_row_table given = { table->cos, table->sin, table->row_stride, table->head_stride };
     const int in_place = table->dtype == ROPEROT_F32 && roperot_table_shape_of(table, plan->pairs).pair_stride == 1 &&
                          !has_odd_nan(plan, &given);
     const int copies = !in_place + (plan->attention_factor != 1.0);

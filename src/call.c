@@ -210,3 +210,14 @@ int32_t roperot_call_operands(roperot_call *c, int32_t i)
         if (c->views.src[i].shape[2] != 0) set_operand(c, i, &w->operand[w->operands++]);
     return i;
 }
+
+int64_t roperot_call_bytes(const roperot_call *c)
+{
+    int64_t bytes = 0;
+    for (int32_t i = 0; i < c->walk.operands; i++) {
+        const roperot_operand *const o = &c->walk.operand[i];
+        const int64_t width = roperot_dtype_size(o->src_dtype) + roperot_dtype_size(o->dst_dtype);
+        bytes = roperot_saturating_add(bytes, roperot_saturating_mul(o->heads * width, c->views.head_dim));
+    }
+    return roperot_saturating_mul(bytes, c->end - c->begin);
+}

@@ -28,4 +28,7 @@ int32_t roperot_call_check(roperot_call *call, const roperot_plan *plan, const r
 /* Operands for the views from i on, as many as there is room for: the next i. */
 int32_t roperot_call_operands(roperot_call *call, int32_t i);
 
+/* Bytes that the operands of now read and write. */
+int64_t roperot_call_bytes(const roperot_call *call);
+
 #endif

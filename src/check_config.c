@@ -52,6 +52,8 @@ static int32_t check_enums(const roperot_config *c)
         return field_error("arithmetic", c->arithmetic, "0 (f32) or 1 (eager)");
     if (c->frequencies < ROPEROT_FREQUENCIES_PER_PAIR || c->frequencies > ROPEROT_FREQUENCIES_MIXED)
         return field_error("frequencies", c->frequencies, "0 (per pair) or 1 (mixed)");
+    if (!roperot_isa_name(c->isa))
+        return roperot_fail(ROPEROT_ERROR_ISA, "config.isa is %d; it must be 0 (auto) or a usable ISA", c->isa);
     return ROPEROT_OK;
 }
 

@@ -9,8 +9,8 @@
 #include "status.h"
 #include "table.h"
 
-/* One half (cos or sin) of the row that is `at` elements behind the first one: pairs [first, first + n), in every column
- * that repeats them. */
+/* One half (cos or sin) of the row that is `at` elements behind the first one: pairs [first, first + n), in every
+ * column that repeats them. */
 static void put(const roperot_table *dst, void *base, int64_t at, int32_t pairs, int32_t first, int32_t n,
                 const float *values)
 {
@@ -68,23 +68,43 @@ static int overlaps(const roperot_table *dst, int32_t pairs, int64_t count)
     return 0;
 }
 
-/* Rows are written while ids are still being read: one that changed could lead anywhere. */
-static int32_t check_positions(const roperot_plan *plan, const roperot_positions *positions, int64_t batch,
-                               int64_t tokens, const roperot_table *dst)
+typedef struct byte_range {
+    uintptr_t begin, end;
+} byte_range;
+
+/* The bytes of cos, or of sin (which 1), of the first `rows` rows of a table. */
+static byte_range range_of_half(const roperot_table *table, int32_t pairs, int64_t rows, int which)
 {
-    const int32_t status = roperot_positions_check(plan, positions, 0, batch, tokens, 0, batch * tokens);
-    if (status) return status;
-    const int64_t size = roperot_dtype_size(dst->dtype);
-    roperot_table written = *dst;
+    const int64_t size = roperot_dtype_size(table->dtype);
+    const uintptr_t at = (uintptr_t)(which ? table->sin : table->cos);
+    roperot_table part = *table;
     int64_t below, above;
-    written.rows = batch * tokens;
-    roperot_table_reach(&written, plan->pairs, &below, &above);
-    for (int i = 0; i < 2; i++) {
-        const uintptr_t at = (uintptr_t)(i ? dst->sin : dst->cos);
-        if (roperot_positions_meet(positions, batch, tokens, at - (uintptr_t)(below * size),
-                                   at + (uintptr_t)(above * size)))
-            return roperot_fail(ROPEROT_ERROR_ALIAS, "dst.%s overlaps the positions; they must be apart",
-                                i ? "sin" : "cos");
+    part.rows = rows;
+    roperot_table_reach(&part, pairs, &below, &above);
+    return (byte_range){ at - (uintptr_t)(below * size), at + (uintptr_t)(above * size) };
+}
+
+static int meets_table(const roperot_plan *plan, const byte_range *e)
+{
+    const roperot_table *const table = plan->asked.table;
+    for (int which = 0; table && which < 2; which++) {
+        const byte_range own = range_of_half(table, plan->pairs, plan->max_positions, which);
+        if (e->begin < own.end && own.begin < e->end) return 1;
+    }
+    return 0;
+}
+
+/* Rows are written while ids are still being read: one that changed could lead anywhere. So are those of a table. */
+static int32_t check_apart(const roperot_plan *plan, const roperot_positions *positions, int64_t batch, int64_t tokens,
+                           const roperot_table *dst)
+{
+    for (int which = 0; which < 2; which++) {
+        const byte_range e = range_of_half(dst, plan->pairs, batch * tokens, which);
+        const char *const name = which ? "sin" : "cos";
+        if (roperot_positions_meet(positions, batch, tokens, e.begin, e.end))
+            return roperot_fail(ROPEROT_ERROR_ALIAS, "dst.%s overlaps the positions; they must be apart", name);
+        if (meets_table(plan, &e))
+            return roperot_fail(ROPEROT_ERROR_ALIAS, "dst.%s overlaps the plan's table; they must be apart", name);
     }
     return ROPEROT_OK;
 }
@@ -167,7 +187,8 @@ int32_t roperot_cos_sin(const roperot_plan *plan, const roperot_positions *posit
         return roperot_fail(ROPEROT_ERROR_SHAPE, "dst.heads is %lld; it must be that of the plan's table, %lld",
                             (long long)dst->heads, (long long)plan->heads);
     if (overlaps(dst, plan->pairs, rows)) return overlap_error(dst);
-    status = check_positions(plan, positions, batch, tokens, dst);
+    status = roperot_positions_check(plan, positions, 0, batch, tokens, 0, rows);
+    if (!status) status = check_apart(plan, positions, batch, tokens, dst);
     if (status) return status;
     roperot_row_source source;
     roperot_row_source_init(&source, plan, positions, 0, NULL, ROPEROT_SCRATCH_FLOATS);

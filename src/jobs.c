@@ -323,14 +323,12 @@ static int64_t element_bytes(int32_t dtype)
     return dtype > ROPEROT_BF16 ? 1 : roperot_dtype_size(dtype);
 }
 
-/* What a thread is woken for is counted as f32 read and written: norms and conversions take as long. */
 static void count_bytes(roperot_jobs *c, const roperot_job *j, const int64_t shape[4])
 {
     const int64_t in = element_bytes(j->src ? j->src->dtype : j->from->dtype);
     const int64_t out = (j->dst ? element_bytes(j->dst->dtype) : 0) + (j->to ? element_bytes(j->to->dtype) : 0);
     const int64_t channels = roperot_saturating_mul(shape[2], shape[3]);
     const int64_t touched = roperot_job_stays(j) ? out : in + out;
-    c->work = roperot_saturating_add(c->work, roperot_saturating_mul(2 * (int64_t)sizeof(float), channels));
     c->touched = roperot_saturating_add(c->touched, roperot_saturating_mul(touched, channels));
 }
 
@@ -338,7 +336,7 @@ int32_t roperot_jobs_check(roperot_jobs *c)
 {
     places kept[KEPT], other;
     int64_t shape[4];
-    c->work = c->touched = 0;
+    c->touched = 0;
     c->rotates = c->stay = 0;
     for (int32_t i = 0; i < c->count; i++) {
         const roperot_job *const j = roperot_job_at(c, i);

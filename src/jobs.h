@@ -16,7 +16,7 @@ typedef struct roperot_jobs {
     int32_t count;
     uint32_t step, flags; /* flags: of the options */
     int64_t batch, tokens;
-    int64_t work, touched;  /* bytes of a line: what it is worth to a thread (0: nothing), and in how much memory */
+    int64_t touched;        /* bytes of a line; 0: there is nothing to do */
     int32_t rotates;        /* some job is rotated */
     int32_t stay;           /* how many dense views are written in place */
     int32_t loop;           /* ROPEROT_LOOP_... of rotations that move; the caller's to set */

@@ -58,8 +58,8 @@ static int32_t choose_kernels(roperot_plan *plan, int32_t isa)
 {
     plan->kernels = roperot_kernels_for(isa);
     if (!plan->kernels)
-        return roperot_fail(ROPEROT_ERROR_ISA, "config.isa is %d (%s): %s; %s", isa,
-                            roperot_isa_name(isa) ? roperot_isa_name(isa) : "unknown", roperot_isa_reason(isa),
+        return roperot_fail(ROPEROT_ERROR_ISA, "config.isa is %d (%s): %s; %s", isa, roperot_isa_name(isa),
+                            roperot_isa_reason(isa),
                             isa == ROPEROT_ISA_AUTO ? "the variable must name a usable one"
                                                     : "it must be 0 (auto) or a usable one");
     const int in = roperot_pairing_index(plan->pairing), out = roperot_pairing_index(plan->pairing_out);

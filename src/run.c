@@ -66,6 +66,15 @@ static int32_t set_programs(roperot_walk *walk, const roperot_jobs *jobs, ropero
     return i;
 }
 
+/* What a thread is woken for is counted as f32 read and written: norms and conversions take as long. */
+static int64_t work_of(const roperot_task *task, int32_t count)
+{
+    int64_t channels = 0;
+    for (int32_t i = 0; i < count; i++)
+        channels = roperot_saturating_add(channels, roperot_saturating_mul(task[i].heads, task[i].dim));
+    return roperot_saturating_mul(2 * (int64_t)sizeof(float), channels);
+}
+
 static ROPEROT_NOINLINE void run(const roperot_jobs *jobs, int64_t begin, int64_t end, const roperot_options *options)
 {
     roperot_task task[TASKS];
@@ -77,7 +86,8 @@ static ROPEROT_NOINLINE void run(const roperot_jobs *jobs, int64_t begin, int64_
                             roperot_kept_row_of(options), ROPEROT_PROGRAM_FLOATS);
     for (int32_t i = 0; i < jobs->count;) {
         i = set_programs(&walk, jobs, task, i);
-        roperot_threads_run(&walk, begin, end, roperot_saturating_mul(jobs->work, end - begin), options);
+        const int64_t work = options->parallel_for ? work_of(task, walk.operands) : 0;
+        roperot_threads_run(&walk, begin, end, roperot_saturating_mul(work, end - begin), options);
     }
 }
 
@@ -97,7 +107,7 @@ int32_t roperot_run(const roperot_plan *plan, const roperot_positions *positions
                          .step = jobs->size,
                          .flags = o->flags };
     status = roperot_jobs_check(&all);
-    if (status || all.work == 0) return status;
+    if (status || all.touched == 0) return status;
     const int64_t lines = roperot_saturating_mul(all.batch, all.tokens);
     const int64_t begin = o->token_begin, end = lines < o->token_end ? lines : o->token_end;
     if (begin >= end) return ROPEROT_OK;

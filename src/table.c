@@ -38,6 +38,7 @@ int32_t roperot_table_read(const roperot_table *given, roperot_table *full, cons
     memset(full, 0, sizeof *full);
     memcpy(full, given, given->size < sizeof *full ? given->size : sizeof *full);
     full->size = sizeof *full;
+    if (full->heads == 1) full->head_stride = 0; /* anybody's */
     return ROPEROT_OK;
 }
 

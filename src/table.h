@@ -15,8 +15,8 @@ roperot_table_shape roperot_table_shape_of(const roperot_table *table, int32_t p
 /* Elements below and above cos, or sin, that all rows of a table reach; INT64_MAX if they overflow. */
 void roperot_table_reach(const roperot_table *table, int32_t pairs, int64_t *below, int64_t *above);
 
-/* The caller's table, which may be of the first published size, as one of today's: what it has not is zero. OK, or
- * ROPEROT_ERROR_VERSION. */
+/* The caller's table, which may be of the first published size, as one of today's: what it has not is zero, and
+ * the stride of one head. OK, or ROPEROT_ERROR_VERSION. */
 int32_t roperot_table_read(const roperot_table *given, roperot_table *full, const char *name);
 
 /* Everything about a table, read before, that does not depend on who reads or writes it. `rows` rows are needed. */

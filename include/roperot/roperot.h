@@ -75,7 +75,8 @@ typedef enum roperot_status {
     ROPEROT_ERROR_SHAPE,      /* shapes or strides of tensors or tables that are negative, overflow or do not agree */
     ROPEROT_ERROR_DTYPE,      /* an unknown element type or a conversion that is not offered */
     ROPEROT_ERROR_ALIAS,      /* views that overlap where they must not */
-    ROPEROT_ERROR_POSITION,   /* a position outside [0, max_positions), or a NaN or infinite coordinate */
+    ROPEROT_ERROR_POSITION,   /* a position outside the plan's bounds, a coordinate that is not finite or not within
+                                 2^31 of 0, a slot outside its pages */
     ROPEROT_ERROR_ISA,        /* an instruction set that is unknown, not built in, or that this CPU cannot run */
     ROPEROT_ERROR_MEMORY,     /* no memory, or a cache larger than a quarter of the machine's */
     ROPEROT_ERROR_VERSION     /* a struct size or a reserved field that this library does not know */
@@ -117,8 +118,9 @@ ROPEROT_API int32_t roperot_isa_usable(int32_t isa);
 /* Why an ISA is not usable ("not built in", "this CPU has no AVX-512 BW", ...), or "usable". Never NULL. */
 ROPEROT_API const char *roperot_isa_reason(int32_t isa);
 
-/* What AUTO picks. The environment variable ROPEROT_ISA (a name as above), read once per process, decides if it is set;
- * 0 if it names something unknown or unusable, and then every plan with isa AUTO fails with ROPEROT_ERROR_ISA. */
+/* What AUTO picks. The environment variable ROPEROT_ISA (a name as above), read once per process, decides if it is set
+ * (not in a program with raised privileges); 0 if it names something unknown or unusable, and then every plan with isa
+ * AUTO fails with ROPEROT_ERROR_ISA. */
 ROPEROT_API int32_t roperot_isa_best(void);
 
 /* ---- frequencies and axis maps: pure functions on plain arrays -------------------------------------------------- */
@@ -264,8 +266,8 @@ typedef struct roperot_sections {
 } roperot_sections;
 
 /* axis[j] = the position axis (0..3) that drives pair j, and, if frequency_index is not NULL, which frequency pair j
- * uses: inv_freq[j] = frequency[frequency_index[j]] (j itself, except where a kind restarts them per section). What is the
- * same, and needed where factors or a ramp go by j: pass it as roperot_scaling.frequency_index.
+ * uses: inv_freq[j] = frequency[frequency_index[j]] (j itself, except where a kind restarts them per section). What is
+ * the same, and needed where factors or a ramp go by j: pass it as roperot_scaling.frequency_index.
  * Both arrays are `pairs` long, 1 .. 32768. Sections that do not add up to `pairs` are ROPEROT_ERROR_ARGUMENT.
  * Pure, thread safe. Nothing is written on failure. */
 ROPEROT_API int32_t roperot_axis_map(const roperot_sections *sections, int32_t pairs, uint8_t *axis,
@@ -345,7 +347,8 @@ typedef struct roperot_shard {
     int32_t kind;                 /* a roperot_shard_kind */
     int32_t ranks, rank;          /* 0 <= rank < ranks <= 65536 */
     int64_t tokens;               /* of all ranks together; with cu_seqlens its end, or 0 */
-    const void *cu_seqlens;       /* global: sequences + 1 non-decreasing ends from 0 on; NULL: one sequence of `tokens` */
+    const void *cu_seqlens;       /* global: sequences + 1 non-decreasing ends from 0 on; NULL: one sequence of
+                                     `tokens` */
     int32_t cu_type;              /* 1 int32, 2 int64 */
     int32_t sequences;
     const void *starts;           /* the first position of sequence s on axis a is starts[a * start_axis_stride + s];
@@ -467,21 +470,25 @@ ROPEROT_API int32_t roperot_plan_describe(const roperot_plan *plan, roperot_plan
 /* Plans found again: a hash of what a config asks for, and whether a plan was made of a config that asks for the same,
  * 1 or 0. Every number and every value of inv_freq and axis counts, each 0 read as what it stands for, and nothing that
  * plan_create would not read; of a borrowed table its address and shape, not its values. A base and the list of
- * frequencies that it makes are two configs, as are AUTO and what it picks. Equal configs have equal hashes, which are
- * never 0, within one version of the library. A config that no plan can be made of: 0 from both, and roperot_last_error
- * says why. Both check it as plan_create does, allocate nothing, and are thread safe. */
+ * frequencies that it makes are two configs, as are AUTO and what it picks where it has a choice (with a table, F32
+ * angles or MIXED it has none). Equal configs have equal hashes, which are never 0, within one version of the library.
+ * A config that plan_create refuses by its members: 0 from both, and roperot_last_error says why. What only building
+ * shows (an unusable ISA, a base whose frequencies exceed 65536, no memory) is not looked for. Both allocate nothing
+ * and are thread safe. */
 ROPEROT_API uint64_t roperot_config_hash(const roperot_config *config);
 ROPEROT_API int32_t roperot_plan_is(const roperot_plan *plan, const roperot_config *config);
-/* The kernel that rotates src_dtype into dst_dtype: rotate_<src>[_to_<dst>]_<pairing>[_to_<pairing_out>]_<isa>. NULL
- * for a NULL plan, an unknown dtype and a conversion that is not offered. Lives as long as the plan. Thread safe. */
+
+/* The kernel that rotates src_dtype into dst_dtype: rotate_[eager_]<src>[_to_<dst>]_<pairing>[_to_<pairing_out>]_<isa>.
+ * NULL for a NULL plan, an unknown dtype and a conversion that is not offered. Lives as long as the plan. Thread
+ * safe. */
 ROPEROT_API const char *roperot_plan_kernel(const roperot_plan *plan, int32_t src_dtype, int32_t dst_dtype);
 
 /* Fills dst with the cos and sin (times the attention factor) that the plan would use for batch x tokens positions:
  * row b * tokens + t, in dst's dtype (one rounding from f32), strides and width. dst->rows >= batch * tokens, and its
- * heads are those of the plan's own table, 0 without one; dst must not overlap itself or the positions (byte ranges
- * count, from the first byte to the last). A position out of bounds,
- * such as any negative one (there is no ROPEROT_SIGNED_POSITIONS here), is an error, clamped, or, with IDENTITY, cos 1
- * and sin 0 whatever the attention factor. Allocates nothing. Thread safe. */
+ * heads are those of the plan's own table, 0 without one; dst must not overlap itself, the positions or the plan's
+ * table (byte ranges count, from the first byte to the last). A position out of bounds, such as any negative one (there
+ * is no ROPEROT_SIGNED_POSITIONS here), is an error, clamped, or, with IDENTITY, cos 1 and sin 0 whatever the attention
+ * factor. Allocates nothing. Thread safe. */
 ROPEROT_API int32_t roperot_cos_sin(const roperot_plan *plan, const roperot_positions *positions, int64_t batch,
                                     int64_t tokens, const roperot_table *dst);
 
@@ -498,8 +505,8 @@ typedef struct roperot_options {
                                        as one with a negative end, is OK */
     /* An executor, or NULL. It calls task(arg, index) exactly once for each index in [0, tasks), in any order, on any
      * threads, at the same time or not, and returns when all have returned. A task does not fail, wait or allocate; it
-     * needs the stack of a call. An index that is left out leaves its tokens as they were, one that is called twice may
-     * rotate them twice: neither is noticed. */
+     * needs the stack of a call. A call may use it several times, one after the other. An index that is left out leaves
+     * its tokens as they were, one that is called twice may rotate them twice: neither is noticed. */
     void (*parallel_for)(void *ctx, int64_t tasks, void (*task)(void *arg, int64_t index), void *arg);
     void *ctx;
     int32_t threads, reserved;      /* with parallel_for: at most this many tasks, 0: as many as CPUs were online when
@@ -508,7 +515,8 @@ typedef struct roperot_options {
     int64_t scratch_bytes;          /* at least roperot_scratch_bytes(plan) */
 } roperot_options;
 
-/* How large options.scratch must be for this plan; 0 if the plan looks its rows up, and needs none (and for NULL).
+/* How large options.scratch must be for this plan; 0 if the plan never makes rows of factors, or only such as are
+ * longer than 512 pairs, and has no use for one (and for NULL).
  *
  * The layers of a decode step rotate at one position, and a plan of factors (CACHE_FACTORED) makes its row anew for
  * each of them. With a scratch it is made once: the row stays there, with the plan and the position that it belongs to,
@@ -522,7 +530,7 @@ ROPEROT_API int64_t roperot_scratch_bytes(const roperot_plan *plan);
 
 /* Rotates src[i] into dst[i] for i < count; dst NULL = in place. All tensors share batch and tokens; each has its own
  * dtype, heads and strides. src and dst have one dtype, or one of them is f32.
- * Zero batch, tokens, heads or count is OK and touches nothing (strides and pointers are not checked then).
+ * Zero batch, tokens, heads or count is OK and touches nothing (strides and pointers of tensors are not checked then).
  * Aliasing: dst[i] equal to src[i] in data, dtype and strides is in place (needs pairing_out == pairing). Otherwise
  * their byte ranges, from the first byte touched to the last, must be disjoint, or both views share batch and token
  * strides and no row block (one token's heads x dim) of one meets any row block, of any token, of the other (slots of
@@ -543,13 +551,13 @@ ROPEROT_API void roperot_parallel_openmp(void *ctx, int64_t tasks, void (*task)(
 enum { ROPEROT_NORM_RMS = 1,        /* n = x * r, r = 1 / sqrt(mean(x^2) + epsilon) */
        ROPEROT_NORM_LAYER = 2       /* n = (x - m) * r, m = mean(x), r = 1 / sqrt(mean((x - m)^2) + epsilon) */ };
 enum { ROPEROT_NORM_ROUND_NONE = 0, /* n * w stays f32 on its way into the rotation (vLLM's CUDA kernels, ggml) */
-       ROPEROT_NORM_ROUND_ONCE,     /* T(n * w), T = rounding to src's dtype (vLLM and SGLang on CPUs) */
+       ROPEROT_NORM_ROUND_ONCE,     /* T(n * w), T = rounding to src's dtype, or from's (vLLM and SGLang on CPUs) */
        ROPEROT_NORM_ROUND_TWICE     /* T(T(n) * w) (transformers) */ };
 enum { ROPEROT_NORM_UNIT_OFFSET = 1, /* w = 1 + weight, formed in f32 (Gemma) */
        ROPEROT_NORM_AFTER = 2,      /* after the rotation (Llama 4, Hunyuan), which is rounded to T first unless the
                                        rounding is NONE; else before it */
-       ROPEROT_NORM_ALL_HEADS = 4   /* one r for all heads of a token; weight and bias have heads * head_dim values
-                                       (OLMo-2, MiniMax-M2, Wan) */ };
+       ROPEROT_NORM_ALL_HEADS = 4   /* one r for all heads of a token; weight and bias have heads * head_dim values,
+                                       at most 2^24 (OLMo-2, MiniMax-M2, Wan) */ };
 
 /* A norm over the channels of a head, also over those that are not rotated. The same bits on every ISA: sums are taken
  * in f32 in 16 lanes, lane l adds the terms of channels l, l + 16, .. in order, product and sum rounded apart; the
@@ -574,7 +582,8 @@ enum { ROPEROT_PAGES_STRIDED = 0, /* channel c of token o of a page: o * token_s
        ROPEROT_PAGES_BFMMLA_K = 3, /* [n/8][d/4][4][2 tokens][4 channels]: n a multiple of 8, d of 4 */
        ROPEROT_PAGES_BFMMLA_V = 4, /* [d/2][n/4][2 channels][4 tokens]: n a multiple of 4, d of 2 */
        ROPEROT_PAGES_CHUNKED = 5  /* [d/x][n][x channels], x = 16 bytes: vLLM's [blocks, heads, d/x, n, x] keys */ };
-enum { ROPEROT_SCALE_STATIC = 0,  /* scale is given: NULL is 1, else one f32 > 0, or one per head (scale_head_stride) */
+enum { ROPEROT_SCALE_STATIC = 0,  /* scale is given: NULL is 1, else one f32 > 0 with a finite inverse, or one per head
+                                     (scale_head_stride) */
        ROPEROT_SCALE_DYNAMIC = 1  /* scale is made: one per token and head, max(amax / qmax, scale_floor), and written;
                                      qmax is 448 for E4M3 and 127 for I8. Of pages that are read, it is read. */ };
 
@@ -587,8 +596,9 @@ enum { ROPEROT_SCALE_STATIC = 0,  /* scale is given: NULL is 1, else one f32 > 0
  * What is stored is rounded once from f32 to F32, F16 or BF16. The quantised formats take the value rounded to src's
  * dtype first (but see ROPEROT_JOB_UNROUNDED), times 1 / scale, rounded once, then: E4M3 to nearest even, saturating at
  * 448, subnormals and -0 kept, NaN 0x7f; I8 to nearest even, clamped to -127 .. 127, NaN 0. amax is the largest |value|
- * of the head, NaN left out. A scale whose inverse is not finite stores zeros. Q8_0 is ggml's reference: d = amax / 127
- * of 32 channels, codes by 1 / d half away from zero, d stored as f16. Reading multiplies code and scale in f32.
+ * of the head, NaN left out. A dynamic scale whose inverse is not finite stores zeros. Q8_0 is ggml's reference: d =
+ * amax / 127 of 32 channels, codes by 1 / d half away from zero, d stored as f16. Reading multiplies code and scale in
+ * f32.
  *
  * Two lines of a call with one slot, and a slot that one line writes and another one reads, are the caller's error and
  * not looked for. */
@@ -603,7 +613,8 @@ typedef struct roperot_pages {
     const void *slots;              /* of line (b, t): slots[b * slot_batch_stride + t * slot_token_stride]. < 0: the
                                        store is left out (see ROPEROT_JOB_SKIP); not below pages * page_tokens:
                                        ROPEROT_ERROR_POSITION, before anything is written */
-    int64_t slot_batch_stride, slot_token_stride; /* in elements, any sign */
+    int64_t slot_batch_stride, slot_token_stride; /* in elements, any sign; 0 repeats: with batch > 1, [batch, tokens]
+                                                     slots need slot_batch_stride = tokens */
     int32_t scaling, scale_reserved; /* ROPEROT_SCALE_...: of E4M3 and I8 */
     float scale_floor;              /* finite, >= 0: DYNAMIC only */
     float *scale;                   /* F32, F16, BF16 and Q8_0: NULL */
@@ -623,16 +634,19 @@ typedef struct roperot_job {
     const roperot_tensor *dst;  /* NULL: nothing dense is written; the view of src: in place. Any of F32, F16, BF16 */
     const roperot_norm *norm;   /* NULL: none */
     const roperot_pages *from;  /* NULL, or instead of src: heads come from its slots (a cached K turned by its own
-                                   deltas). A line whose slot is < 0 is left alone */
+                                   deltas). A line whose slot is < 0 is left alone. T of such a job is the dtype of
+                                   these pages if that is F32, F16 or BF16, else F32 */
     const roperot_pages *to;    /* NULL: none; with `from`, the same pages or others. At least one of dst and to */
     const float *factor;        /* NULL, or one f32 per line, multiplied after rotation and norm: a temperature */
-    int64_t factor_batch_stride, factor_token_stride; /* in elements, any sign */
+    int64_t factor_batch_stride, factor_token_stride; /* in elements, any sign; 0 repeats: with batch > 1, [batch,
+                                                         tokens] factors need factor_batch_stride = tokens */
     int64_t batch, tokens, heads, dim; /* of a job with `from`; with src: 0 */
 } roperot_job;
 
 /* Runs `count` jobs in one walk over the tokens: jobs[i] is jobs[0].size * i bytes behind jobs[0], and all sizes are
- * equal, and multiples of a job's alignment. All jobs share batch and tokens. Everything that roperot_apply promises holds: nothing is written on an error,
- * nothing is allocated, no byte outside views and pages is touched, ranges and executors do not change the bits.
+ * equal, and multiples of a job's alignment. All jobs share batch and tokens. Everything that roperot_apply promises
+ * holds: nothing is written on an error, nothing is allocated, no byte outside views and pages is touched, ranges and
+ * executors do not change the bits.
  *
  * A token that ROPEROT_BOUNDS_IDENTITY leaves alone is not rotated; norm, factor and stores are as for the others.
  * With ROPEROT_ARITHMETIC_EAGER the rotation takes its input rounded to T, src's dtype.

@@ -196,6 +196,8 @@ static void tables_count(const void *arg)
     const roperot_config three = borrowed(&two_heads), four = borrowed(&apart);
     compare(&three, &three, 1, "heads");
     compare(&three, &four, 0, "head_stride");
+    two_heads.heads = apart.heads = 1;
+    compare(&three, &four, 1, "the head_stride of one head");
 }
 
 static void refuses(const void *arg)
@@ -209,6 +211,12 @@ static void refuses(const void *arg)
           roperot_last_error());
     bad.head_dim = -2;
     CHECK(roperot_plan_is(plan, &bad) == 0 && strstr(roperot_last_error(), "config.head_dim is -2"), "%s",
+          roperot_last_error());
+    bad = good;
+    bad.isa = 99;
+    CHECK(roperot_config_hash(&bad) == 0 && strstr(roperot_last_error(), "config.isa is 99"), "%s",
+          roperot_last_error());
+    CHECK(roperot_plan_is(plan, &bad) == 0 && strstr(roperot_last_error(), "config.isa is 99"), "%s",
           roperot_last_error());
     bad = config_of(1);
     bad.pairs = 1 << 20; /* never read beyond what the geometry says */

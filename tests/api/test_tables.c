@@ -513,6 +513,8 @@ static void heads_are_refused(const void *arg)
     t = to.table;
     t.sin = (float *)t.cos + 3 * t.head_stride + 2 * t.row_stride + 1;
     expect_error(roperot_cos_sin(plan, &at, 1, ROWS, &t), ROPEROT_ERROR_ALIAS, "dst", "overlaps itself");
+    expect_error(roperot_cos_sin(plan, &at, 1, ROWS, &from.table), ROPEROT_ERROR_ALIAS, "dst.cos overlaps the plan's",
+                 "apart");
     t = to.table;
     t.heads = HEADS - 1;
     expect_error(roperot_cos_sin(plan, &at, 1, ROWS, &t), ROPEROT_ERROR_SHAPE, "dst.heads is 4", "5");

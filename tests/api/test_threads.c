@@ -233,6 +233,38 @@ static void pages_alone_are_split_evenly(const void *arg)
     roperot_plan_destroy(plan);
 }
 
+/* Small tensors that are not walked with a large one stay in this thread. */
+static void groups_are_split_by_their_size(const void *arg)
+{
+    (void)arg;
+    enum { TOKENS = 128, TENSORS = 5 };
+    roperot_config c = ROPEROT_CONFIG_INIT;
+    c.head_dim = DIM;
+    roperot_plan *const plan = expect_plan(&c);
+    guarded_tensor x[TENSORS];
+    roperot_tensor view[TENSORS];
+    roperot_job job[TENSORS];
+    for (int i = 0; i < TENSORS; i++) {
+        x[i] = guarded_tensor_plain(ROPEROT_F32, 1, TOKENS, i == 0 ? 16 : 1, DIM);
+        view[i] = x[i].view;
+        job[i] = (roperot_job)ROPEROT_JOB_INIT;
+        job[i].src = job[i].dst = &view[i];
+    }
+    const roperot_positions at = roperot_positions_offset(1);
+    for (int jobs = 0; jobs < 2; jobs++) {
+        splits seen = { 0 };
+        roperot_options o = ROPEROT_OPTIONS_INIT;
+        o.parallel_for = counting, o.ctx = &seen, o.threads = THREADS;
+        const int32_t status =
+            jobs ? roperot_run(plan, &at, job, TENSORS, &o) : roperot_apply(plan, &at, view, NULL, TENSORS, &o);
+        CHECK(!status, "%s", roperot_last_error());
+        CHECK(seen.calls == 1 && seen.tasks[0] > 1, "jobs %d: %d calls, the first of %lld tasks", jobs, seen.calls,
+              (long long)seen.tasks[0]);
+    }
+    for (int i = 0; i < TENSORS; i++) guarded_tensor_close(&x[i]);
+    roperot_plan_destroy(plan);
+}
+
 int main(int argc, char **argv)
 {
     static const int executors[EXECUTORS] = { IN_ORDER, REVERSED, DELAYED };
@@ -241,5 +273,6 @@ int main(int argc, char **argv)
     harness_add(plans_come_and_go, NULL, "plans-come-and-go");
     for (int i = 0; i < EXECUTORS; i++) harness_add(any_executor, &executors[i], "executor/%s", names[i]);
     harness_add(pages_alone_are_split_evenly, NULL, "pages-alone");
+    harness_add(groups_are_split_by_their_size, NULL, "groups");
     return harness_run(argc, argv, "threads");
 }
