@@ -10,6 +10,7 @@ INLINE ptrdiff_t V(blend)(float *cos, float *sin, const roperot_row own, const r
                           const uint32_t *inverse, ptrdiff_t pairs, ptrdiff_t j)
 {
     for (; pairs - j >= V(pairs)(); j += V(pairs)()) {
+        AS_IT_IS;
         const T c0 = V(and_mask)(V(load_f32)(own.cos + j), mask + j);
         const T c1 = V(and_mask)(V(load_f32)(other.cos + j), inverse + j);
         const T s0 = V(and_mask)(V(load_f32)(own.sin + j), mask + j);

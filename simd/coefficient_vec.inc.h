@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * cos and sin of p * inv_freq for one register of pairs, in f64; it must not know any ISA. Parameter: VEC, whose
- * verbs are load, store, set1, add, sub, mul, sincos, store_f32 and stream_f32 (round and store). */
+ * cos and sin of p * inv_freq for one register of pairs, in f64; it must not know any ISA. Parameters: VEC, whose
+ * verbs are load, store, set1, add, sub, mul, sincos, store_f32 and stream_f32 (round and store), and SINCOS (INLINE, or
+ * static NOINLINE where speed is not worth five copies of the longest function). */
 
 #define T CAT(VEC, _t)
 #define V(verb) CAT3(VEC, _, verb)
@@ -27,7 +28,7 @@ INLINE T V(two_product)(T a, T b, T *error)
  * 2 pi = P1 + P2 + P3 (to 2^-160), n P1 cancels the product but for an exact difference (n = 0, or both within a factor
  * of two); what remains (the product's error, the error of n P1, n P2) is below 2^-5, its rounding below 2^-57, and
  * n P3 below 2^-61. The angle is r + t with |t| <= 2^-52, so first order in t is enough. */
-INLINE void V(cos_sin_of)(T product, T low, T *cos, T *sin)
+SINCOS void V(cos_sin_of)(T product, T low, T *cos, T *sin)
 {
     const T round = V(set1)(6755399441055744.0);
     T low1, low2, c, s;
@@ -90,7 +91,7 @@ INLINE void V(multiply)(T *re, T *im, const double *cos, const double *sin)
     *re = product;
 }
 
-/* `levels` (1, 2 or 3, a constant at every call): f[0] times f[1] times f[2], in this order. Pointers are copied: a
+/* `levels` (1, 2 or 3, a constant where it must be fast): f[0] times f[1] times f[2], in this order. Pointers are copied: a
  * store of cos could change f, for all the compiler knows. */
 INLINE ptrdiff_t V(combine)(int levels, float *cos, float *sin, const double *const f[3], ptrdiff_t stride,
                             ptrdiff_t pairs, double scale, int stream, ptrdiff_t j)

@@ -4,10 +4,13 @@
  * and its widest f32 vector (BLEND, before f32x1). */
 
 #define VEC NTH_0(COEFFICIENTS)
+#define SINCOS INLINE
 #if IS_VEC(VEC)
 #include "coefficient_vec.inc.h"
 #endif
+#undef SINCOS
 #undef VEC
+#define SINCOS static NOINLINE
 #define VEC NTH_1(COEFFICIENTS)
 #if IS_VEC(VEC)
 #include "coefficient_vec.inc.h"
@@ -16,6 +19,7 @@
 #define VEC f64x1
 #include "coefficient_vec.inc.h"
 #undef VEC
+#undef SINCOS
 
 /* Runs `verb` with each vector of the list as often as it fits; `j` is its last argument and result. */
 #if IS_VEC(NTH_1(COEFFICIENTS))
@@ -41,19 +45,34 @@ static void CAT(factors_f64_, ISA)(double *table, const double *inv_freq, ptrdif
     }
 }
 
+/* The pairs from j on, which the widest vector left: seldom any, so that one loop for every number of levels does. */
+static NOINLINE void CAT(combine_rest_, ISA)(int levels, float *cos, float *sin, const double *const f[3],
+                                             ptrdiff_t stride, ptrdiff_t pairs, double scale, ptrdiff_t j)
+{
+#if IS_VEC(NTH_1(COEFFICIENTS))
+    j = CAT3(NTH_1(COEFFICIENTS), _, combine)(levels, cos, sin, f, stride, pairs, scale, 0, j);
+#endif
+    f64x1_combine(levels, cos, sin, f, stride, pairs, scale, 0, j);
+}
+
+INLINE void CAT(combine_levels_, ISA)(const int levels, float *cos, float *sin, const double *const f[3],
+                                      ptrdiff_t stride, ptrdiff_t pairs, double scale, int stream)
+{
+    ptrdiff_t j = 0;
+    (void)stream;
+#if IS_VEC(NTH_0(COEFFICIENTS))
+    j = CAT3(NTH_0(COEFFICIENTS), _, combine)(levels, cos, sin, f, stride, pairs, scale, stream, j);
+#endif
+    if (j < pairs) CAT(combine_rest_, ISA)(levels, cos, sin, f, stride, pairs, scale, j);
+}
+
 INLINE void CAT(combine_some_, ISA)(float *cos, float *sin, const double *const f[3], ptrdiff_t stride, ptrdiff_t pairs,
                                     double scale, int stream)
 {
-    if (f[2]) {
-        const double *const g[3] = { f[2], f[1] ? f[1] : f[0], f[0] };
-        if (f[1]) EACH_VEC(combine, 3, cos, sin, g, stride, pairs, scale, stream);
-        else EACH_VEC(combine, 2, cos, sin, g, stride, pairs, scale, stream);
-    } else if (f[1]) {
-        const double *const g[3] = { f[1], f[0], NULL };
-        EACH_VEC(combine, 2, cos, sin, g, stride, pairs, scale, stream);
-    } else {
-        EACH_VEC(combine, 1, cos, sin, f, stride, pairs, scale, stream);
-    }
+    const double *const g[3] = { f[2] ? f[2] : f[1], f[2] && f[1] ? f[1] : f[0], f[0] };
+    if (f[2] && f[1]) CAT(combine_levels_, ISA)(3, cos, sin, g, stride, pairs, scale, stream);
+    else if (f[2] || f[1]) CAT(combine_levels_, ISA)(2, cos, sin, g, stride, pairs, scale, stream);
+    else CAT(combine_levels_, ISA)(1, cos, sin, f, stride, pairs, scale, stream);
 }
 
 static ROPEROT_FAST_CODE void CAT(combine_f64_, ISA)(float *cos, float *sin, const double *const f[3], ptrdiff_t stride, ptrdiff_t pairs,
@@ -107,9 +126,16 @@ static void CAT(angles_f32_, ISA)(float *cos, float *sin, float p32, const doubl
     double theta[SOME];
     for (ptrdiff_t first = 0; first < pairs; first += SOME) {
         const ptrdiff_t n = pairs - first < SOME ? pairs - first : SOME;
-        for (ptrdiff_t j = 0; j < n; j++) theta[j] = (double)(p32 * (float)inv_freq[first + j]);
+        for (ptrdiff_t j = 0; j < n; j++) {
+            AS_IT_IS;
+            theta[j] = (double)(p32 * (float)inv_freq[first + j]);
+        }
         EACH_VEC(sincos_f32, cos + first, sin + first, theta, n);
-        for (ptrdiff_t j = first; j < first + n; j++) cos[j] *= scale, sin[j] *= scale;
+        for (ptrdiff_t j = first; j < first + n; j++) {
+            AS_IT_IS;
+            cos[j] *= scale;
+            sin[j] *= scale;
+        }
     }
 }
 

@@ -53,6 +53,9 @@ enum { LINE = 64 };
 #define NO_UNROLL _Pragma("GCC unroll 1")
 #endif
 
+/* In a loop that compilers leave as it is: vectorised or split, it would be longer and no faster where it matters. */
+#define AS_IT_IS __asm__ volatile("")
+
 /* A read ahead in address order. The address may lie outside the view: a prefetch touches no architectural state. */
 INLINE void prefetch_read(const void *p, int bytes)
 {

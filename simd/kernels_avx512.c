@@ -9,7 +9,6 @@
 #define ISA_NAME "avx512"
 #define STREAM_ALIGN 64
 #define COLUMNS 1
-#define GROUP_HEADS 4
 #define TURNED_VECS 4
 #define HEADS_USUAL 1
 #define PREFETCH_ELEMENTS 1024
@@ -28,5 +27,14 @@
 #define normed_f32            f32x16
 #define normed_f16            f32x16
 #define normed_bf16           f32x32_eo
+
+/* Beyond the caches: vectors of a strip, heads of a group. */
+#define far_f32_half          4, 4
+#define far_f32_interleaved   8, 4
+#define far_f16_half          4, 4
+#define far_f16_interleaved   8, 4
+#define far_bf16_half         2, 4
+#define far_bf16_interleaved  4, 4
+#define far_others            1, 4
 
 #include "kernels.inc.h"

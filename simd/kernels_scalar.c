@@ -8,7 +8,6 @@
 #define ISA_NAME "scalar"
 #define STREAM_ALIGN 1
 #define COLUMNS 0 /* nothing to keep in registers */
-#define GROUP_HEADS 1
 #define HEADS_USUAL 0
 #define PREFETCH_ELEMENTS 0
 INLINE void stream_end(void) {}
@@ -27,5 +26,14 @@ INLINE void stream_end(void) {}
 #define normed_f32            none
 #define normed_f16            none
 #define normed_bf16           none
+
+/* Beyond the caches: vectors of a strip, heads of a group. */
+#define far_f32_half          1, 1
+#define far_f32_interleaved   1, 1
+#define far_f16_half          1, 1
+#define far_f16_interleaved   1, 1
+#define far_bf16_half         1, 1
+#define far_bf16_interleaved  1, 1
+#define far_others            1, 1
 
 #include "kernels.inc.h"

@@ -156,12 +156,14 @@ INLINE lanes_t lanes_set1(float value)
     return x;
 }
 
-INLINE float lanes_fold(lanes_t x)
+static NOINLINE float lanes_fold_at(lanes_t *x)
 {
     for (int half = 8; half > 0; half /= 2)
-        for (int i = 0; i < half; i++) x.lane[i] += x.lane[i + half];
-    return x.lane[0];
+        for (int i = 0; i < half; i++) x->lane[i] += x->lane[i + half];
+    return x->lane[0];
 }
+
+INLINE float lanes_fold(lanes_t x) { return lanes_fold_at(&x); }
 
 INLINE float lanes_largest(lanes_t x)
 {

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * One rotation kernel: a tile of tokens x heads, walked by columns, by rows or streaming; it must not know any ISA.
- * Parameters: SRC, DST (dtypes); IN, OUT (pairings), VECS (a list of vectors, widest first, before f32x1) and
- * WITH_COLUMNS, which this file undefines. */
+ * Parameters: SRC, DST (dtypes); IN, OUT (pairings), VECS (a list of vectors, widest first, before f32x1), FAR (beyond
+ * the caches: vectors of a strip, heads of a group) and IS_PLAIN (one dtype and one pairing: what nearly every call is),
+ * which this file undefines. */
 
 #define KERNEL CAT6(rotate_, CAT3(SRC, _, DST), CAT3(_, IN, _), OUT, _, ISA)
 #define NAME(verb) CAT6(KERNEL, _, VEC, _, verb, )
-#if WITH_COLUMNS
-#define STRIP_VECS 4
-#else
-#define STRIP_VECS 1
-#endif
+#define WITH_COLUMNS (IS_PLAIN && COLUMNS)
+#define FAR_VECS  NTH_0(FAR)
+#define FAR_HEADS NTH_1(FAR)
 
 #define VEC NTH_0(VECS)
 #if IS_VEC(VEC)
@@ -39,6 +38,12 @@
     j = CAT6(KERNEL, _, CAT(NTH, slot)(VECS), _, strips, )(most, at, src, dst, j, prefetch, streams);                  \
     if (j == at.pairs) return
 
+/* Where the tile's first pair of a token's head 0 is, and of another head. */
+#define TILE_SRC(tile, t) ((const char *)(tile)->token[t].src + (tile)->src_first * (ptrdiff_t)sizeof(CAT(SRC, _t)))
+#define TILE_DST(tile, t) ((char *)(tile)->token[t].dst + (tile)->dst_first * (ptrdiff_t)sizeof(CAT(DST, _t)))
+#define SRC_HEAD(tile, t, head) ((const CAT(SRC, _t) *)(const void *)(TILE_SRC(tile, t) + (head) * (tile)->src_head))
+#define DST_HEAD(tile, t, head) ((CAT(DST, _t) *)(void *)(TILE_DST(tile, t) + (head) * (tile)->dst_head))
+
 /* The pairs from j on, which the widest vector left. Each vector is half as wide as the one before, so that one of each
  * is all that fits: neither strips nor streaming stores are worth their code. */
 INLINE void CAT(KERNEL, _rest)(const head_range at, const CAT(SRC, _t) *src, CAT(DST, _t) *dst, ptrdiff_t j,
@@ -58,52 +63,47 @@ INLINE void CAT(KERNEL, _rest)(const head_range at, const CAT(SRC, _t) *src, CAT
 
 #if WITH_COLUMNS
 
-/* One for both loops beyond the cache. */
-static NOINLINE void CAT(KERNEL, _rest_beyond_cache)(const head_range *at, const CAT(SRC, _t) *src, CAT(DST, _t) *dst,
-                                                     ptrdiff_t j)
+/* One for all three loops. It takes the tile, because a range of heads would have to go through memory. */
+static ROPEROT_FAST_CODE void CAT(KERNEL, _rest_of_tile)(const roperot_tile *tile, ptrdiff_t t, ptrdiff_t head,
+                                                         ptrdiff_t heads, ptrdiff_t j)
 {
-    CAT(KERNEL, _rest)(*at, src, dst, j, PREFETCH_ELEMENTS * (int)sizeof(CAT(SRC, _t)));
+    const head_range at = { tile->src_half, tile->dst_half, tile->src_head,     tile->dst_head,
+                            heads,          tile->pairs,    tile->token[t].cos, tile->token[t].sin };
+    CAT(KERNEL, _rest)(at, SRC_HEAD(tile, t, head), DST_HEAD(tile, t, head), j, 0);
 }
 
 #endif
 
-/* All pairs of some heads of one token. */
-INLINE void CAT(KERNEL, _heads)(const head_range at, const void *src_bytes, void *dst_bytes, int prefetch, int stream)
+/* All pairs of some heads of token t. */
+INLINE void CAT(KERNEL, _heads)(const roperot_tile *tile, ptrdiff_t t, ptrdiff_t head, ptrdiff_t heads, const int most,
+                                int prefetch, int stream)
 {
-    const CAT(SRC, _t) *const src = src_bytes;
-    CAT(DST, _t) *const dst = dst_bytes;
+    const head_range at = { tile->src_half, tile->dst_half, tile->src_head,     tile->dst_head,
+                            heads,          tile->pairs,    tile->token[t].cos, tile->token[t].sin };
+    const CAT(SRC, _t) *const src = SRC_HEAD(tile, t, head);
+    CAT(DST, _t) *const dst = DST_HEAD(tile, t, head);
     ptrdiff_t j = 0;
-    (void)stream;
+    (void)most, (void)stream; /* where there is no vector */
 #if IS_VEC(NTH_0(VECS))
-    RUN(_0, STRIP_VECS, stream);
+    RUN(_0, most, stream);
 #endif
 #if WITH_COLUMNS
-    if (prefetch) {
-        CAT(KERNEL, _rest_beyond_cache)(&at, src, dst, j);
-        return;
-    }
-#endif
+    CAT(KERNEL, _rest_of_tile)(tile, t, head, heads, j);
+#else
     CAT(KERNEL, _rest)(at, src, dst, j, prefetch);
+#endif
 }
-
-/* Where the tile's first pair of a token's head 0 is. */
-#define TILE_SRC(tile, t) ((const char *)(tile)->token[t].src + (tile)->src_first * (ptrdiff_t)sizeof(CAT(SRC, _t)))
-#define TILE_DST(tile, t) ((char *)(tile)->token[t].dst + (tile)->dst_first * (ptrdiff_t)sizeof(CAT(DST, _t)))
 
 /* Every byte once, in address order but for a few heads at a time, which share the coefficients that are in
  * registers. */
 INLINE void CAT(KERNEL, _linear)(const roperot_tile *tile, int prefetch, int stream)
 {
-    head_range at = { tile->src_half, tile->dst_half, tile->src_head, tile->dst_head, 0, tile->pairs, NULL, NULL };
-    const ptrdiff_t groups = (tile->heads + GROUP_HEADS - 1) / GROUP_HEADS, heads = tile->heads, tokens = tile->tokens;
+    const ptrdiff_t groups = (tile->heads + FAR_HEADS - 1) / FAR_HEADS, heads = tile->heads, tokens = tile->tokens;
     const ptrdiff_t inner = tile->heads_outer ? tokens : groups;
     for (ptrdiff_t i = 0, o = 0, rest = groups * tokens; rest > 0; rest--) {
-        const ptrdiff_t head = (tile->heads_outer ? o : i) * GROUP_HEADS, t = tile->heads_outer ? i : o;
-        at.heads = heads - head < GROUP_HEADS ? heads - head : GROUP_HEADS;
-        at.cos = tile->token[t].cos;
-        at.sin = tile->token[t].sin;
-        CAT(KERNEL, _heads)(at, TILE_SRC(tile, t) + head * tile->src_head, TILE_DST(tile, t) + head * tile->dst_head,
-                            prefetch, stream);
+        const ptrdiff_t head = (tile->heads_outer ? o : i) * FAR_HEADS, t = tile->heads_outer ? i : o;
+        const ptrdiff_t group = FAR_HEADS == 1 || heads - head >= FAR_HEADS ? FAR_HEADS : heads - head;
+        CAT(KERNEL, _heads)(tile, t, head, group, FAR_VECS, prefetch, stream);
         if (++i == inner) i = 0, o++;
     }
 }
@@ -142,13 +142,8 @@ static ROPEROT_FAST_CODE void KERNEL(const roperot_tile *tile)
         CAT(KERNEL, _beyond_cache)(tile);
         return;
     }
-    head_range at = { tile->src_half, tile->dst_half, tile->src_head, tile->dst_head,
-                      tile->heads,    tile->pairs,    NULL,           NULL };
-    for (ptrdiff_t t = 0; t < tile->tokens; t++) {
-        at.cos = tile->token[t].cos;
-        at.sin = tile->token[t].sin;
-        CAT(KERNEL, _heads)(at, TILE_SRC(tile, t), TILE_DST(tile, t), 0, 0);
-    }
+    for (ptrdiff_t t = 0; t < tile->tokens; t++)
+        CAT(KERNEL, _heads)(tile, t, 0, tile->heads, 4, 0, 0);
 }
 
 #else
@@ -162,11 +157,16 @@ static void KERNEL(const roperot_tile *tile)
 
 #undef TILE_SRC
 #undef TILE_DST
-#undef RUN
-#undef STRIP_VECS
+#undef SRC_HEAD
+#undef DST_HEAD
+#undef FAR_VECS
+#undef FAR_HEADS
+#undef FAR
 #undef NAME
+#undef RUN
 #undef KERNEL
 #undef IN
 #undef OUT
 #undef VECS
 #undef WITH_COLUMNS
+#undef IS_PLAIN

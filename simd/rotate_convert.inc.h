@@ -4,13 +4,15 @@
 #define IN half
 #define OUT half
 #define VECS convert_half
-#define WITH_COLUMNS 0
+#define FAR far_others
+#define IS_PLAIN 0
 #include "rotate.inc.h"
 
 #define IN interleaved
 #define OUT interleaved
 #define VECS convert_interleaved
-#define WITH_COLUMNS 0
+#define FAR far_others
+#define IS_PLAIN 0
 #include "rotate.inc.h"
 
 #undef SRC

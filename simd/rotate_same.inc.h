@@ -4,25 +4,29 @@
 #define IN half
 #define OUT half
 #define VECS CAT3(same_, SRC, _half)
-#define WITH_COLUMNS COLUMNS
+#define FAR CAT3(far_, SRC, _half)
+#define IS_PLAIN 1
 #include "rotate.inc.h"
 
 #define IN interleaved
 #define OUT interleaved
 #define VECS CAT3(same_, SRC, _interleaved)
-#define WITH_COLUMNS COLUMNS
+#define FAR CAT3(far_, SRC, _interleaved)
+#define IS_PLAIN 1
 #include "rotate.inc.h"
 
 #define IN half
 #define OUT interleaved
 #define VECS repack
-#define WITH_COLUMNS 0
+#define FAR far_others
+#define IS_PLAIN 0
 #include "rotate.inc.h"
 
 #define IN interleaved
 #define OUT half
 #define VECS repack
-#define WITH_COLUMNS 0
+#define FAR far_others
+#define IS_PLAIN 0
 #include "rotate.inc.h"
 
 #undef SRC

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * One vector of a rotation and the strips made of it, written in the vocabulary; it must not know any ISA.
- * Parameters (rotate.inc.h sets them): VEC, SRC, DST, IN, OUT, NAME(verb) for local names.
+ * Parameters (rotate.inc.h sets them): VEC, SRC, DST, IN, OUT, IS_PLAIN, NAME(verb) for local names.
  *
  * A vector holds the f32 values of VEC_pairs() consecutive pairs. Planar vectors have a register of x0 and one of x1.
  * Interleaved ones (x86, interleaved pairs) have one register with both channels of each pair, and take from memory
@@ -110,19 +110,24 @@ INLINE void NAME(rotate2)(const head_range at, const SRC_T *src, DST_T *dst, ptr
     NAME(rotate)(at, SRC_AT(k), DST_AT(k), ck, sk, stream);
 }
 
-/* `count` (1 .. 4, a constant at every call) vectors from pair j on for all heads, their coefficients in registers.
- * Named, not an array: SVE and RVV vectors have no size. The pointers move to pair j first, so that every address of
+/* `count` (1 .. 4 or 8, a constant at every call) vectors from pair j on for all heads, their coefficients in
+ * registers. Named, not an array: SVE and RVV vectors have no size. The pointers move to pair j first, so that every address of
  * the loop is a pointer and a constant: additions would take ports that multiplications need. */
 INLINE void NAME(strip)(const int count, const head_range at, const SRC_T *src, DST_T *dst, ptrdiff_t j, int prefetch,
                         int stream)
 {
     const ptrdiff_t n = V(pairs)(), j1 = count > 1 ? n : 0, j2 = count > 2 ? 2 * n : 0, j3 = count > 3 ? 3 * n : 0;
     const float *const cos = at.cos + j, *const sin = at.sin + j;
-    T c0, s0, c1, s1, c2, s2, c3, s3;
+    const ptrdiff_t j4 = count > 4 ? 4 * n : 0;
+    T c0, s0, c1, s1, c2, s2, c3, s3, c4, s4, c5, s5, c6, s6, c7, s7;
     NAME(coefficients)(cos, sin, &c0, &s0);
     NAME(coefficients)(cos + j1, sin + j1, &c1, &s1);
     NAME(coefficients)(cos + j2, sin + j2, &c2, &s2);
     NAME(coefficients)(cos + j3, sin + j3, &c3, &s3);
+    NAME(coefficients)(cos + j4, sin + j4, &c4, &s4);
+    NAME(coefficients)(cos + j4 + j1, sin + j4 + j1, &c5, &s5);
+    NAME(coefficients)(cos + j4 + j2, sin + j4 + j2, &c6, &s6);
+    NAME(coefficients)(cos + j4 + j3, sin + j4 + j3, &c7, &s7);
     src = SRC_AT(j);
     dst = DST_AT(j);
     NO_UNROLL
@@ -131,23 +136,30 @@ INLINE void NAME(strip)(const int count, const head_range at, const SRC_T *src, 
         if (count > 1) NAME(rotate2)(at, src, dst, 0, j1, c0, s0, c1, s1, prefetch, stream);
         if (count == 3) NAME(prefetch)(at, src, j2, prefetch), NAME(rotate)(at, SRC_AT(j2), DST_AT(j2), c2, s2, stream);
         if (count > 3) NAME(rotate2)(at, src, dst, j2, j3, c2, s2, c3, s3, prefetch, stream);
+        if (count > 4) NAME(rotate2)(at, src, dst, j4, j4 + j1, c4, s4, c5, s5, prefetch, stream);
+        if (count > 4) NAME(rotate2)(at, src, dst, j4 + j2, j4 + j3, c6, s6, c7, s7, prefetch, stream);
         src = (const SRC_T *)((const char *)src + at.src_head);
         dst = (DST_T *)((char *)dst + at.dst_head);
     }
 }
 
-/* As many pairs from j on as this vector takes, of all heads; the next pair. `most` (4, 2, or 1 for small code) vectors
- * in a strip. */
+/* As many pairs from j on as this vector takes, of all heads; the next pair. `most` (8, 4, 2, or 1 for small code)
+ * vectors in a strip. */
 INLINE ptrdiff_t NAME(strips)(const int most, const head_range at, const SRC_T *src, DST_T *dst, ptrdiff_t j,
                             int prefetch, int stream)
 {
     const ptrdiff_t n = V(pairs)();
-    for (; most == 4 && at.pairs - j >= 4 * n; j += 4 * n) NAME(strip)(4, at, src, dst, j, prefetch, stream);
+    for (; most == 8 && at.pairs - j >= 8 * n; j += 8 * n) NAME(strip)(8, at, src, dst, j, prefetch, stream);
+    if (most == 8 && j == at.pairs) return j;
+    for (; most >= 4 && at.pairs - j >= 4 * n; j += 4 * n) NAME(strip)(4, at, src, dst, j, prefetch, stream);
     for (; most == 2 && at.pairs - j >= 2 * n; j += 2 * n) NAME(strip)(2, at, src, dst, j, prefetch, stream);
     if (most > 1 && j == at.pairs) return j; /* nearly always: none of the code below is fetched */
     if (most == 4 && !prefetch && at.pairs - j >= 3 * n) NAME(strip)(3, at, src, dst, j, prefetch, stream), j += 3 * n;
     if (most == 4 && at.pairs - j >= 2 * n) NAME(strip)(2, at, src, dst, j, prefetch, stream), j += 2 * n;
-    for (; at.pairs - j >= n; j += n) NAME(strip)(1, at, src, dst, j, prefetch, stream);
+    for (; at.pairs - j >= n; j += n) {
+        if (!IS_PLAIN) AS_IT_IS;
+        NAME(strip)(1, at, src, dst, j, prefetch, stream);
+    }
     return j;
 }
 
