@@ -249,8 +249,8 @@ MUTANTS = [
     Mutant(
         "norm: most channels of all heads",
         "src/norm.c",
-        "roperot_saturating_mul(heads, dim) > most_channels",
-        "roperot_saturating_mul(heads, dim) >= most_channels",
+        "roperot_saturating_mul(heads, dim) > ROPEROT_MAX_NORM_CHANNELS",
+        "roperot_saturating_mul(heads, dim) >= ROPEROT_MAX_NORM_CHANNELS",
         "run_errors",
     ),
     # ---- jobs and pages

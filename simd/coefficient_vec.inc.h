@@ -22,8 +22,8 @@ INLINE T V(two_product)(T a, T b, T *error)
     return product;
 }
 
-/* cos and sin of product + low, each within 1.4 * 2^-53 of the truth; low is what rounding took from the product, |product|
- * < 2^48.
+/* cos and sin of product + low, each within 1.4 * 2^-53 of the truth; low is what rounding took from the product,
+ * |product| < 2^48.
  * n = the nearest integer to product / 2 pi, below 2^46, so adding and subtracting 1.5 * 2^52 rounds to it. With
  * 2 pi = P1 + P2 + P3 (to 2^-160), n P1 cancels the product but for an exact difference (n = 0, or both within a factor
  * of two); what remains (the product's error, the error of n P1, n P2) is below 2^-5, its rounding below 2^-57, and

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Rotations in eager arithmetic: cos, sin, every product and the sum are rounded to T, as by a framework that computes
  * operation by operation in 16 bits; it must not know any ISA. Parameters: ISA, T (f16 or bf16), MEMORY (T, or f32 for
- * heads in the scratch, whose values are rounded to T as they are read), and the vocabulary of rows (lanes_*.h). */
+ * heads in the scratch, whose values are rounded to T as they are read), and the vocabulary of lanes (lanes_*.h). */
 
 #define NAME(verb) CAT6(verb, _eager_, CAT3(T, _, MEMORY), _, ISA, )
 #define M          CAT(MEMORY, _t)

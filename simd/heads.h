@@ -2,8 +2,9 @@
  * The contract of the kernels that take whole heads through an f32 scratch: norm, load, store; it must not know any
  * instruction set.
  *
- * A scratch holds `heads` heads of `channels` floats, `pitch` floats apart and aligned to 64 bytes; any channel count
- * is right. Memory outside is read and written at the elements of the heads only, src_head and dst_head bytes apart. */
+ * A scratch holds `heads` heads of `channels` floats, `pitch` floats apart, at the natural alignment of floats only;
+ * any channel count is right. Memory outside is read and written at the elements of the heads only, src_head and
+ * dst_head bytes apart. */
 #ifndef ROPEROT_HEADS_H
 #define ROPEROT_HEADS_H
 
@@ -63,9 +64,9 @@ typedef struct roperot_scaling_of_heads {
 typedef void roperot_scale_fn(const roperot_scaling_of_heads *scaling);
 
 /* What is usual in one kernel, RMS of each head into its own dtype: r = 1 / sqrt(sum of squares / channels + epsilon),
- * then (x * r) * w, with T(..) after the first product (TWICE), rounded as it is stored. src and dst are the same heads,
- * or do not overlap. Where the table's norm_turns has the dtype's bit, `pairs` half-split pairs from channel `first` on
- * may be rotated before they are stored, to the bits of a rotation afterwards. */
+ * then (x * r) * w, with T(..) after the first product (TWICE), rounded as it is stored. src and dst are the same
+ * heads, or do not overlap. Where the table's norm_turns has the dtype's bit, `pairs` half-split pairs from channel
+ * `first` on may be rotated before they are stored, to the bits of a rotation afterwards. */
 typedef struct roperot_norm_of_heads {
     const void *src;
     void *dst;
@@ -85,8 +86,8 @@ enum { ROPEROT_NORM_HEADS = 8 };
 typedef void roperot_norm_fn(const roperot_norm_of_heads *norm);
 
 /* Weights (NULL: 1) as f32 in the order of channels that norm of this dtype takes; channels a multiple of 32. 0 if norm
- * cannot be called: one of them is not finite (a NaN of f32 may have bits that rounding must not meet), or this machine's
- * vectors are longer than 32 channels. */
+ * cannot be called: one of them is not finite (a NaN of f32 may have bits that rounding must not meet), or this
+ * machine's vectors are longer than 32 channels. */
 typedef int roperot_norm_weights_fn(float *out, const void *weight, int32_t weight_dtype, int unit_offset,
                                     ptrdiff_t channels);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Every kernel of heads of one ISA, and their part of the table; it must not know any ISA. Parameters: ISA and the
- * vocabulary of rows (lanes_*.h). */
+ * vocabulary of lanes (lanes_*.h). */
 
 #define SRC f32
 #include "norm.inc.h"
@@ -8,6 +8,9 @@
 #define NORM_TURNS 1
 #if IS_VEC(VEC)
 #include "norm_same.inc.h"
+#define NORM_SAME_f32 NORM_SAME_OF(f32)
+#else
+#define NORM_SAME_f32
 #endif
 #undef NORM_TURNS
 #define NORM_TURNS 0 /* of 16 bits the two steps apart are faster: as many operations, and shorter chains of them */
@@ -18,6 +21,9 @@
 #define VEC normed_f16
 #if IS_VEC(VEC)
 #include "norm_same.inc.h"
+#define NORM_SAME_f16 NORM_SAME_OF(f16)
+#else
+#define NORM_SAME_f16
 #endif
 #undef VEC
 #undef SRC
@@ -26,6 +32,9 @@
 #define VEC normed_bf16
 #if IS_VEC(VEC)
 #include "norm_same.inc.h"
+#define NORM_SAME_bf16 NORM_SAME_OF(bf16)
+#else
+#define NORM_SAME_bf16
 #endif
 #undef VEC
 #undef SRC
@@ -57,13 +66,13 @@ static void CAT(stream_lines_, ISA)(void *dst, const void *src, ptrdiff_t bytes,
     .scale[ROPEROT_FORMAT_##dtype] = CAT3(scale_##dtype, _, ISA),
 #if IS_VEC(normed_f32)
 #define TURNS_ENTRY .norm_turns = 1 << ROPEROT_FORMAT_f32,
-#define NORM_SAME_ENTRY(dtype)                                                                                         \
-    .norm[ROPEROT_FORMAT_##dtype] = CAT3(norm_##dtype, _, ISA),                                                        \
-    .norm_weights[ROPEROT_FORMAT_##dtype] = CAT3(norm_weights_##dtype, _, ISA),
 #else
 #define TURNS_ENTRY
-#define NORM_SAME_ENTRY(dtype)
 #endif
+#define NORM_SAME_OF(dtype)                                                                                            \
+    .norm[ROPEROT_FORMAT_##dtype] = CAT3(norm_##dtype, _, ISA),                                                        \
+    .norm_weights[ROPEROT_FORMAT_##dtype] = CAT3(norm_weights_##dtype, _, ISA),
+#define NORM_SAME_ENTRY(dtype) NORM_SAME_##dtype
 #define ROUND_ENTRY(dtype) .round[ROPEROT_FORMAT_##dtype] = CAT3(round_##dtype, _, ISA),
 #define STORE_ENTRY(dtype)                                                                                             \
     .load[ROPEROT_FORMAT_##dtype] = CAT3(load_##dtype, _, ISA),                                                        \

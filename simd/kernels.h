@@ -9,7 +9,9 @@
 
 #include "heads.h"
 
-/* ---- the enumerator lists: the only places edited to add an ISA, a dtype or an operation ------------------------- */
+/* ---- the enumerator lists ---------------------------------------------------------------------------------------- */
+
+/* Tables, names, tests and benchmarks are expanded from them; CONTRIBUTING.md says what else a new entry needs. */
 
 /* X(isa, ISA): best first. An ISA is in a build when ROPEROT_HAVE_<ISA> is 1 (config.h). */
 #define ROPEROT_ISA_LIST(X)                                                                                            \
@@ -72,9 +74,9 @@ typedef struct roperot_row {
     const float *cos, *sin;
 } roperot_row;
 
-/* One token of a tile: its coefficients, and channel 0 of its head 0 where it is read and where it is written, aligned to
- * their element only. Strides, pages and ragged batches end here: tokens may lie anywhere. A token that is not rotated
- * is not in the list. */
+/* One token of a tile: its coefficients, and channel 0 of its head 0 where it is read and where it is written, aligned
+ * to their element only. Strides, pages and ragged batches end here: tokens may lie anywhere. A token that is not
+ * rotated is not in the list. */
 typedef struct roperot_token {
     const float *cos, *sin; /* of the tile's pairs */
     const void *src;
@@ -89,8 +91,8 @@ enum {
 };
 
 /* Tokens x heads of `pairs` pairs each. In place means that src == dst in every token, with equal strides; otherwise no
- * byte that is written is one that is read. A kernel reads and writes exactly the 2 * pairs channels of every head, each
- * once, and nothing beside them. */
+ * byte that is written is one that is read. A kernel reads and writes exactly the 2 * pairs channels of every head,
+ * each once, and nothing beside them. */
 typedef struct roperot_tile {
     const roperot_token *token;
     ptrdiff_t tokens, heads, pairs; /* >= 1 */
@@ -127,9 +129,9 @@ typedef void roperot_fence_fn(void);
 /* cos and sin of x * inv_freq[j] for a real coordinate x, exact product, times scale, rounded once. */
 typedef void roperot_angles_fn(float *cos, float *sin, double x, const double *inv_freq, ptrdiff_t pairs, double scale);
 
-/* cos and sin of the sum over a < axes of x[a] * inv_freq[a * stride + j], times scale, rounded once. Products are exact;
- * the sum is taken in double-double, a rising: (h, l) starts at (+0, 0); (p, e) = x * w, (s, d) = h + p exactly, (h, l) =
- * s + (d + (l + e)) with two rounded sums inside. */
+/* cos and sin of the sum over a < axes of x[a] * inv_freq[a * stride + j], times scale, rounded once. Products are
+ * exact; the sum is taken in double-double, a rising: (h, l) starts at (+0, 0); (p, e) = x * w, (s, d) = h + p exactly,
+ * (h, l) = s + (d + (l + e)) with two rounded sums inside. */
 typedef void roperot_angles_mixed_fn(float *cos, float *sin, const double *x, ptrdiff_t axes, const double *inv_freq,
                                      ptrdiff_t stride, ptrdiff_t pairs, double scale);
 

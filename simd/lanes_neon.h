@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The vocabulary of rows for NEON (and SVE, whose registers need not hold 16 lanes): four registers; verbs as in
+ * The vocabulary of lanes for NEON (and SVE, whose registers need not hold 16 lanes): four registers; verbs as in
  * lanes_scalar.h. */
 #ifndef ROPEROT_LANES_NEON_H
 #define ROPEROT_LANES_NEON_H

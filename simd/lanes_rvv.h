@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The vocabulary of rows for RVV 1.0: four registers of at least 128 bits hold 16 lanes whatever their length; verbs as
- * in lanes_scalar.h. */
+ * The vocabulary of lanes for RVV 1.0: four registers of at least 128 bits hold 16 lanes whatever their length; verbs
+ * as in lanes_scalar.h. */
 #ifndef ROPEROT_LANES_RVV_H
 #define ROPEROT_LANES_RVV_H
 
@@ -156,7 +156,8 @@ INLINE void lanes_store_away_i8(i8_t *p, lanes_t x)
     store_bytes((uint8_t *)p, __riscv_vreinterpret_v_i32m4_u32m4(code));
 }
 
-/* ---- across lanes, in the order that is promised ------------------------------------------------------------------ */
+/* ---- across lanes, in the order that is promised
+ * ------------------------------------------------------------------ */
 
 INLINE float lanes_fold(lanes_t x)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The vocabulary of rows on plain C: single elements (the tail of every lanes_*.h) and 16 lanes of them, the reference
+ * The vocabulary of lanes on plain C: single elements (the tail of every lanes_*.h) and 16 lanes of them, the reference
  * for the others; it knows no norm and no cache.
  *
  * Lanes: `lanes_t` holds the f32 values of 16 consecutive channels on every ISA, so that a sum has one order. Verbs:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The norm of heads: sums in a fixed order, then products into an f32 scratch; it must not know any ISA.
  * Parameters: ISA, SRC (a dtype), HEADS_USUAL (whether loops of their own for what is usual are worth their code), and
- * the vocabulary of rows (lanes_*.h).
+ * the vocabulary of lanes (lanes_*.h).
  *
  * What is not usual is decided in the loop, by a value that the compiler cannot see through: it would make a loop of
  * every combination, 35 KiB per ISA. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The usual norm, RMS of each head into its own dtype, sums included; it must not know any ISA. Equal to sum, scale and
  * store one after the other, to the bit. Parameters: ISA, SRC (a dtype), VEC (a planar vector of vec_*.h, in whose
- * order of channels weights are kept), and the vocabulary of rows (lanes_*.h) for the sums. */
+ * order of channels weights are kept), and the vocabulary of lanes (lanes_*.h) for the sums. */
 
 #define SRC_T      CAT(SRC, _t)
 #define NAME(verb) CAT6(verb, _, SRC, _, ISA, )

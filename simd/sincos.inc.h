@@ -2,9 +2,9 @@
  * sin and cos of |x| < 15 as a fixed sequence of IEEE operations on one register of f64; it must not know any ISA.
  * Parameter: VEC, whose verbs are set1, add, sub, mul, upper, bit_to_sign, flip and choose.
  *
- * Polynomials and order of operations are those of SLEEF's Sleef_cinz_sincosd1_u10 (sleefsimddp.c and dd.h, the same from
- * 3.5.1 to 3.9.0), Copyright Naoki Shibata and contributors 2010 - 2025, distributed under the Boost Software License,
- * Version 1.0 (LICENSES/BSL-1.0.txt), so that the bits are, too. Within 0.84 ULP. */
+ * Polynomials and order of operations are those of SLEEF's Sleef_cinz_sincosd1_u10 (sleefsimddp.c and dd.h, the same
+ * from 3.5.1 to 3.9.0), Copyright Naoki Shibata and contributors 2010 - 2025, distributed under the Boost Software
+ * License, Version 1.0 (LICENSES/BSL-1.0.txt), so that the bits are, too. Within 0.84 ULP. */
 
 #define T CAT(VEC, _t)
 #define V(verb) CAT3(VEC, _, verb)
@@ -54,8 +54,8 @@ INLINE T V(cos_near_0)(T square)
 }
 
 /* q = the integer nearest to |x| / (pi/2). Added to 1.5 * 2^52 it stands in the lowest bits of the sum: bit 0 says that
- * sin and cos change places, bit 1 that sin changes its sign, both unequal that cos does. |x| instead of x, and the sign
- * of x put back: every operation is odd or even in x, and so is the sign of zero. */
+ * sin and cos change places, bit 1 that sin changes its sign, both unequal that cos does. |x| instead of x, and the
+ * sign of x put back: every operation is odd or even in x, and so is the sign of zero. */
 INLINE void V(sincos_fixed)(T x, T *sin, T *cos)
 {
     const T round = V(set1)(0x1.8p52), sign = V(bit_to_sign)(x, 63), a = V(flip)(x, sign);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Links if SLEEF has every function that this library calls for the target; it is never run, and must not know their
- * types, which take an ISA's flags. Releases of SLEEF after 3.9 are to drop the functions without fused multiply-add, so
- * that a version says nothing. */
+ * types, which take an ISA's flags. Releases of SLEEF after 3.9 are to drop the functions without fused multiply-add,
+ * so that a version says nothing. */
 char Sleef_cinz_sincosd1_u10purec(void), Sleef_cinz_powd1_u10purec(void), Sleef_cinz_logd1_u10purec(void),
     Sleef_cinz_expd1_u10purec(void);
 #if defined __x86_64__

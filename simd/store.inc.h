@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Heads between memory and an f32 scratch: widened, rounded, quantised; it must not know any ISA. Parameters: ISA and
- * the vocabulary of rows (lanes_*.h). */
+ * the vocabulary of lanes (lanes_*.h). */
 
 #define NAME(verb) CAT3(verb, _, ISA)
 

@@ -121,8 +121,8 @@ INLINE f64x1_t f64x1_add(f64x1_t a, f64x1_t b) { return a + b; }
 INLINE f64x1_t f64x1_sub(f64x1_t a, f64x1_t b) { return a - b; }
 INLINE f64x1_t f64x1_mul(f64x1_t a, f64x1_t b) { return a * b; }
 
-/* The bits of an f64, for sincos.inc.h: x without its 27 lowest bits; bit k of x's pattern as a sign, all else zero; the
- * sign of x changed where that of `sign` is set; b instead of a there. */
+/* The bits of an f64, for sincos.inc.h: x without its 27 lowest bits; bit k of x's pattern as a sign, all else zero;
+ * the sign of x changed where that of `sign` is set; b instead of a there. */
 INLINE uint64_t bits_of_double(double value)
 {
     uint64_t bits;

@@ -50,7 +50,7 @@ static source source_ernie(const int32_t *section, int32_t j)
     return (source){ j < section[0] + section[1] ? 1 + j % 2 : 0, j };
 }
 
-/* ---- ggml's own reading: by sectors, which go round ---------------------------------------------------------------- */
+/* ---- ggml's own reading: by sectors, which go round -------------------------------------------------------------- */
 
 static int32_t sector_of(const int32_t *section, int32_t j)
 {
@@ -149,7 +149,8 @@ static int32_t check(const roperot_sections *sections, int32_t pairs, const uint
         return roperot_fail(ROPEROT_ERROR_VERSION, "sections.reserved is %d; it must be 0", (int)sections->reserved);
     if (!axis) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "axis is NULL; it must hold `pairs` bytes");
     if (pairs < 1 || pairs > ROPEROT_MAX_PAIRS)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "pairs is %d; it must be in 1..%d", (int)pairs, (int)ROPEROT_MAX_PAIRS);
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "pairs is %d; it must be in 1..%d", (int)pairs,
+                            (int)ROPEROT_MAX_PAIRS);
     if (sections->kind < 0 || (size_t)sections->kind >= sizeof schemes / sizeof *schemes)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "sections.kind is %d; it must be a roperot_sections_kind, 0..%d",
                             (int)sections->kind, (int)(sizeof schemes / sizeof *schemes) - 1);

@@ -9,6 +9,8 @@ enum {
     ROPEROT_MAX_AXES = 4,
     ROPEROT_MAX_CHANNELS = 65536, /* of head_dim and rotary_dim */
     ROPEROT_MAX_PAIRS = ROPEROT_MAX_CHANNELS / 2,
+    ROPEROT_MAX_NORM_CHANNELS = 1 << 24, /* of all heads together: an f32 holds every count */
+    ROPEROT_MAX_RANKS = 65536,
     ROPEROT_POSITION_BITS = 31
 };
 

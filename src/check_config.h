@@ -9,8 +9,8 @@
  * is zero. full->table is `table`, or NULL. OK, or ROPEROT_ERROR_VERSION. */
 int32_t roperot_read_config(const roperot_config *config, roperot_config *full, roperot_table *table);
 
-/* ROPEROT_OK if a plan can be built of it, unless the machine says no: it lacks the ISA or the memory, or the base makes
- * a frequency that is too large. */
+/* ROPEROT_OK if a plan can be built of it, unless the machine says no: it lacks the ISA or the memory, or the base
+ * makes a frequency that is too large. */
 int32_t roperot_check_config(const roperot_config *config);
 
 #endif

@@ -9,8 +9,8 @@
 #include "plan.h"
 #include "positions.h"
 
-/* 4 KiB of scratch: a thread with the least stack that POSIX allows has about 9 KiB left for a call. Programs keep half of
- * it: heads have a scratch of their own there. */
+/* 4 KiB of scratch: a thread with the least stack that POSIX allows has about 9 KiB left for a call. Programs keep half
+ * of it: heads have a scratch of their own there. */
 enum { ROPEROT_TILE_TOKENS = 32, ROPEROT_SCRATCH_FLOATS = 1024, ROPEROT_PROGRAM_FLOATS = ROPEROT_SCRATCH_FLOATS / 2 };
 
 typedef struct roperot_row_source {

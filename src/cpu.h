@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the CPU and the operating system can run, and the caches of a core, in one cpu_<family>.c per CPU family; it must
- * not know any kernel. */
+ * What the CPU and the operating system can run, and the caches of a core, in one cpu_<family>.c per CPU family; it
+ * must not know any kernel. */
 #ifndef ROPEROT_CPU_H
 #define ROPEROT_CPU_H
 
@@ -23,7 +23,7 @@ const char *roperot_cpu_lacks(int32_t isa);
 
 /* Bytes; what the CPU does not tell is left as it is. Not cheap: machine.c asks once. */
 typedef struct roperot_caches {
-    int64_t core; /* the largest cache that one core has for itself */
+    int64_t core; /* the largest near one: the core's own, or of level 2 that small cores share */
     int64_t last; /* this core's share of the last-level cache */
 } roperot_caches;
 void roperot_cpu_caches(roperot_caches *caches);

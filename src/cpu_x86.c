@@ -112,7 +112,8 @@ static uint32_t cache_leaf(void)
     return (vendor == AMD_ECX || vendor == HYGON_ECX) && cpuid(0x80000000u, 0).a >= amd ? amd : INTEL;
 }
 
-/* One subleaf per cache, with how many logical CPUs share it. */
+/* One subleaf per cache, with how many logical CPUs share it. A level 2 that small cores share counts whole: one thread
+ * may fill it. */
 void roperot_cpu_caches(roperot_caches *caches)
 {
     enum { NO_MORE = 0, INSTRUCTIONS = 2, MOST_CACHES = 16 };

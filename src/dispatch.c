@@ -45,7 +45,7 @@ enum { TABLES = sizeof tables / sizeof tables[0] };
 static const char *const names[] = { "auto", ROPEROT_ISA_LIST(NAME) };
 enum { NAMES = sizeof names / sizeof names[0] };
 
-/* What AUTO means, found by the first caller; every thread finds the same, so the race is harmless. */
+/* What AUTO means; the first thread that finds it decides for all. */
 static const roperot_kernels none = { .isa = 0, .name = "none" };
 static _Atomic(const roperot_kernels *) best;
 

@@ -185,7 +185,8 @@ static double exp_of_two(two x)
 
 static const two ln2 = { 0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56 };
 
-/* x = m 2^exponent with m about in [3/4, 3/2), for a finite x > 0; (m - 1) / (m + 1) is what logarithms are series of. */
+/* x = m 2^exponent with m about in [3/4, 3/2), for a finite x > 0; (m - 1) / (m + 1) is what logarithms are series
+ * of. */
 static two reduce(double x, int *exponent)
 {
     const int subnormal = x < 0x1p-1022;

@@ -2,8 +2,8 @@
  * The fast path of roperot_apply: what nearly every decode step is; it must not know how any other call is checked.
  *
  * A few plain views of one sequence's tokens, rotated in place (dst NULL or the same views) or whole into other views,
- * of the same dtypes or others, at an OFFSET or at ids that are not negative, few enough to fit one tile and the core's cache.
- * Whatever else is asked for, right or wrong, goes to roperot_apply_any before anything is written.
+ * of the same dtypes or others, at an OFFSET or at ids that are not negative, few enough to fit one tile and the core's
+ * cache. Whatever else is asked for, right or wrong, goes to roperot_apply_any before anything is written.
  *
  * Such a call finds neither its code nor the plan in the caches, so that lines and pages are what it costs
  * (docs/performance.md): checks are one OR, no branch leads away and back, and lines that are going to be needed are
@@ -112,7 +112,8 @@ static ROPEROT_FAST_CODE void rotate_kept(const roperot_plan *plan, const ropero
     rotate_views(plan, src, dst, count, &made, &only);
 }
 
-/* What the first token takes: a row, the one that is kept, or the factors of the two levels that most positions have. */
+/* What the first token takes: a row, the one that is kept, or the factors of the two levels that most positions
+ * have. */
 static ROPEROT_INLINE void prefetch_rows(const roperot_plan *plan, int64_t position, const roperot_kept_row *kept)
 {
     if (plan->rows.cos) {

@@ -144,7 +144,7 @@ static int32_t check_index(const roperot_scaling *scaling, unsigned uses, int32_
 {
     const int32_t given = scaling->exponent_dim, *const index = scaling->frequency_index;
     if (!(uses & ROPEROT_USES_BASE)) return ROPEROT_OK;
-    if (given && (given < 2 || given > 65536 || given % 2))
+    if (given && (given < 2 || given > ROPEROT_MAX_CHANNELS || given % 2))
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "scaling.exponent_dim is %d; it must be even, 2..65536, or 0 for "
                             "rotary_dim", (int)given);
     if (scaling->frequency_count != (index ? pairs : 0))
@@ -153,7 +153,8 @@ static int32_t check_index(const roperot_scaling *scaling, unsigned uses, int32_
                             index ? "which is rotary_dim / 2" : "because frequency_index is NULL");
     for (int32_t j = 0; index && j < pairs; j++)
         if (index[j] < 0 || index[j] >= dim)
-            return roperot_fail(ROPEROT_ERROR_ARGUMENT, "scaling.frequency_index[%d] is %d; it must be in 0..%d", (int)j,
+            return roperot_fail(ROPEROT_ERROR_ARGUMENT, "scaling.frequency_index[%d] is %d; it must be in 0..%d",
+                                (int)j,
                                 (int)index[j], (int)(dim - 1));
     if (!index && pairs > dim)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "scaling.exponent_dim is %d; for %d pairs without frequency_index "

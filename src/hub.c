@@ -51,7 +51,7 @@ static void load_pages(roperot_hub *hub, const roperot_task *j, const roperot_li
 {
     const roperot_page_view *const v = &j->from;
     const int32_t dtype = v->pages->dtype;
-    roperot_load_fn *const load = j->kernels->heads.load[dtype - 1];
+    roperot_load_fn *const load = j->kernels->heads.load[roperot_format_index(dtype)];
     const char *const at = roperot_page_at(v, line->from_slot, p->head);
     if (v->is_dense) {
         const int64_t bytes = v->size ? run.first * v->size : run.first / ROPEROT_Q8_0_CHANNELS * ROPEROT_Q8_0_BYTES;
@@ -88,7 +88,7 @@ static void scale_run(const roperot_task *j, const piece *p, run_of_channels run
         .rounding = n->rounding,
         .through = j->through,
     };
-    j->kernels->heads.scale[dtype - 1](&s);
+    j->kernels->heads.scale[roperot_format_index(dtype)](&s);
 }
 
 /* A run as f32, with the norm if f is not NULL. */
@@ -105,7 +105,8 @@ static void fetch(roperot_hub *hub, const roperot_task *j, const roperot_line *l
     if (f)
         scale_run(j, p, run, src, j->src.dtype, j->src.head, out, f);
     else
-        j->kernels->heads.load[j->src.dtype - 1](out, p->pitch, src, j->src.head, p->heads, run.count, NULL);
+        j->kernels->heads.load[roperot_format_index(j->src.dtype)](out, p->pitch, src, j->src.head, p->heads, run.count,
+                                                                   NULL);
 }
 
 /* ---- in the scratch ---------------------------------------------------------------------------------------------- */
@@ -160,7 +161,7 @@ static roperot_row row_of(const roperot_line *line, const piece *p, int64_t head
     return row;
 }
 
-/* The rotation of a piece that is in a; where it is then. */
+/* Rotates a piece that lies in half[0]; returns the half where it lies then. */
 static float *turn(roperot_hub *hub, const roperot_task *j, const roperot_line *line, const piece *p)
 {
     const int moves = j->in != j->out;
@@ -189,7 +190,8 @@ static int64_t channels_of(const piece *p)
 
 static void round_through(const roperot_task *j, const piece *p, float *x)
 {
-    if (j->through != ROPEROT_F32) j->kernels->heads.round[j->through - 1](x, p->pitch, p->heads, channels_of(p));
+    if (j->through == ROPEROT_F32) return;
+    j->kernels->heads.round[roperot_format_index(j->through)](x, p->pitch, p->heads, channels_of(p));
 }
 
 /* A piece as it is before a norm that comes after the rotation, or (f) with the norm that comes before it. */
@@ -338,8 +340,8 @@ static void sums_of(roperot_hub *hub, const roperot_task *j, const roperot_line 
 {
     const int after = roperot_norm_is(j->norm, ROPEROT_NORM_AFTER);
     if (!after && j->src.dtype) {
-        j->kernels->heads.sum[j->src.dtype - 1](sum, roperot_dense_at(&j->src, line->b, line->t, head), j->src.head,
-                                                heads, j->dim, terms, mean);
+        j->kernels->heads.sum[roperot_format_index(j->src.dtype)](sum, roperot_dense_at(&j->src, line->b, line->t, head),
+                                                                  j->src.head, heads, j->dim, terms, mean);
         return;
     }
     if (j->dim > ROPEROT_HUB_FLOATS) {
@@ -435,7 +437,9 @@ static void store_dense(const roperot_task *j, const roperot_line *line, const p
                         const float *x)
 {
     char *const dst = roperot_dense_at(&j->dst, line->b, line->t, p->head) + run.first * j->dst.size;
-    if (run.count) j->kernels->heads.store[j->dst.dtype - 1](dst, j->dst.head, x, p->pitch, p->heads, run.count, NULL);
+    if (run.count == 0) return;
+    j->kernels->heads.store[roperot_format_index(j->dst.dtype)](dst, j->dst.head, x, p->pitch, p->heads, run.count,
+                                                                NULL);
 }
 
 /* Not dense: through the other half of the scratch. */
@@ -443,7 +447,7 @@ static void store_pages(roperot_hub *hub, const roperot_task *j, const roperot_l
                         run_of_channels run, const float *x, const float *inverse)
 {
     const roperot_page_view *const v = &j->to;
-    roperot_store_fn *const store = j->kernels->heads.store[v->pages->dtype - 1];
+    roperot_store_fn *const store = j->kernels->heads.store[roperot_format_index(v->pages->dtype)];
     char *const at = roperot_page_at(v, line->slot, p->head);
     if (run.count == 0) return;
     if (v->is_dense) {
@@ -460,7 +464,7 @@ static void store_pages(roperot_hub *hub, const roperot_task *j, const roperot_l
 
 static int is_quantised(int32_t dtype)
 {
-    return dtype >= ROPEROT_E4M3;
+    return !roperot_is_tensor_dtype(dtype);
 }
 
 /* What the pages take: rounded to T where they quantise. */
@@ -469,6 +473,7 @@ static void round_for_pages(const roperot_task *j, const piece *p, float *x)
     if (is_quantised(j->to.pages->dtype) && j->rounds) round_through(j, p, x);
 }
 
+/* A piece of a long head to where it goes. */
 static void emit(roperot_hub *hub, const roperot_task *j, const roperot_line *line, const piece *p, float *x,
                  const float *inverse)
 {
@@ -478,7 +483,7 @@ static void emit(roperot_hub *hub, const roperot_task *j, const roperot_line *li
         store_dense(j, line, p, p->out[1], second);
     }
     if (!stores_pages(j, line)) return;
-    if (j->dim > ROPEROT_HUB_FLOATS) round_for_pages(j, p, x);
+    round_for_pages(j, p, x);
     store_pages(hub, j, line, p, p->out[0], x, inverse);
     store_pages(hub, j, line, p, p->out[1], second, inverse);
 }

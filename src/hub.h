@@ -12,8 +12,8 @@ typedef struct roperot_hub {
     float scale[ROPEROT_HUB_HEADS]; /* of the heads that are loaded from pages */
 } roperot_hub;
 
-/* The coefficients of pairs [first, first + n) of a head of a line, where there is not one row at hand for all of it: it
- * does not fit the walk's scratch, which takes row_pairs at once, or each head has its own. */
+/* The coefficients of pairs [first, first + n) of a head of a line, where there is not one row at hand for all of it:
+ * it does not fit the walk's scratch, which takes row_pairs at once, or each head has its own. */
 typedef roperot_row roperot_hub_row_fn(const void *walk, int64_t b, int64_t t, int64_t head, int32_t first, int32_t n);
 
 /* One line of a task: all its heads from src or `from` to dst and `to`. slot and from_slot: where pages are concerned;

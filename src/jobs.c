@@ -2,6 +2,7 @@
  * The jobs of a call, checked one by one and among themselves; it must not know how they are run. */
 #include "jobs.h"
 
+#include "bounds.h"
 #include "compiler.h"
 #include "lists.h"
 #include "norm.h"
@@ -11,8 +12,7 @@
 #include "task.h"
 
 enum {
-    KNOWN_JOB_FLAGS = ROPEROT_JOB_UNROTATED | ROPEROT_JOB_SKIP | ROPEROT_JOB_UNROUNDED,
-    MOST_CHANNELS = 65536
+    KNOWN_JOB_FLAGS = ROPEROT_JOB_UNROTATED | ROPEROT_JOB_SKIP | ROPEROT_JOB_UNROUNDED
 };
 
 /* Jobs whose places stay at hand. More are rare: q, k and v are three. */
@@ -76,7 +76,7 @@ static int32_t check_shape(const roperot_jobs *c, const roperot_job *j, int32_t 
             return roperot_fail(ROPEROT_ERROR_SHAPE, "jobs[%d].%s%s is %lld; it must be at least 0", i,
                                 j->src ? "src: " : "", axis[a], (long long)shape[a]);
     const int rotated = roperot_job_is_rotated(j);
-    const int64_t least = rotated ? c->plan->head_dim : 1, most = rotated ? least : MOST_CHANNELS;
+    const int64_t least = rotated ? c->plan->head_dim : 1, most = rotated ? least : ROPEROT_MAX_CHANNELS;
     if (shape[3] < least || shape[3] > most)
         return roperot_fail(ROPEROT_ERROR_SHAPE, "jobs[%d] has heads of %lld channels; they must be %s%lld", i,
                             (long long)shape[3], rotated ? "the plan's head_dim, " : "1 .. ", (long long)most);
@@ -161,11 +161,7 @@ static int32_t check_factor(const roperot_job *j, int32_t i, const int64_t shape
                             (const void *)j->factor);
     const int64_t stride[2] = { j->factor_batch_stride, j->factor_token_stride };
     int64_t below = 0, above = 1;
-    for (int a = 0; a < 2; a++) {
-        if (shape[a] == 1) continue;
-        int64_t *const side = stride[a] < 0 ? &below : &above;
-        *side = roperot_saturating_add(*side, roperot_saturating_mul(roperot_magnitude(stride[a]), shape[a] - 1));
-    }
+    for (int a = 0; a < 2; a++) roperot_reach_axis(&below, &above, stride[a], shape[a]);
     if (roperot_is_addressable(j->factor, below, above, sizeof(float))) return ROPEROT_OK;
     return roperot_fail(ROPEROT_ERROR_SHAPE,
                         "jobs[%d].factor with strides %lld and %lld must not reach outside the address space", i,
@@ -320,7 +316,7 @@ static int32_t check_pairs(const roperot_jobs *c, const places *kept)
 
 static int64_t element_bytes(int32_t dtype)
 {
-    return dtype > ROPEROT_BF16 ? 1 : roperot_dtype_size(dtype);
+    return roperot_is_tensor_dtype(dtype) ? roperot_dtype_size(dtype) : 1;
 }
 
 static void count_bytes(roperot_jobs *c, const roperot_job *j, const int64_t shape[4])

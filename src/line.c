@@ -9,8 +9,8 @@
 #include "lists.h"
 #include "norm.h"
 
-/* Lines that are normed, and then rotated, stay in the first-level cache in between. Beyond the caches heads go through a
- * scratch on their way to pages, whose lines need not be read then. */
+/* Lines that are normed, and then rotated, stay in the first-level cache in between. Beyond the caches heads go through
+ * a scratch on their way to pages, whose lines need not be read then. */
 enum { NEAR_BYTES = 16 << 10, AHEAD_BYTES = 8 << 10, SCRATCH_BYTES = 2 << 10, LINE = 64 };
 
 typedef struct job_lines {

@@ -55,6 +55,18 @@ static inline int roperot_dtype_index(int32_t dtype)
     return dtype - ROPEROT_F32;
 }
 
+/* Whether tensors may have it: roperot_apply reads and writes it. Others are formats of pages. */
+static inline int roperot_is_tensor_dtype(int32_t dtype)
+{
+    return roperot_dtype_size(dtype) != 0;
+}
+
+/* The index of a known dtype, of tensors or of pages, in the tables of heads.h. */
+static inline int roperot_format_index(int32_t dtype)
+{
+    return dtype - ROPEROT_F32;
+}
+
 static inline int roperot_pairing_index(int32_t pairing)
 {
     return pairing - ROPEROT_PAIR_HALF;

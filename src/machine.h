@@ -7,7 +7,7 @@
 
 /* Bytes; conservative defaults where the system does not tell. */
 typedef struct roperot_machine {
-    int64_t core_cache; /* the largest cache that one core has for itself */
+    int64_t core_cache; /* the largest near one: the core's own, or of level 2 that small cores share */
     int64_t last_cache; /* this core's share of the last-level cache */
     int64_t memory;     /* physical */
     int32_t cpus;       /* online */

@@ -5,12 +5,10 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "bounds.h"
 #include "lists.h"
 #include "numbers.h"
 #include "status.h"
-
-/* Up to here an f32 holds every count of channels. */
-static const int64_t most_channels = (int64_t)1 << 24;
 
 static int32_t bad(int32_t index, const char *field, long long value, const char *allowed)
 {
@@ -60,7 +58,7 @@ int32_t roperot_norm_check(const roperot_norm *norm, int64_t heads, int64_t dim,
     if (!status) status = check_kinds(norm, index);
     if (!status) status = check_weights(norm, index);
     if (status) return status;
-    if (norm->flags & ROPEROT_NORM_ALL_HEADS && roperot_saturating_mul(heads, dim) > most_channels)
+    if (norm->flags & ROPEROT_NORM_ALL_HEADS && roperot_saturating_mul(heads, dim) > ROPEROT_MAX_NORM_CHANNELS)
         return roperot_fail(ROPEROT_ERROR_SHAPE,
                             "jobs[%d].norm is over %lld heads of %lld channels; together they must be at most 2^24",
                             index, (long long)heads, (long long)dim);

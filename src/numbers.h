@@ -25,6 +25,15 @@ static inline int64_t roperot_magnitude(int64_t x)
     return x == INT64_MIN ? INT64_MAX : x < 0 ? -x : x;
 }
 
+/* Adds an axis to what lies below and above element 0, in elements; INT64_MAX if that is more. One of 1 adds nothing,
+ * whatever its stride. */
+static inline void roperot_reach_axis(int64_t *below, int64_t *above, int64_t stride, int64_t count)
+{
+    if (count <= 1) return;
+    int64_t *const side = stride < 0 ? below : above;
+    *side = roperot_saturating_add(*side, roperot_saturating_mul(roperot_magnitude(stride), count - 1));
+}
+
 /* Bytes from a to b, negative if b is below a. In 64 bits before the difference: pointers of 32 would wrap. */
 static inline int64_t roperot_distance(const void *a, const void *b)
 {

@@ -10,12 +10,12 @@ static inline int roperot_extents_overlap(const roperot_extent *a, const roperot
     return a->begin < b->end && b->begin < a->end;
 }
 
-/* 1 if two views, one of them written, may be in one call although their extents overlap: equal batch and token strides,
- * and no token's heads x dim of one overlap any token's of the other. */
+/* 1 if two views, one of them written, may be in one call although their extents overlap: equal batch and token
+ * strides, and no token's heads x dim of one overlap any token's of the other. */
 int roperot_tensors_disjoint(const roperot_tensor *a, const roperot_tensor *b);
 
-/* 1 if two families of blocks do not overlap: b's origin is `at` bytes behind a's, both step stride[k] >= 0 bytes, at most
- * most[k] times, and blocks overlap where the difference of their origins is above `low` and below `high`. */
+/* 1 if two families of blocks do not overlap: b's origin is `at` bytes behind a's, both step stride[k] >= 0 bytes, at
+ * most most[k] times, and blocks overlap where the difference of their origins is above `low` and below `high`. */
 int roperot_blocks_disjoint(int64_t at, const int64_t stride[2], const int64_t most[2], int64_t low, int64_t high);
 
 /* 1 if two views, one of them written, share no byte that matters: their extents are disjoint, or they are slots of one

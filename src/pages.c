@@ -68,13 +68,7 @@ static void reach(const layout *l, int64_t *below, int64_t *above)
 {
     *below = 0;
     *above = l->core;
-    for (int i = 0; i < l->axes; i++) {
-        const axis *const a = &l->axis[i];
-        if (a->count == 1) continue;
-        const int64_t span = roperot_saturating_mul(roperot_magnitude(a->stride), a->count - 1);
-        int64_t *const side = a->stride < 0 ? below : above;
-        *side = roperot_saturating_add(*side, span);
-    }
+    for (int i = 0; i < l->axes; i++) roperot_reach_axis(below, above, l->axis[i].stride, l->axis[i].count);
 }
 
 static int32_t find_hull(const layout *l, const void *data, int32_t index, const char *name, const char *what,
@@ -222,11 +216,12 @@ static int32_t check_scaling(const roperot_pages *p, where at)
 
 static int32_t check_slot_fields(const roperot_pages *p, where at)
 {
-    if (p->slot_type != 1 && p->slot_type != 2) return bad(at, "slot_type", p->slot_type, "1 (int32) or 2 (int64)");
+    if (p->slot_type != ROPEROT_POSITIONS_I32 && p->slot_type != ROPEROT_POSITIONS_I64)
+        return bad(at, "slot_type", p->slot_type, "1 (int32) or 2 (int64)");
     if (!p->slots)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d]%s.slots is NULL; it must point to a slot per line",
                             at.index, at.name);
-    const uintptr_t alignment = p->slot_type == 1 ? _Alignof(int32_t) : _Alignof(int64_t);
+    const uintptr_t alignment = p->slot_type == ROPEROT_POSITIONS_I32 ? _Alignof(int32_t) : _Alignof(int64_t);
     if ((uintptr_t)p->slots % alignment)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT,
                             "jobs[%d]%s.slots is %p; it must be a multiple of %d, its type's alignment", at.index,
@@ -256,13 +251,13 @@ static int is_plain(const roperot_pages *p, const int64_t shape[4], roperot_exte
 {
     enum { SMALL = 1 << 28 };
     const int64_t heads = shape[2], dim = shape[3], size = roperot_dtype_size(p->dtype);
-    const int64_t slot_size = p->slot_type == 1 ? 4 : 8;
+    const int64_t slot_size = p->slot_type == ROPEROT_POSITIONS_I32 ? 4 : 8;
     const uintptr_t data = (uintptr_t)p->data, slots = (uintptr_t)p->slots;
     const uint64_t sizes = (uint64_t)(p->pages | p->page_tokens | p->page_stride | p->token_stride | p->head_stride |
                                       p->slot_batch_stride | p->slot_token_stride | shape[0] | shape[1] | heads | dim);
     const uint64_t odd = (uint64_t)(p->size ^ sizeof *p) | (uint64_t)(p->channel_stride ^ 1) | (uint32_t)p->tile |
                          (uint32_t)p->scaling | (uint32_t)p->scale_reserved | (uintptr_t)p->scale |
-                         ((uint32_t)p->slot_type - 1 > 1) | (slots & (uintptr_t)(slot_size - 1));
+                         ((uint32_t)p->slot_type - ROPEROT_POSITIONS_I32 > 1) | (slots & (uintptr_t)(slot_size - 1));
     if (sizes >= SMALL || size == 0 || (odd | (data & (uintptr_t)(size - 1))) != 0) return 0;
     if (!p->pages || !p->page_tokens || !data || !slots) return 0;
     const int swapped = p->token_stride < p->head_stride; /* tokens inside heads */
@@ -297,7 +292,7 @@ int32_t roperot_pages_check(const roperot_pages *p, const int64_t shape[4], int 
                            { "slot_token_stride", shape[1], p->slot_token_stride } },
                          2,
                          1,
-                         p->slot_type == 1 ? 4 : 8 };
+                         p->slot_type == ROPEROT_POSITIONS_I32 ? 4 : 8 };
     return find_hull(&ids, p->slots, index, name, "slots", slots);
 }
 

@@ -57,7 +57,8 @@ static inline int64_t roperot_step_bytes(const roperot_steps *steps, int64_t i)
 static inline int64_t roperot_slot_read(const roperot_pages *pages, int64_t b, int64_t t)
 {
     const int64_t i = b * pages->slot_batch_stride + t * pages->slot_token_stride;
-    return pages->slot_type == 1 ? ((const int32_t *)pages->slots)[i] : ((const int64_t *)pages->slots)[i];
+    if (pages->slot_type == ROPEROT_POSITIONS_I32) return ((const int32_t *)pages->slots)[i];
+    return ((const int64_t *)pages->slots)[i];
 }
 
 static inline int64_t roperot_page_of(const roperot_page_view *view, int64_t slot)

@@ -37,9 +37,9 @@ static void name_kernel(roperot_plan *plan, int src, int dst)
              in == out ? "" : pairings[out], plan->kernels->name);
 }
 
-/* Calls up to this size are walked by columns: half of a core's own cache. Where that has at most 1 MiB and the last level
- * is large, near and shared by few (Zen 2 to 5: 4 MiB a core or more), columns stay ahead up to there. The Xeon that was
- * measured has 2 MiB of its own (table in docs/kernels.md). */
+/* Calls up to this size are walked by columns: half of a core's own cache. Where that has at most 1 MiB and the last
+ * level is large, near and shared by few (Zen 2 to 5: 4 MiB a core or more), columns stay ahead up to there. The Xeon
+ * that was measured has 2 MiB of its own (table in docs/kernels.md). */
 static int64_t near_bytes(const roperot_machine *machine)
 {
     enum { SMALL_CORE_CACHE = 1 << 20, LARGE_SHARE = 4 << 20 };

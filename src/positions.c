@@ -105,12 +105,7 @@ static void ids_reach(const roperot_positions *p, int64_t batch, int64_t tokens,
     roperot_positions_rule_of(p->kind)->layout(p, batch, tokens, &ids);
     *below = 0;
     *above = 1;
-    for (int i = 0; i < 3; i++) {
-        if (ids.count[i] <= 1) continue;
-        const int64_t span = roperot_saturating_mul(roperot_magnitude(ids.stride[i]), ids.count[i] - 1);
-        int64_t *const side = ids.stride[i] < 0 ? below : above;
-        *side = roperot_saturating_add(*side, span);
-    }
+    for (int i = 0; i < 3; i++) roperot_reach_axis(below, above, ids.stride[i], ids.count[i]);
 }
 
 int roperot_positions_meet(const roperot_positions *p, int64_t batch, int64_t tokens, uintptr_t begin, uintptr_t end)

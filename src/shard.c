@@ -7,8 +7,6 @@
 #include "positions.h"
 #include "status.h"
 
-enum { MOST_RANKS = 65536 };
-
 /* Consecutive tokens of one sequence, every step-th from `first` on. */
 typedef struct range {
     int64_t first, count, step;
@@ -76,7 +74,7 @@ static int32_t check_numbers(const roperot_shard *s)
 {
     if (s->kind < 0 || (size_t)s->kind >= sizeof schemes / sizeof *schemes)
         return bad("kind", s->kind, "0 (contiguous), 1 (zig-zag) or 2 (round-robin)");
-    if (s->ranks < 1 || s->ranks > MOST_RANKS) return bad("ranks", s->ranks, "in 1..65536");
+    if (s->ranks < 1 || s->ranks > ROPEROT_MAX_RANKS) return bad("ranks", s->ranks, "in 1..65536");
     if (s->rank < 0 || s->rank >= s->ranks)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "shard.rank is %d; it must be in 0..%d (ranks - 1)", (int)s->rank,
                             (int)s->ranks - 1);

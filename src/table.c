@@ -21,14 +21,11 @@ roperot_table_shape roperot_table_shape_of(const roperot_table *table, int32_t p
 
 void roperot_table_reach(const roperot_table *table, int32_t pairs, int64_t *below, int64_t *above)
 {
-    const int64_t rows = roperot_saturating_mul(roperot_magnitude(table->row_stride), table->rows - 1);
     const int64_t columns = roperot_table_shape_of(table, pairs).columns;
-    const int64_t row = roperot_saturating_add(roperot_saturating_mul(table->element_stride, columns - 1), 1);
-    const int64_t heads =
-        table->heads > 1 ? roperot_saturating_mul(roperot_magnitude(table->head_stride), table->heads - 1) : 0;
-    *below = roperot_saturating_add(table->row_stride < 0 ? rows : 0, table->head_stride < 0 ? heads : 0);
-    *above = roperot_saturating_add(
-        row, roperot_saturating_add(table->row_stride < 0 ? 0 : rows, table->head_stride < 0 ? 0 : heads));
+    *below = 0;
+    *above = roperot_saturating_add(roperot_saturating_mul(table->element_stride, columns - 1), 1);
+    roperot_reach_axis(below, above, table->row_stride, table->rows);
+    roperot_reach_axis(below, above, table->head_stride, table->heads);
 }
 
 int32_t roperot_table_read(const roperot_table *given, roperot_table *full, const char *name)

@@ -31,7 +31,7 @@ static void set_pages(roperot_page_view *v, const roperot_pages *p, int64_t head
 static int32_t through_of(const roperot_job *j)
 {
     if (j->src) return j->src->dtype;
-    return j->from->dtype <= ROPEROT_BF16 ? j->from->dtype : ROPEROT_F32;
+    return roperot_is_tensor_dtype(j->from->dtype) ? j->from->dtype : ROPEROT_F32;
 }
 
 /* The plan's rotation from the source's dtype to another one; NULL: there is none, or nothing to rotate. */
@@ -78,7 +78,7 @@ static void choose_ways(roperot_task *t)
 {
     const roperot_page_view *const to = &t->to;
     t->way[ROPEROT_TO_PAGES] = t->way[ROPEROT_TO_DENSE] = ROPEROT_WAY_NONE;
-    if (to->pages && (!to->is_dense || to->pages->dtype > ROPEROT_BF16))
+    if (to->pages && (!to->is_dense || !roperot_is_tensor_dtype(to->pages->dtype)))
         t->way[ROPEROT_TO_PAGES] = ROPEROT_WAY_HUB;
     else if (to->pages)
         t->way[ROPEROT_TO_PAGES] = way_to(t, ROPEROT_TO_PAGES, to->pages->dtype);

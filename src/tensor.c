@@ -83,14 +83,7 @@ static void reach(const roperot_tensor *t, int64_t *below, int64_t *above)
 {
     *below = 0;
     *above = t->shape[3];
-    for (int i = 0; i < 3; i++) {
-        if (t->shape[i] == 1) continue;
-        const int64_t span = roperot_saturating_mul(roperot_magnitude(t->stride[i]), t->shape[i] - 1);
-        if (t->stride[i] < 0)
-            *below = roperot_saturating_add(*below, span);
-        else
-            *above = roperot_saturating_add(*above, span);
-    }
+    for (int i = 0; i < 3; i++) roperot_reach_axis(below, above, t->stride[i], t->shape[i]);
 }
 
 int32_t roperot_tensor_check_any(const roperot_tensor *t, int32_t head_dim, int written, const char *name,

@@ -18,7 +18,8 @@ static void run_task(void *arg, int64_t index)
     roperot_walk_tokens(s->walk, begin > s->begin ? begin : s->begin, begin + (left < s->chunk ? left : s->chunk));
 }
 
-/* The smallest number of tokens whose output covers whole cache lines, so that two tasks never share one; 1 .. 32. */
+/* The smallest number of tokens whose dense output covers whole cache lines, so that two tasks share none if the data
+ * starts one; pages are not looked at. 1 .. 32. */
 static int64_t line_period(const roperot_walk *walk)
 {
     int64_t period = 1;

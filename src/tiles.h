@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Walking the tokens of a checked call tile by tile: the only place that fills a tile; it must not know views, threads or
- * how a tile is computed. */
+ * Walking the tokens of a checked call tile by tile: the only place that fills a tile; it must not know views, threads
+ * or how a tile is computed. */
 #ifndef ROPEROT_TILES_H
 #define ROPEROT_TILES_H
 
@@ -27,7 +27,8 @@ struct roperot_operand {
     int32_t src_dtype, dst_dtype;
     int32_t in_place;          /* dst is src: channels and tokens that are not rotated need no copy */
     int32_t loop;              /* ROPEROT_LOOP_... */
-    roperot_rotate_fn *rotate; /* what is done with a tile; nothing of this and above, but dst strides, with a program */
+    roperot_rotate_fn *rotate; /* what is done with a tile; nothing of this and above, but dst strides, with a
+                                  program */
     const void *program;       /* what the walk's `run` takes */
 };
 
