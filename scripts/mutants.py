@@ -339,7 +339,7 @@ MUTANTS = [
         "src/kept_row.h",
         "kept->position == position && kept->flags == flags;",
         "kept->position == position && (kept->flags == flags || flags);",
-        "fuzz_replay_apply fuzz_replay_run",
+        "fuzz_replay_apply scratch",
     ),
     Mutant(
         "mixed: the first axis alone",

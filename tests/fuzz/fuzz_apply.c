@@ -243,6 +243,19 @@ static void check_paged_job(const arenas *a, const roperot_plan *plan)
     free(data);
 }
 
+/* A scratch keeps the row of a position for the flags that it was made with. */
+static void check_other_flags(const arenas *a, const roperot_plan *plan)
+{
+    static const uint32_t flags[] = { ROPEROT_PURE_ROTATION, ROPEROT_INVERSE, 0 };
+    for (int i = 0; i < 3 && a->c->options.scratch; i++) {
+        call other = *a->c;
+        other.options.flags ^= flags[i];
+        const arenas b = { &other, a->before, a->expected };
+        memcpy(other.arena, a->before, CALL_ARENA);
+        if (apply(&other, plan) == ROPEROT_OK) compare_arena(&b, "other flags");
+    }
+}
+
 /* Rotating and turning back moves nothing far, where numbers are moderate: only f32 views in place. */
 static void check_inverse(const arenas *a, const roperot_plan *plan)
 {
@@ -309,6 +322,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check_dense_jobs(&a, plan);
             check_paged_job(&a, plan);
             check_inverse(&a, plan);
+            check_other_flags(&a, plan);
         }
         REQUIRE(call_scratch_is_whole(&c), "a call wrote beside its scratch");
         free(a.before);
