@@ -156,8 +156,7 @@ INLINE void lanes_store_away_i8(i8_t *p, lanes_t x)
     store_bytes((uint8_t *)p, __riscv_vreinterpret_v_i32m4_u32m4(code));
 }
 
-/* ---- across lanes, in the order that is promised
- * ------------------------------------------------------------------ */
+/* ---- across lanes, in the order that is promised ----------------------------------------------------------------- */
 
 INLINE float lanes_fold(lanes_t x)
 {

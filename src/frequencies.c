@@ -154,8 +154,7 @@ static int32_t check_index(const roperot_scaling *scaling, unsigned uses, int32_
     for (int32_t j = 0; index && j < pairs; j++)
         if (index[j] < 0 || index[j] >= dim)
             return roperot_fail(ROPEROT_ERROR_ARGUMENT, "scaling.frequency_index[%d] is %d; it must be in 0..%d",
-                                (int)j,
-                                (int)index[j], (int)(dim - 1));
+                                (int)j, (int)index[j], (int)(dim - 1));
     if (!index && pairs > dim)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "scaling.exponent_dim is %d; for %d pairs without frequency_index "
                             "it must be at least that", (int)given, (int)pairs);
