@@ -162,6 +162,7 @@ struct alignas(128) Entry {
     int32_t count; /* of factors */
     float *factors;
     Pair plans; /* NULL: ggml's own */
+    decltype(&roperot_apply) apply; /* beside the plans: a call through the linkage table reads two lines more */
 
     bool is(const Parameters &p, const float *f, int32_t n) const
     {
@@ -198,6 +199,7 @@ inline Entry *entry_from(int i, const Parameters &p, const float *factors, int32
     }
     at->parameters = p;
     at->count = count;
+    at->apply = roperot_apply;
     for (const roperot_plan *const plan : {at->plans.near, at->plans.far}) {
         roperot_plan_info info = ROPEROT_PLAN_INFO_INIT;
         if (plan && roperot_plan_describe(plan, &info) == ROPEROT_OK) bytes_of_plans += info.cache_bytes;
@@ -436,10 +438,10 @@ bool rotate_heads(const ggml_tensor &node, const Parameters &p, const roperot_te
     const Entry *const entry = find_entry(p, by ? static_cast<const float *>(by->data) : nullptr);
     if (!entry || !entry->plans.near) return false;
     const roperot_positions at = { sizeof at, ROPEROT_POSITIONS_OFFSET, 0, 1, position, nullptr, 0, 0, 0, nullptr, 0, 0 };
-    if (position < near_positions) return roperot_apply(entry->plans.near, &at, &src, dst, 1, nullptr) == ROPEROT_OK;
+    if (position < near_positions) return entry->apply(entry->plans.near, &at, &src, dst, 1, nullptr) == ROPEROT_OK;
     roperot_options options = ROPEROT_OPTIONS_INIT;
     lend_scratch(entry->plans.far, options);
-    return roperot_apply(entry->plans.far, &at, &src, dst, 1, &options) == ROPEROT_OK;
+    return entry->apply(entry->plans.far, &at, &src, dst, 1, &options) == ROPEROT_OK;
 }
 
 /* Done, or nothing was touched. */
@@ -555,7 +557,32 @@ bool stores_all(const ggml_tensor &rope, const ggml_tensor &store)
     const ggml_tensor *const x = store.src[0];
     return x->data == rope.data && x->type == rope.type && x->ne[0] == rope.ne[0] * rope.ne[1] &&
            x->ne[1] == rope.ne[2] && rope.ne[3] == 1 && x->nb[1] == rope.nb[2] &&
-           rope.nb[1] == rope.ne[0] * ggml_type_size(rope.type);
+           rope.nb[1] == rope.ne[0] * size_of(rope);
+}
+
+/* The row of a SET_ROWS of one token, heads of dim channels; false: ggml asserts on it, or roperot has no such rotation. */
+bool row_of(const ggml_tensor &store, int64_t dim, roperot_tensor &row)
+{
+    const ggml_tensor &x = *store.src[0], &at = *store.src[1];
+    const bool is_f32 = store.type == GGML_TYPE_F32, is_f16 = store.type == GGML_TYPE_F16;
+    const int64_t size = is_f32 ? 4 : 2;
+    if (!is_f32 && !is_f16 && store.type != GGML_TYPE_BF16) return false;
+    if (x.type == GGML_TYPE_F16 && !is_f16) return false;
+    if ((at.type != GGML_TYPE_I32 && at.type != GGML_TYPE_I64) || at.ne[0] != 1 || at.ne[1] != 1 || at.ne[2] != 1)
+        return false;
+    if (store.ne[0] != x.ne[0] || store.ne[2] != 1 || store.ne[3] != 1 || at.ne[3] != 1) return false;
+    if (store.nb[0] != static_cast<size_t>(size) || store.nb[1] & (size - 1)) return false;
+    if (static_cast<int64_t>(store.nb[1]) < store.ne[0] * size) return false;
+    const int64_t slot = at.type == GGML_TYPE_I32 ? *static_cast<const int32_t *>(at.data)
+                                                  : *static_cast<const int64_t *>(at.data);
+    if (slot < 0 || slot >= store.ne[1]) return false;
+    row = { static_cast<char *>(store.data) + slot * static_cast<int64_t>(store.nb[1]),
+            is_f32 ? ROPEROT_F32 : is_f16 ? ROPEROT_F16 : ROPEROT_BF16,
+            0,
+            { 1, 1, x.ne[0] / dim, dim },
+            { 0, 0, dim, 1 },
+            nullptr };
+    return true;
 }
 
 /* ROPE and SET_ROWS of one token: rotated into its row. Every thread has heads, or the answer would not be one. */
@@ -563,19 +590,15 @@ bool store_token(int ith, int nth, const roperot_ggml_chain &chain)
 {
     const ggml_tensor &node = *chain.rope, &x = *node.src[0];
     const Parameters p(node);
-    roperot_pages rows;
+    roperot_tensor row;
     if (chain.writes || node.ne[1] < nth || !is_usual(x, node, p) || !is_token(node, p)) return false;
-    if (!stores_all(node, *chain.store) || !rows_of(*chain.store, node.ne[0], rows) || rows.dtype == ROPEROT_Q8_0)
-        return false;
+    if (!stores_all(node, *chain.store) || !row_of(*chain.store, node.ne[0], row)) return false;
     if (!is_apart(x, *chain.store)) return false;
-    const int64_t slot = rows.slot_type == 1 ? *static_cast<const int32_t *>(rows.slots)
-                                             : *static_cast<const int64_t *>(rows.slots);
     const int64_t begin = node.ne[1] * ith / nth, count = node.ne[1] * (ith + 1) / nth - begin;
-    const int64_t at = slot * rows.page_stride + begin * rows.head_stride, size = rows.dtype == ROPEROT_F32 ? 4 : 2;
     const roperot_tensor src = heads_of(x, begin, count);
-    const roperot_tensor dst = { static_cast<char *>(rows.data) + at * size, rows.dtype, 0,
-                                 { 1, 1, count, node.ne[0] }, { 0, 0, rows.head_stride, 1 }, nullptr };
-    return rotate_heads(node, p, src, &dst);
+    row.data = static_cast<char *>(row.data) + begin * row.stride[2] * (row.dtype == ROPEROT_F32 ? 4 : 2);
+    row.shape[2] = count;
+    return rotate_heads(node, p, src, &row);
 }
 
 /* A whole chain. */
@@ -645,14 +668,14 @@ int64_t lines_of(const roperot_ggml_chain &chain)
     return chain.rope ? chain.rope->ne[2] * chain.rope->ne[3] : chain.store->src[0]->ne[1];
 }
 
-/* Whether store_token is what they are for. */
+/* Whether store_token is what it is for. */
 bool is_one_token(const roperot_ggml_chain &chain)
 {
     return !chain.norm && chain.rope && chain.store && lines_of(chain) == 1;
 }
 
-/* Chains of fewer lines stay as they are: a decode step finds no code of a call in the caches, and a call that does more
- * has more of it; with several threads and a norm, the barriers that are saved are worth more (docs/ggml.md). */
+/* Chains of fewer lines stay as they are, unless several threads save barriers: roperot_run has much code, and a decode step
+ * finds none of it in the caches, so that of one token only store_token pays (docs/ggml.md). */
 constexpr int64_t least_lines = 2, least_lines_stored = 8;
 
 } // namespace
@@ -662,8 +685,9 @@ extern "C" int roperot_ggml_wanted(int nth, const roperot_ggml_chain *chains, in
     const int forced = forced_to_fuse();
     const int64_t lines = lines_of(chains[0]);
     if (is_off() || forced < 0) return 0;
-    if (forced > 0 || (nth > 1 && chains[0].norm)) return count;
-    if (is_one_token(chains[0])) return 1;
+    if (forced > 0) return count;
+    if (lines == 1) return nth > 1 && is_one_token(chains[0]);
+    if (nth > 1 && chains[0].norm) return count;
     return lines >= (chains[0].store ? least_lines_stored : least_lines) ? count : 0;
 }
 

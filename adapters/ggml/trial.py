@@ -32,7 +32,7 @@ MODELS = ("qwen3-0.6b", "llama-3.2-1b")
 OPS = ("ROPE", "ROPE_BACK", "RMS_NORM_MUL_ROPE", "ROPE_SET_ROWS", "SET_ROWS")
 CACHES = ("f16", "q8_0")
 # What ROPEROT_GGML_FUSE is, and for which caches.
-KINDS = (("off", CACHES[:1]), ("default", CACHES), ("all", CACHES))
+KINDS = (("off", CACHES[:1]), ("default", CACHES[:1]), ("all", CACHES))
 
 
 def run(command, **changed):
