@@ -249,7 +249,7 @@ def main():
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     trial = Trial(options)
     for step in options.steps or steps:
         getattr(trial, step)()
