@@ -202,10 +202,10 @@ typedef struct extents {
     uint64_t bytes;
 } extents;
 
-/* 0 if both are dtypes, and rotations from one to the other are offered. */
+/* 0 if both are dtypes, and rotations from one to the other are offered. Unsigned: any number may come. */
 static ROPEROT_INLINE uint64_t odd_dtypes(const roperot_plan *plan, int32_t src, int32_t dst)
 {
-    const uint32_t s = (uint32_t)roperot_dtype_index(src), d = (uint32_t)roperot_dtype_index(dst);
+    const uint32_t s = (uint32_t)src - ROPEROT_F32, d = (uint32_t)dst - ROPEROT_F32;
     return (uint64_t)(s >= ROPEROT_DTYPES || d >= ROPEROT_DTYPES || !plan->rotate[s][d]);
 }
 
