@@ -61,7 +61,8 @@ static ROPEROT_FAST_CODE void rotate_views(const roperot_plan *plan, const roper
     tile.loop = ROPEROT_LOOP_COLUMNS;
     tile.heads_outer = 0;
     for (const roperot_tensor *const end = src + count; src < end; src++, dst++) {
-        const int64_t size = roperot_dtype_size(src->dtype), dst_size = roperot_dtype_size(dst->dtype);
+        const int64_t size = roperot_dtype_size(src->dtype);
+        const int64_t dst_size = dst == src ? size : roperot_dtype_size(dst->dtype);
         const char *const from = src->data;
         char *const into = dst->data;
         tile.tokens = src->shape[1];
