@@ -16,7 +16,7 @@ typedef struct bench_code {
 typedef struct bench_steps {
     int64_t instructions;             /* in the library */
     int lines, pages;                 /* distinct ones of the library in which an instruction began */
-    int outside_lines, outside_pages; /* of other libraries (memcpy, the loader's stubs); not of the program itself */
+    int outside_lines, outside_pages; /* of other libraries (memcpy, function binding); not of the program */
     uint32_t *line_steps;             /* instructions begun in each line from code.begin on; free it */
 } bench_steps;
 
