@@ -264,7 +264,8 @@ def speeds_part(files: list[Results], page: Path) -> str:
     file = with_peers(files)
     if file is None:
         return "No file has peers."
-    machine = f"Measured on one core of {file.cpu} ({file.best_isa}; {cache_list(file)}), {file.context['date'][:10]}."
+    when = f"{file.context['date'][:10]}, commit {file.commit}"
+    machine = f"Measured on one core of {file.cpu} ({file.best_isa}; {cache_list(file)}), {when}."
     return "\n\n".join([tables.speeds(file), machine, *pictures(file, page, ["peers"])])
 
 
