@@ -5,22 +5,18 @@
  * ggml_rope_ext_inplace in a graph that was built and planned once. ggml takes no cos/sin table: it computes them in
  * every call, by a chain of f32 products, which is why its answers are held to a wider tolerance.
  */
-#include <ggml-cpu.h>
-#include <ggml.h>
 #include <math.h>
 #include <roperot/roperot.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "ggml_graph.h"
 #include "groups.h"
-#include "measure.h"
 #include "shapes.h"
 #include "stage.h"
 #include "step.h"
 
 enum { NAME = 64, DIM = 128, SHAPES = BENCH_SHAPES_MAIN, DTYPES = 2, PAIRINGS = 2, TINY_DIM = 16 };
-static const double base = 500000.0, tolerance = 2e-2;
 
 typedef struct ggml_case {
     char name[NAME];
@@ -31,19 +27,12 @@ typedef struct ggml_case {
 } ggml_case;
 
 typedef struct ggml_job {
-    struct ggml_context *context;
-    struct ggml_cgraph *graph;
-    struct ggml_cplan plan;
+    bench_ggml ggml;
     struct ggml_tensor *in[2], *positions;
     int64_t tensors;
 } ggml_job;
 
 /* ---- values ----------------------------------------------------------------------------------------------------- */
-
-static float value_at(int64_t i)
-{
-    return (float)((i * 2654435761u >> 7) % 2001) / 500.0f - 2.0f;
-}
 
 static void set(struct ggml_tensor *tensor, int64_t i, float value)
 {
@@ -62,7 +51,7 @@ static float get(const struct ggml_tensor *tensor, int64_t i)
 static void fill(const ggml_job *job)
 {
     for (int64_t t = 0; t < job->tensors; ++t)
-        for (int64_t i = 0; i < ggml_nelements(job->in[t]); ++i) set(job->in[t], i, value_at(i));
+        for (int64_t i = 0; i < ggml_nelements(job->in[t]); ++i) set(job->in[t], i, bench_ggml_value(i));
 }
 
 /* What the textbook says about one tensor, in double; the largest difference. */
@@ -74,8 +63,9 @@ static double error_of(const struct ggml_tensor *found, const ggml_case *c)
         for (int64_t j = 0; j < pairs; ++j) {
             const int64_t first = row * dim + (c->mode == GGML_ROPE_TYPE_NEOX ? j : 2 * j);
             const int64_t second = first + (c->mode == GGML_ROPE_TYPE_NEOX ? pairs : 1);
-            const double angle = (double)(c->position + row / heads) * pow(base, -2.0 * (double)j / (double)dim);
-            const double a = (double)value_at(first), b = (double)value_at(second);
+            const double angle =
+                (double)(c->position + row / heads) * pow(bench_ggml_base, -2.0 * (double)j / (double)dim);
+            const double a = (double)bench_ggml_value(first), b = (double)bench_ggml_value(second);
             largest = fmax(largest, fabs((double)get(found, first) - (a * cos(angle) - b * sin(angle))));
             largest = fmax(largest, fabs((double)get(found, second) - (a * sin(angle) + b * cos(angle))));
         }
@@ -86,10 +76,10 @@ static double error_of(const struct ggml_tensor *found, const ggml_case *c)
 
 static void add_tensor(ggml_job *job, const ggml_case *c, int dim, int heads, struct ggml_tensor *positions)
 {
-    struct ggml_tensor *const x = ggml_new_tensor_3d(job->context, c->type, dim, heads, c->tokens);
-    struct ggml_tensor *const y = ggml_rope_ext_inplace(job->context, x, positions, NULL, dim, c->mode, 0, (float)base,
-                                                        1.0f, 0.0f, 1.0f, 0.0f, 0.0f);
-    ggml_build_forward_expand(job->graph, y);
+    struct ggml_tensor *const x = ggml_new_tensor_3d(job->ggml.context, c->type, dim, heads, c->tokens);
+    struct ggml_tensor *const y = ggml_rope_ext_inplace(job->ggml.context, x, positions, NULL, dim, c->mode, 0,
+                                                        (float)bench_ggml_base, 1.0f, 0.0f, 1.0f, 0.0f, 0.0f);
+    ggml_build_forward_expand(job->ggml.graph, y);
     job->in[job->tensors++] = x;
 }
 
@@ -97,31 +87,15 @@ static int job_open(ggml_job *job, const ggml_case *c, int dim, int heads, int k
 {
     const size_t element = ggml_type_size(c->type);
     const size_t bytes = (size_t)c->tokens * (size_t)(heads + kv_heads) * (size_t)dim * element;
-    const struct ggml_init_params parameters = { bytes + (size_t)(4 << 20), NULL, false };
-    *job = (ggml_job){ .context = ggml_init(parameters) };
-    if (job->context == NULL) return 0;
-    job->graph = ggml_new_graph(job->context);
-    job->positions = ggml_new_tensor_1d(job->context, GGML_TYPE_I32, c->tokens);
+    *job = (ggml_job){ 0 };
+    if (!bench_ggml_open(&job->ggml, bytes)) return 0;
+    job->positions = ggml_new_tensor_1d(job->ggml.context, GGML_TYPE_I32, c->tokens);
     for (int t = 0; t < c->tokens; ++t) ((int32_t *)job->positions->data)[t] = c->position + t;
     add_tensor(job, c, dim, heads, job->positions);
     if (kv_heads != 0) add_tensor(job, c, dim, kv_heads, job->positions);
-    job->plan = ggml_graph_plan(job->graph, 1, NULL);
-    job->plan.work_data = job->plan.work_size != 0 ? malloc(job->plan.work_size) : NULL;
+    bench_ggml_plan(&job->ggml);
     fill(job);
     return 1;
-}
-
-static void job_close(ggml_job *job)
-{
-    free(job->plan.work_data);
-    ggml_free(job->context);
-    *job = (ggml_job){ 0 };
-}
-
-static void run_job(void *self, int64_t calls)
-{
-    ggml_job *const job = self;
-    for (int64_t i = 0; i < calls; ++i) ggml_graph_compute(job->graph, &job->plan);
 }
 
 static void refill(void *self)
@@ -134,18 +108,9 @@ static void refill(void *self)
 static void measure(shim_state *state, const ggml_case *c, ggml_job *job, ggml_job *tiny)
 {
     double error = 0;
-    run_job(job, 1);
+    bench_ggml_run(&job->ggml, 1);
     for (int64_t t = 0; t < job->tensors; ++t) error = fmax(error, error_of(job->in[t], c));
-    if (!(error <= tolerance)) {
-        shim_skip(state, "differs from the oracle: not timed");
-        return;
-    }
-    const bench_side sides[2] = { { run_job, job, 0 }, { run_job, tiny, 0 } };
-    bench_times times;
-    bench_measure(state, c, sides, 2, refill, job, &times);
-    bench_report(state, &times, 0);
-    shim_counter(state, "overhead_ns", times.median[1]);
-    shim_counter(state, "max_error", error);
+    bench_ggml_measure(state, c, error, &job->ggml, &tiny->ggml, refill, job);
 }
 
 static void run_case(shim_state *state, const void *argument)
@@ -161,8 +126,8 @@ static void run_case(shim_state *state, const void *argument)
         measure(state, c, &job, &tiny);
     else
         shim_skip(state, "ggml has no memory for this shape");
-    job_close(&job);
-    job_close(&tiny);
+    bench_ggml_close(&job.ggml);
+    bench_ggml_close(&tiny.ggml);
 }
 
 /* ---- one decode step among other data ---------------------------------------------------------------------------- */
@@ -180,7 +145,7 @@ static void run_step(shim_state *state, const void *argument)
     bench_stage_enter(NULL);
     const char *why = "ggml has no memory for this shape";
     if (job_open(&job, c, DIM, c->heads, c->kv_heads)) {
-        const bench_step step = { { run_job, &job, 0 },
+        const bench_step step = { { bench_ggml_run, &job.ggml, 0 },
                                   move_job,
                                   job.in[0]->data,
                                   job.in[1]->data,
@@ -189,7 +154,7 @@ static void run_step(shim_state *state, const void *argument)
         why = bench_step_measure(state, &step);
     }
     if (why != NULL) shim_skip(state, why);
-    job_close(&job);
+    bench_ggml_close(&job.ggml);
 }
 
 static void register_step(const ggml_case *like)

@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: MIT
- * The benchmarks chain/ggml/f32/half/<shape>, where ggml is installed: what one roperot_run does for a layer, by ggml's own
- * graph of RMS_NORM, MUL, ROPE and SET_ROWS; it must not call roperot.
+ * The benchmarks chain/ggml/f32/half/<shape>, where ggml is installed: what one roperot_run does for a layer, by
+ * ggml's own graph of RMS_NORM, MUL, ROPE and SET_ROWS; it must not call roperot.
  *
  * The graph is built and planned once. Norms make a tensor of their own, the rest works in place on it, as llama.cpp's
  * allocator has it; ggml normalises f32 only. q and k have weights of 1, v goes into the cache as it is. */
-#include <ggml-cpu.h>
-#include <ggml.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "ggml_graph.h"
 #include "groups.h"
-#include "measure.h"
 #include "shapes.h"
 #include "stage.h"
 
 enum { NAME = 64, KV_HEADS = 8, SHAPES = BENCH_SHAPES_MAIN, TINY_DIM = 16 };
-static const double base = 500000.0, tolerance = 2e-2;
 static const float epsilon = 1e-6f;
 
 typedef struct chain_case {
@@ -26,18 +22,11 @@ typedef struct chain_case {
 } chain_case;
 
 typedef struct chain {
-    struct ggml_context *context;
-    struct ggml_cgraph *graph;
-    struct ggml_cplan plan;
+    bench_ggml ggml;
     struct ggml_tensor *in[3], *out[2], *cache[2], *positions, *slots; /* in: q, k, v; out: q and k, rotated */
 } chain;
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
-
-static float value_at(int64_t i)
-{
-    return (float)((i * 2654435761u >> 7) % 2001) / 500.0f - 2.0f;
-}
 
 static int64_t slot_of(int64_t token, int64_t tokens)
 {
@@ -49,11 +38,11 @@ static double error_of_head(const float *found, int64_t first, int64_t position,
 {
     const int64_t pairs = dim / 2;
     double largest = 0, sum = 0;
-    for (int64_t i = 0; i < dim; ++i) sum += (double)value_at(first + i) * (double)value_at(first + i);
+    for (int64_t i = 0; i < dim; ++i) sum += (double)bench_ggml_value(first + i) * (double)bench_ggml_value(first + i);
     const double r = 1 / sqrt(sum / (double)dim + (double)epsilon);
     for (int64_t j = 0; j < pairs; ++j) {
-        const double angle = (double)position * pow(base, -2.0 * (double)j / (double)dim);
-        const double a = r * (double)value_at(first + j), b = r * (double)value_at(first + pairs + j);
+        const double angle = (double)position * pow(bench_ggml_base, -2.0 * (double)j / (double)dim);
+        const double a = r * (double)bench_ggml_value(first + j), b = r * (double)bench_ggml_value(first + pairs + j);
         largest = fmax(largest, fabs((double)found[j] - (a * cos(angle) - b * sin(angle))));
         largest = fmax(largest, fabs((double)found[pairs + j] - (a * sin(angle) + b * cos(angle))));
     }
@@ -75,7 +64,7 @@ static double error_of(const chain *job, const chain_case *c)
         for (int64_t h = 0; h < c->kv_heads; ++h)
             largest = fmax(largest, error_of_head(k + slot * row + h * dim, t * row + h * dim, position, dim));
         for (int64_t i = 0; i < row; ++i)
-            largest = fmax(largest, fabs((double)v[slot * row + i] - (double)value_at(t * row + i)));
+            largest = fmax(largest, fabs((double)v[slot * row + i] - (double)bench_ggml_value(t * row + i)));
     }
     return largest;
 }
@@ -84,87 +73,58 @@ static double error_of(const chain *job, const chain_case *c)
 
 static struct ggml_tensor *new_input(chain *job, const chain_case *c, int heads)
 {
-    struct ggml_tensor *const x = ggml_new_tensor_3d(job->context, GGML_TYPE_F32, c->dim, heads, c->tokens);
-    for (int64_t i = 0; i < ggml_nelements(x); ++i) ((float *)x->data)[i] = value_at(i);
+    struct ggml_tensor *const x = ggml_new_tensor_3d(job->ggml.context, GGML_TYPE_F32, c->dim, heads, c->tokens);
+    for (int64_t i = 0; i < ggml_nelements(x); ++i) ((float *)x->data)[i] = bench_ggml_value(i);
     return x;
 }
 
 static struct ggml_tensor *norm_and_rotate(const chain *job, const chain_case *c, struct ggml_tensor *x,
                                            struct ggml_tensor *weight)
 {
-    struct ggml_tensor *const normed = ggml_mul_inplace(job->context, ggml_rms_norm(job->context, x, epsilon), weight);
-    return ggml_rope_ext_inplace(job->context, normed, job->positions, NULL, c->dim, GGML_ROPE_TYPE_NEOX, 0, (float)base,
-                                 1.0f, 0.0f, 1.0f, 0.0f, 0.0f);
+    struct ggml_tensor *const normed =
+        ggml_mul_inplace(job->ggml.context, ggml_rms_norm(job->ggml.context, x, epsilon), weight);
+    return ggml_rope_ext_inplace(job->ggml.context, normed, job->positions, NULL, c->dim, GGML_ROPE_TYPE_NEOX, 0,
+                                 (float)bench_ggml_base, 1.0f, 0.0f, 1.0f, 0.0f, 0.0f);
 }
 
 static struct ggml_tensor *store(chain *job, const chain_case *c, struct ggml_tensor *x, int cache)
 {
     const int64_t row = (int64_t)c->dim * c->kv_heads;
-    job->cache[cache] = ggml_new_tensor_2d(job->context, GGML_TYPE_F32, row, 2 * c->tokens);
+    job->cache[cache] = ggml_new_tensor_2d(job->ggml.context, GGML_TYPE_F32, row, 2 * c->tokens);
     memset(job->cache[cache]->data, 0, ggml_nbytes(job->cache[cache]));
-    struct ggml_tensor *const rows = ggml_reshape_2d(job->context, x, row, c->tokens);
-    return ggml_set_rows(job->context, job->cache[cache], rows, job->slots);
+    struct ggml_tensor *const rows = ggml_reshape_2d(job->ggml.context, x, row, c->tokens);
+    return ggml_set_rows(job->ggml.context, job->cache[cache], rows, job->slots);
 }
 
 static void build(chain *job, const chain_case *c)
 {
-    struct ggml_tensor *const weight = ggml_new_tensor_1d(job->context, GGML_TYPE_F32, c->dim);
+    struct ggml_tensor *const weight = ggml_new_tensor_1d(job->ggml.context, GGML_TYPE_F32, c->dim);
     for (int i = 0; i < c->dim; ++i) ((float *)weight->data)[i] = 1.0f;
-    job->graph = ggml_new_graph(job->context);
-    job->positions = ggml_new_tensor_1d(job->context, GGML_TYPE_I32, c->tokens);
-    job->slots = ggml_new_tensor_1d(job->context, GGML_TYPE_I64, c->tokens);
+    job->positions = ggml_new_tensor_1d(job->ggml.context, GGML_TYPE_I32, c->tokens);
+    job->slots = ggml_new_tensor_1d(job->ggml.context, GGML_TYPE_I64, c->tokens);
     for (int t = 0; t < c->tokens; ++t) ((int32_t *)job->positions->data)[t] = c->position + t;
     for (int t = 0; t < c->tokens; ++t) ((int64_t *)job->slots->data)[t] = slot_of(t, c->tokens);
     for (int i = 0; i < 3; ++i) job->in[i] = new_input(job, c, i == 0 ? c->heads : c->kv_heads);
     for (int i = 0; i < 2; ++i) job->out[i] = norm_and_rotate(job, c, job->in[i], weight);
-    ggml_build_forward_expand(job->graph, job->out[0]);
-    ggml_build_forward_expand(job->graph, store(job, c, job->out[1], 0));
-    ggml_build_forward_expand(job->graph, store(job, c, job->in[2], 1));
+    ggml_build_forward_expand(job->ggml.graph, job->out[0]);
+    ggml_build_forward_expand(job->ggml.graph, store(job, c, job->out[1], 0));
+    ggml_build_forward_expand(job->ggml.graph, store(job, c, job->in[2], 1));
 }
 
 static int chain_open(chain *job, const chain_case *c)
 {
-    const size_t row = (size_t)c->tokens * (size_t)c->dim * sizeof(float), heads = (size_t)c->heads + (size_t)c->kv_heads;
-    const size_t bytes = row * (2 * heads + 5 * (size_t)c->kv_heads); /* q and k twice, v, and caches of twice as much */
-    const struct ggml_init_params parameters = { bytes + (size_t)(4 << 20), NULL, false };
-    *job = (chain){ .context = ggml_init(parameters) };
-    if (job->context == NULL) return 0;
+    const size_t row = (size_t)c->tokens * (size_t)c->dim * sizeof(float),
+                 heads = (size_t)c->heads + (size_t)c->kv_heads;
+    const size_t bytes =
+        row * (2 * heads + 5 * (size_t)c->kv_heads); /* q and k twice, v, and caches of twice as much */
+    *job = (chain){ 0 };
+    if (!bench_ggml_open(&job->ggml, bytes)) return 0;
     build(job, c);
-    job->plan = ggml_graph_plan(job->graph, 1, NULL);
-    job->plan.work_data = job->plan.work_size != 0 ? malloc(job->plan.work_size) : NULL;
+    bench_ggml_plan(&job->ggml);
     return 1;
 }
 
-static void chain_close(chain *job)
-{
-    free(job->plan.work_data);
-    ggml_free(job->context);
-    *job = (chain){ 0 };
-}
-
-static void run_chain(void *self, int64_t calls)
-{
-    chain *const job = self;
-    for (int64_t i = 0; i < calls; ++i) ggml_graph_compute(job->graph, &job->plan);
-}
-
 /* ---- measuring --------------------------------------------------------------------------------------------------- */
-
-static void measure(shim_state *state, const chain_case *c, chain *job, chain *tiny)
-{
-    run_chain(job, 1);
-    const double error = error_of(job, c);
-    if (!(error <= tolerance)) {
-        shim_skip(state, "differs from the oracle: not timed");
-        return;
-    }
-    const bench_side sides[2] = { { run_chain, job, 0 }, { run_chain, tiny, 0 } };
-    bench_times times;
-    bench_measure(state, c, sides, 2, NULL, NULL, &times);
-    bench_report(state, &times, 0);
-    shim_counter(state, "overhead_ns", times.median[1]);
-    shim_counter(state, "max_error", error);
-}
 
 static void run_case(shim_state *state, const void *argument)
 {
@@ -172,12 +132,14 @@ static void run_case(shim_state *state, const void *argument)
     const chain_case one = { .tokens = 1, .heads = 1, .kv_heads = 1, .dim = TINY_DIM, .position = c->position };
     chain job = { 0 }, tiny = { 0 };
     bench_stage_enter(NULL);
-    if (chain_open(&job, c) && chain_open(&tiny, &one))
-        measure(state, c, &job, &tiny);
-    else
+    if (chain_open(&job, c) && chain_open(&tiny, &one)) {
+        bench_ggml_run(&job.ggml, 1);
+        bench_ggml_measure(state, c, error_of(&job, c), &job.ggml, &tiny.ggml, NULL, NULL);
+    } else {
         shim_skip(state, "ggml has no memory for this shape");
-    chain_close(&job);
-    chain_close(&tiny);
+    }
+    bench_ggml_close(&job.ggml);
+    bench_ggml_close(&tiny.ggml);
 }
 
 void bench_register_ggml_chain(void)
