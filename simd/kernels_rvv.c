@@ -27,13 +27,5 @@
 #define normed_f16            rvv_f32
 #define normed_bf16           rvv_f32
 
-/* Beyond the caches: vectors of a strip, heads of a group. */
-#define far_f32_half          4, 4
-#define far_f32_interleaved   4, 4
-#define far_f16_half          4, 4
-#define far_f16_interleaved   4, 4
-#define far_bf16_half         4, 4
-#define far_bf16_interleaved  4, 4
-#define far_others            1, 4
-
+#include "far_usual.h"
 #include "kernels.inc.h"
