@@ -18,6 +18,14 @@
 #define ROPEROT_SMALL_LOOP (void)0
 #endif
 
+/* Between two stores of words that are soon read one by one: made one of a vector, they would come back from the store
+ * buffer late. */
+#if defined __GNUC__
+#define ROPEROT_APART __asm__ volatile("" ::: "memory")
+#else
+#define ROPEROT_APART (void)0
+#endif
+
 /* Asks for the line at p: for data to be read at once, and, in the next level of cache, for code. */
 #if defined __GNUC__
 #define ROPEROT_PREFETCH_DATA(p) __builtin_prefetch((const void *)(p), 0, 3)

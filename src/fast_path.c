@@ -48,6 +48,21 @@ static ROPEROT_INLINE ptrdiff_t token_at(const roperot_tensor *view, int64_t siz
     return (ptrdiff_t)((uint64_t)view->stride[1] * (uint64_t)size * (uint64_t)k);
 }
 
+/* What is the same for all views. */
+static ROPEROT_INLINE void start_tile(roperot_tile *tile, const roperot_plan *plan)
+{
+    const ptrdiff_t pairs = plan->pairs, first = plan->rotary_offset;
+    tile->pairs = pairs;
+    tile->src_first = first;
+    tile->loop = ROPEROT_LOOP_COLUMNS;
+    ROPEROT_APART;
+    tile->src_half = pairs;
+    tile->heads_outer = 0;
+    ROPEROT_APART;
+    tile->dst_half = pairs;
+    tile->dst_first = first;
+}
+
 /* Rotates the views. Token k takes row at[k] of the table. */
 static ROPEROT_FAST_CODE void rotate_views(const roperot_plan *plan, const roperot_tensor *src,
                                            const roperot_tensor *dst, int32_t count, const roperot_row_table *table,
@@ -56,32 +71,58 @@ static ROPEROT_FAST_CODE void rotate_views(const roperot_plan *plan, const roper
     roperot_token token[ROPEROT_TILE_TOKENS];
     roperot_tile tile;
     tile.token = token;
-    tile.pairs = tile.src_half = tile.dst_half = plan->pairs;
-    tile.src_first = tile.dst_first = plan->rotary_offset;
-    tile.loop = ROPEROT_LOOP_COLUMNS;
-    tile.heads_outer = 0;
+    start_tile(&tile, plan);
     for (const roperot_tensor *const end = src + count; src < end; src++, dst++) {
         const int64_t size = roperot_dtype_size(src->dtype);
         const int64_t dst_size = dst == src ? size : roperot_dtype_size(dst->dtype);
         const char *const from = src->data;
         char *const into = dst->data;
         tile.tokens = src->shape[1];
-        tile.heads = src->shape[2];
         tile.src_head = src->stride[2] * size;
+        ROPEROT_APART;
+        tile.heads = src->shape[2];
         tile.dst_head = dst->stride[2] * dst_size;
         for (int64_t k = 0; k < tile.tokens; k++) {
             const int64_t row = at[k] * table->stride;
-            ROPEROT_SMALL_LOOP;
-            token[k] = (roperot_token){ table->cos + row, table->sin + row, from + token_at(src, size, k),
-                                        into + token_at(dst, dst_size, k) };
+            token[k].cos = table->cos + row;
+            token[k].src = from + token_at(src, size, k);
+            ROPEROT_APART;
+            token[k].sin = table->sin + row;
+            token[k].dst = into + token_at(dst, dst_size, k);
         }
         plan->rotate[roperot_dtype_index(src->dtype)][roperot_dtype_index(dst->dtype)](&tile);
     }
 }
 
+/* Rotates one token of each view in place. */
+static ROPEROT_INLINE void rotate_token(const roperot_plan *plan, const roperot_tensor *view, int32_t count,
+                                        const float *cos, const float *sin)
+{
+    roperot_token token;
+    roperot_tile tile;
+    token.cos = cos;
+    ROPEROT_APART;
+    token.sin = sin;
+    tile.token = &token;
+    start_tile(&tile, plan);
+    tile.tokens = 1;
+    for (const roperot_tensor *const end = view + count; view < end; view++) {
+        const int dtype = roperot_dtype_index(view->dtype);
+        const ptrdiff_t head = view->stride[2] * roperot_dtype_size(view->dtype);
+        void *const data = view->data;
+        tile.heads = view->shape[2];
+        token.src = data;
+        tile.src_head = head;
+        ROPEROT_APART;
+        token.dst = data;
+        tile.dst_head = head;
+        plan->rotate[dtype][dtype](&tile);
+    }
+}
+
 /* With rows from factors. Its scratch stays out of the frame of calls that need none. */
-static ROPEROT_FAST_CODE void rotate_factored(const roperot_plan *plan, const roperot_tensor *src,
-                                              const roperot_tensor *dst, int32_t count, int64_t *position)
+static ROPEROT_FAST_CODE int32_t rotate_factored(const roperot_plan *plan, const roperot_tensor *src,
+                                                 const roperot_tensor *dst, int32_t count, int64_t *position)
 {
     _Alignas(64) float values[ROPEROT_SCRATCH_FLOATS];
     const int32_t pairs = plan->pairs;
@@ -94,12 +135,25 @@ static ROPEROT_FAST_CODE void rotate_factored(const roperot_plan *plan, const ro
         position[k] = k;
     }
     rotate_views(plan, src, dst, count, &made, position);
+    return ROPEROT_OK;
+}
+
+/* One token in place with its row from factors. */
+static ROPEROT_FAST_CODE int32_t rotate_token_factored(const roperot_plan *plan, const roperot_tensor *view,
+                                                       int32_t count, int64_t position)
+{
+    _Alignas(64) float values[ROPEROT_SCRATCH_FLOATS];
+    const double *f[ROPEROT_LEVELS];
+    roperot_factors_of(plan, position, 0, f);
+    plan->combine(values, values + plan->pairs, f, plan->pairs, plan->pairs, plan->attention_factor);
+    rotate_token(plan, view, count, values, values + plan->pairs);
+    return ROPEROT_OK;
 }
 
 /* One token, whose row a caller's scratch keeps. */
-static ROPEROT_FAST_CODE void rotate_kept(const roperot_plan *plan, const roperot_tensor *src,
-                                          const roperot_tensor *dst, int32_t count, int64_t position,
-                                          roperot_kept_row *kept)
+static ROPEROT_FAST_CODE int32_t rotate_kept(const roperot_plan *plan, const roperot_tensor *src,
+                                             const roperot_tensor *dst, int32_t count, int64_t position,
+                                             roperot_kept_row *kept)
 {
     static const int64_t only = 0;
     float *const values = roperot_kept_row_values(kept);
@@ -111,6 +165,7 @@ static ROPEROT_FAST_CODE void rotate_kept(const roperot_plan *plan, const ropero
         roperot_kept_row_set(kept, plan, position, 0);
     }
     rotate_views(plan, src, dst, count, &made, &only);
+    return ROPEROT_OK;
 }
 
 /* What the first token takes: a row, the one that is kept, or the factors of the two levels that most positions
@@ -133,16 +188,22 @@ static ROPEROT_INLINE void prefetch_rows(const roperot_plan *plan, int64_t posit
     if (f[1]) prefetch_row(f[1], 2 * plan->pairs * (int64_t)sizeof(double));
 }
 
+/* 0 if the options are usual ones. */
+static ROPEROT_INLINE uint64_t odd_options(const roperot_plan *plan, const roperot_options *o)
+{
+    if (o->size != sizeof *o) return 1; /* nothing is read behind its end */
+    return (o->flags & ~(uint32_t)ROPEROT_SIGNED_POSITIONS) | (uint32_t)o->reserved | (uint64_t)o->token_begin |
+           (uint64_t)(o->token_end ^ INT64_MAX) | (uint64_t)(o->threads < 0) |
+           roperot_scratch_odd(plan, o->scratch, o->scratch_bytes);
+}
+
 /* 0 if the plan, the positions and the options are usual ones. */
 static ROPEROT_INLINE uint64_t odd_arguments(const roperot_plan *plan, const roperot_positions *p,
                                              const roperot_options *o, int is_moved)
 {
-    uint64_t odd = (uint64_t)!(plan->fast & (is_moved ? ROPEROT_FAST_MOVED : ROPEROT_FAST_IN_PLACE)) |
-                   (p->size ^ sizeof *p) | ((uint32_t)p->kind > ROPEROT_POSITIONS_IDS) | ((uint32_t)p->axes > 1);
-    if (o)
-        odd |= (o->size ^ sizeof *o) | (o->flags & ~(uint32_t)ROPEROT_SIGNED_POSITIONS) | (uint32_t)o->reserved |
-               (uint64_t)o->token_begin | (uint64_t)(o->token_end ^ INT64_MAX) | (uint64_t)(o->threads < 0);
-    return odd;
+    const uint64_t odd = (uint64_t)!(plan->fast & (is_moved ? ROPEROT_FAST_MOVED : ROPEROT_FAST_IN_PLACE)) |
+                         (p->size ^ sizeof *p) | ((uint32_t)p->kind > ROPEROT_POSITIONS_IDS) | ((uint32_t)p->axes > 1);
+    return o ? odd | odd_options(plan, o) : odd;
 }
 
 /* Positions of the first n tokens; 0 if all are in range. Offsets are limited, so that sums modulo 2^64 tell. */
@@ -170,19 +231,19 @@ static ROPEROT_INLINE uint64_t odd_positions(const roperot_plan *plan, const rop
 static ROPEROT_INLINE uint64_t odd_view(const roperot_plan *plan, const roperot_tensor *view, int64_t n,
                                         roperot_extent *extent)
 {
-    const int64_t heads = view->shape[2], head = view->stride[2], dim = plan->head_dim;
-    const int64_t token = n == 1 ? 0 : view->stride[1], size = roperot_dtype_size(view->dtype);
-    const uint64_t block = ((uint64_t)heads - 1) * (uint64_t)head + (uint64_t)dim; /* modulo 2^64 until all is known */
+    const uint64_t more = (uint64_t)view->shape[2] - 1, head = (uint64_t)view->stride[2];
+    const uint64_t token = n == 1 ? 0 : (uint64_t)view->stride[1], dim = (uint32_t)plan->head_dim;
+    const uint64_t size = (uint64_t)roperot_dtype_size(view->dtype);
+    const uint64_t block = more * head + dim; /* modulo 2^64 until all is known */
     const uintptr_t data = (uintptr_t)view->data;
-    const uint64_t odd =
-        (uint64_t)(view->shape[0] ^ 1) | (uint64_t)(view->shape[1] ^ n) | (uint64_t)(view->shape[3] ^ dim) |
-        (uint64_t)(view->stride[3] ^ 1) | (uint32_t)view->flags | (uintptr_t)view->reserved |
-        (uint64_t)(heads | head | token) >> 28 | (data & (uintptr_t)(size - 1)) |
-        (uint64_t)((heads == 0) | (data == 0) | ((heads != 1) & (head < dim)) | ((n != 1) & ((uint64_t)token < block)));
+    const uint64_t bytes = ((uint64_t)(n - 1) * token + block) * size;
     extent->begin = data;
-    const uint64_t bytes = ((uint64_t)(n - 1) * (uint64_t)token + block) * (uint64_t)size;
     extent->end = data + (uintptr_t)bytes;
-    return odd | (uint64_t)(bytes > PTRDIFF_MAX) | (uint64_t)(extent->end <= data) | (uint64_t)(size == 0);
+    return (uint64_t)(view->shape[0] ^ 1) | (uint64_t)(view->shape[1] ^ n) | ((uint64_t)view->shape[3] ^ dim) |
+           (uint64_t)(view->stride[3] ^ 1) | (uint32_t)view->flags | (uintptr_t)view->reserved |
+           (more | head | token) >> 28 | (data & (uintptr_t)(size - 1)) |
+           (uint64_t)((data == 0) | (extent->end <= data) | (bytes > PTRDIFF_MAX && sizeof(ptrdiff_t) < sizeof bytes) |
+                      ((more != 0) & (head < dim)) | ((n != 1) & (token < block)));
 }
 
 /* 0 if dst is the same view as src. */
@@ -230,8 +291,8 @@ static ROPEROT_INLINE uint64_t odd_targets(const roperot_plan *plan, const roper
 
 /* 0 if all views are usual, together in the core's cache (out of place: too few to be streamed), and none that is
  * written overlaps another. */
-static ROPEROT_INLINE uint64_t odd_views(const roperot_plan *plan, const roperot_tensor *src,
-                                         const roperot_tensor *dst, int32_t count, int64_t n, int is_moved)
+static ROPEROT_INLINE uint64_t odd_views(const roperot_plan *plan, const roperot_tensor *src, const roperot_tensor *dst,
+                                         int32_t count, int64_t n, int is_moved)
 {
     extents e;
     uint64_t odd = 0;
@@ -250,32 +311,41 @@ static ROPEROT_INLINE uint64_t odd_views(const roperot_plan *plan, const roperot
     return odd | (uint64_t)(e.bytes > (uint64_t)plan->near_bytes);
 }
 
-/* The path itself; `is_moved`, whether the call is out of place, and `keeps`, whether there is a scratch, are constants
- * in the functions below, where they matter. */
+/* The path itself. `is_moved`, whether the call is out of place, and `is_one`, whether each view holds one token, are
+ * constants in the functions below, where they matter. */
 static ROPEROT_INLINE int32_t apply_usual(const roperot_plan *plan, const roperot_positions *positions,
                                           const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
-                                          const roperot_options *options, const int is_moved, const int keeps)
+                                          const roperot_options *options, const int is_moved, const int is_one)
 {
-    roperot_kept_row *kept = NULL;
     int64_t position[ROPEROT_TILE_TOKENS];
-    const int64_t n = src->shape[1];
+    const int64_t n = is_one ? 1 : src->shape[1];
     const roperot_tensor *const to = dst ? dst : src;
-    if (odd_arguments(plan, positions, options, is_moved) || (uint64_t)n - 1 >= (uint64_t)plan->tile_tokens) goto any;
+    if (odd_arguments(plan, positions, options, is_moved)) goto any;
+    if (!is_one && (uint64_t)n - 1 >= (uint64_t)plan->tile_tokens) goto any;
     if (src->shape[0] != 1 || src->shape[2] <= 0) goto any; /* an empty call has no ids to read */
     if (odd_positions(plan, positions, n, position)) goto any;
-    if (keeps && roperot_scratch_odd(plan, options->scratch, options->scratch_bytes)) goto any;
-    if (keeps && n == 1 && !plan->rows.cos) kept = roperot_kept_row_of(options);
+    const int keeps = (is_one || is_moved) && options && n == 1 && !plan->rows.cos;
+    roperot_kept_row *const kept = keeps ? roperot_kept_row_of(options) : NULL;
     prefetch_rows(plan, position[0], kept);
     if (odd_views(plan, src, to, count, n, is_moved)) goto any;
-    if (plan->rows.cos)
-        rotate_views(plan, src, to, count, &plan->rows, position);
-    else if (kept)
-        rotate_kept(plan, src, to, count, position[0], kept);
+    if (kept) return rotate_kept(plan, src, to, count, position[0], kept);
+    if (!plan->rows.cos && is_one) return rotate_token_factored(plan, src, count, position[0]);
+    if (!plan->rows.cos) return rotate_factored(plan, src, to, count, position);
+    const int64_t row = position[0] * plan->rows.stride;
+    if (is_one)
+        rotate_token(plan, src, count, plan->rows.cos + row, plan->rows.sin + row);
     else
-        rotate_factored(plan, src, to, count, position);
+        rotate_views(plan, src, to, count, &plan->rows, position);
     return ROPEROT_OK;
 any:
     return roperot_apply_any(plan, positions, src, dst, count, options);
+}
+
+static ROPEROT_FAST_CODE int32_t apply_token(const roperot_plan *plan, const roperot_positions *positions,
+                                             const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
+                                             const roperot_options *options)
+{
+    return apply_usual(plan, positions, src, dst, count, options, 0, 1);
 }
 
 static ROPEROT_FAST_CODE int32_t apply_in_place(const roperot_plan *plan, const roperot_positions *positions,
@@ -292,13 +362,6 @@ static ROPEROT_FAST_CODE int32_t apply_moved(const roperot_plan *plan, const rop
     return apply_usual(plan, positions, src, dst, count, options, 1, 0);
 }
 
-static ROPEROT_FAST_CODE int32_t apply_kept(const roperot_plan *plan, const roperot_positions *positions,
-                                            const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
-                                            const roperot_options *options)
-{
-    return apply_usual(plan, positions, src, dst, count, options, dst && dst->data != src->data, 1);
-}
-
 /* A function of its own, of two lines: what the others wait for is on its way before any of their code is fetched. */
 ROPEROT_FAST_CODE int32_t roperot_apply(const roperot_plan *plan, const roperot_positions *positions,
                                         const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
@@ -310,8 +373,7 @@ ROPEROT_FAST_CODE int32_t roperot_apply(const roperot_plan *plan, const roperot_
     ROPEROT_PREFETCH_DATA(positions->ids ? positions->ids : positions);
     ROPEROT_PREFETCH_DATA((uintptr_t)plan);
     ROPEROT_PREFETCH_DATA(&src[count - 1].stride);
-    if (options && options->size == sizeof *options && options->scratch)
-        return apply_kept(plan, positions, src, dst, count, options);
     if (dst && dst->data != src->data) return apply_moved(plan, positions, src, dst, count, options);
+    if (src->shape[1] == 1) return apply_token(plan, positions, src, dst, count, options);
     return apply_in_place(plan, positions, src, dst, count, options);
 }
