@@ -15,8 +15,6 @@
 
 /* X(dtype): what a norm reads. */
 #define ROPEROT_NORM_LIST(X) X(f32) X(f16) X(bf16)
-/* X(dtype): what a value is rounded through in the scratch. */
-#define ROPEROT_ROUND_LIST(X) X(f16) X(bf16)
 /* X(dtype): what heads are loaded from and stored as. */
 #define ROPEROT_STORE_LIST(X) X(f32) X(f16) X(bf16) X(e4m3) X(i8) X(q8_0)
 
@@ -95,22 +93,21 @@ typedef int roperot_norm_weights_fn(float *out, const void *weight, int32_t weig
  * What lies `ahead` bytes behind each line is read before it is needed. */
 typedef void roperot_copy_fn(void *dst, const void *src, ptrdiff_t bytes, ptrdiff_t ahead);
 
-/* ---- load, round, store ------------------------------------------------------------------------------------------ */
+/* ---- load, store ------------------------------------------------------------------------------------------------- */
 
 /* Heads widened into the scratch; e4m3 and i8 times scale[h], q8_0 times the scales of its blocks, in f32. */
 typedef void roperot_load_fn(float *head, ptrdiff_t pitch, const void *src, ptrdiff_t src_head, ptrdiff_t heads,
                              ptrdiff_t channels, const float *scale);
 
-/* Every value to the nearest one of the dtype, in place. */
-typedef void roperot_round_fn(float *head, ptrdiff_t pitch, ptrdiff_t heads, ptrdiff_t channels);
-
-/* amax[h] = the largest magnitude of head h; NaN is left out; 0 if nothing else is there. */
-typedef void roperot_amax_fn(float *amax, const float *head, ptrdiff_t pitch, ptrdiff_t heads, ptrdiff_t channels);
+/* amax[h] = the largest magnitude of head h, of elements of `dtype` (public enum, of tensors); NaN is left out; 0 if
+ * nothing else is there. */
+typedef void roperot_amax_fn(float *amax, const void *src, ptrdiff_t src_head, int32_t dtype, ptrdiff_t heads,
+                             ptrdiff_t channels);
 
 /* One rounding to nearest even. e4m3 and i8: of x * inverse[h], saturating (roperot_pages says how). q8_0: channels is
- * a multiple of 32. */
-typedef void roperot_store_fn(void *dst, ptrdiff_t dst_head, const float *head, ptrdiff_t pitch, ptrdiff_t heads,
-                              ptrdiff_t channels, const float *inverse);
+ * a multiple of 32. These three take elements of any `dtype` of tensors, the others F32. */
+typedef void roperot_store_fn(void *dst, ptrdiff_t dst_head, const void *src, ptrdiff_t src_head, int32_t dtype,
+                              ptrdiff_t heads, ptrdiff_t channels, const float *inverse);
 
 typedef struct roperot_head_kernels {
     roperot_sum_fn *sum[ROPEROT_FORMAT_bf16 + 1];
@@ -119,7 +116,6 @@ typedef struct roperot_head_kernels {
     roperot_norm_weights_fn *norm_weights[ROPEROT_FORMAT_bf16 + 1];
     int32_t norm_turns;                               /* bits 1 << ROPEROT_FORMAT_...: what norm can rotate, too */
     roperot_copy_fn *stream;                          /* NULL: nothing bypasses the caches here */
-    roperot_round_fn *round[ROPEROT_FORMAT_bf16 + 1]; /* f32: NULL */
     roperot_amax_fn *amax;
     roperot_load_fn *load[ROPEROT_FORMATS];
     roperot_store_fn *store[ROPEROT_FORMATS];

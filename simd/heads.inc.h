@@ -73,7 +73,6 @@ static void CAT(stream_lines_, ISA)(void *dst, const void *src, ptrdiff_t bytes,
     .norm[ROPEROT_FORMAT_##dtype] = CAT3(norm_##dtype, _, ISA),                                                        \
     .norm_weights[ROPEROT_FORMAT_##dtype] = CAT3(norm_weights_##dtype, _, ISA),
 #define NORM_SAME_ENTRY(dtype) NORM_SAME_##dtype
-#define ROUND_ENTRY(dtype) .round[ROPEROT_FORMAT_##dtype] = CAT3(round_##dtype, _, ISA),
 #define STORE_ENTRY(dtype)                                                                                             \
     .load[ROPEROT_FORMAT_##dtype] = CAT3(load_##dtype, _, ISA),                                                        \
     .store[ROPEROT_FORMAT_##dtype] = CAT3(store_##dtype, _, ISA),
@@ -81,6 +80,5 @@ static void CAT(stream_lines_, ISA)(void *dst, const void *src, ptrdiff_t bytes,
     {                                                                                                                  \
         ROPEROT_NORM_LIST(NORM_ENTRY)                                                                                  \
         ROPEROT_NORM_LIST(NORM_SAME_ENTRY)                                                                             \
-        TURNS_ENTRY STREAM_ENTRY ROPEROT_ROUND_LIST(ROUND_ENTRY)                                                       \
-        ROPEROT_STORE_LIST(STORE_ENTRY).amax = CAT(amax_f32_, ISA)                                                     \
+        TURNS_ENTRY STREAM_ENTRY ROPEROT_STORE_LIST(STORE_ENTRY).amax = CAT(amax_, ISA)                                \
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Heads between memory and an f32 scratch: widened, rounded, quantised; it must not know any ISA. Parameters: ISA and
- * the vocabulary of lanes (lanes_*.h). */
+ * the vocabulary of lanes (lanes_*.h), HEADS_USUAL (as in norm.inc.h). */
 
 #define NAME(verb) CAT3(verb, _, ISA)
 
@@ -24,20 +24,18 @@
         }                                                                                                              \
     }
 
-#define STORE_HEADS(dtype, scaled)                                                                                     \
-    static void NAME(store_##dtype)(void *dst, ptrdiff_t dst_head, const float *head, ptrdiff_t pitch,                 \
+#define STORE_HEADS(dtype)                                                                                             \
+    static void NAME(store_##dtype)(void *dst, ptrdiff_t dst_head, const void *src, ptrdiff_t src_head, int32_t from,  \
                                     ptrdiff_t heads, ptrdiff_t channels, const float *inverse)                         \
     {                                                                                                                  \
-        for (ptrdiff_t h = 0; h < heads; h++, head += pitch) {                                                         \
+        (void)from;                                                                                                    \
+        (void)inverse;                                                                                                 \
+        for (ptrdiff_t h = 0; h < heads; h++) {                                                                        \
+            const f32_t *const x = (const void *)((const char *)src + h * src_head);                                   \
             dtype##_t *const y = (void *)((char *)dst + h * dst_head);                                                 \
-            const float by = scaled ? inverse[h] : 1.0f;                                                               \
-            const lanes_t factor = lanes_set1(by);                                                                     \
             ptrdiff_t c = 0;                                                                                           \
-            for (; channels - c >= 16; c += 16) {                                                                      \
-                const lanes_t x = lanes_load_f32(head + c);                                                            \
-                lanes_store_##dtype(y + c, scaled ? lanes_mul(x, factor) : x);                                         \
-            }                                                                                                          \
-            for (; c < channels; c++) single_store_##dtype(y + c, scaled ? head[c] * by : head[c]);                    \
+            for (; channels - c >= 16; c += 16) lanes_store_##dtype(y + c, lanes_load_f32(x + c));                     \
+            for (; c < channels; c++) single_store_##dtype(y + c, x[c]);                                               \
         }                                                                                                              \
     }
 
@@ -46,13 +44,69 @@ LOAD_HEADS(f16, 0)
 LOAD_HEADS(bf16, 0)
 LOAD_HEADS(e4m3, 1)
 LOAD_HEADS(i8, 1)
-STORE_HEADS(f32, 0)
-STORE_HEADS(f16, 0)
-STORE_HEADS(bf16, 0)
-STORE_HEADS(e4m3, 1)
-STORE_HEADS(i8, 1)
+STORE_HEADS(f32)
+STORE_HEADS(f16)
+STORE_HEADS(bf16)
 #undef LOAD_HEADS
 #undef STORE_HEADS
+
+/* ---- codes, of any dtype ----------------------------------------------------------------------------------------- */
+
+#if HEADS_USUAL
+#define HEADS_INLINE INLINE
+#else
+#define HEADS_INLINE static NOINLINE
+#endif
+
+/* The dtype is looked at in the loop: a loop of each would be three times the code, and the branch is foreseen. */
+HEADS_INLINE lanes_t NAME(lanes_of)(const void *x, ptrdiff_t c, int32_t dtype)
+{
+    if (dtype == ROPEROT_BF16) return lanes_load_bf16((const bf16_t *)x + c);
+    if (dtype == ROPEROT_F16) return lanes_load_f16((const f16_t *)x + c);
+    return lanes_load_f32((const f32_t *)x + c);
+}
+
+static NOINLINE float NAME(single_of)(const void *x, ptrdiff_t c, int32_t dtype)
+{
+    if (dtype == ROPEROT_BF16) return single_load_bf16((const bf16_t *)x + c);
+    if (dtype == ROPEROT_F16) return single_load_f16((const f16_t *)x + c);
+    return single_load_f32((const f32_t *)x + c);
+}
+
+#define STORE_CODES(format)                                                                                            \
+    static void NAME(store_##format)(void *dst, ptrdiff_t dst_head, const void *src, ptrdiff_t src_head,               \
+                                     int32_t dtype, ptrdiff_t heads, ptrdiff_t channels, const float *inverse)         \
+    {                                                                                                                  \
+        for (ptrdiff_t h = 0; h < heads; h++) {                                                                        \
+            const char *const x = (const char *)src + h * src_head;                                                    \
+            format##_t *const y = (void *)((char *)dst + h * dst_head);                                                \
+            const lanes_t factor = lanes_set1(inverse[h]);                                                             \
+            ptrdiff_t c = 0;                                                                                           \
+            for (; channels - c >= 16; c += 16)                                                                        \
+                lanes_store_##format(y + c, lanes_mul(NAME(lanes_of)(x, c, dtype), factor));                           \
+            for (; c < channels; c++) single_store_##format(y + c, NAME(single_of)(x, c, dtype) * inverse[h]);         \
+        }                                                                                                              \
+    }
+STORE_CODES(e4m3)
+STORE_CODES(i8)
+#undef STORE_CODES
+
+static void NAME(amax)(float *amax, const void *src, ptrdiff_t src_head, int32_t dtype, ptrdiff_t heads,
+                       ptrdiff_t channels)
+{
+    for (ptrdiff_t h = 0; h < heads; h++) {
+        const char *const x = (const char *)src + h * src_head;
+        lanes_t most = lanes_set1(0.0f);
+        ptrdiff_t c = 0;
+        for (; channels - c >= 16; c += 16) most = lanes_larger(most, NAME(lanes_of)(x, c, dtype));
+        float largest = lanes_largest(most);
+        for (; c < channels; c++) {
+            const float value = magnitude_f32(NAME(single_of)(x, c, dtype));
+            if (value > largest) largest = value;
+        }
+        amax[h] = largest;
+    }
+}
 
 /* ---- q8_0: f16 scale and 32 codes, without alignment ------------------------------------------------------------- */
 
@@ -73,14 +127,15 @@ static void NAME(load_q8_0)(float *head, ptrdiff_t pitch, const void *src, ptrdi
     }
 }
 
-static void NAME(store_q8_0)(void *dst, ptrdiff_t dst_head, const float *head, ptrdiff_t pitch, ptrdiff_t heads,
-                             ptrdiff_t channels, const float *inverse)
+static void NAME(store_q8_0)(void *dst, ptrdiff_t dst_head, const void *src, ptrdiff_t src_head, int32_t dtype,
+                             ptrdiff_t heads, ptrdiff_t channels, const float *inverse)
 {
     (void)inverse;
-    for (ptrdiff_t h = 0; h < heads; h++, head += pitch) {
+    for (ptrdiff_t h = 0; h < heads; h++) {
+        const char *const x = (const char *)src + h * src_head;
         char *block = (char *)dst + h * dst_head;
         for (ptrdiff_t c = 0; c < channels; c += ROPEROT_Q8_0_CHANNELS, block += ROPEROT_Q8_0_BYTES) {
-            const lanes_t x0 = lanes_load_f32(head + c), x1 = lanes_load_f32(head + c + 16);
+            const lanes_t x0 = NAME(lanes_of)(x, c, dtype), x1 = NAME(lanes_of)(x, c + 16, dtype);
             const float amax = lanes_largest(lanes_larger(lanes_larger(lanes_set1(0.0f), x0), x1));
             const float d = amax / 127.0f, by = 1.0f / d;
             const lanes_t factor = lanes_set1(by <= FLT_MAX ? by : 0.0f);
@@ -93,31 +148,5 @@ static void NAME(store_q8_0)(void *dst, ptrdiff_t dst_head, const float *head, p
     }
 }
 
-/* ---- in the scratch ---------------------------------------------------------------------------------------------- */
-
-#define ROUND_HEADS(dtype)                                                                                             \
-    static void NAME(round_##dtype)(float *head, ptrdiff_t pitch, ptrdiff_t heads, ptrdiff_t channels)                 \
-    {                                                                                                                  \
-        for (ptrdiff_t h = 0; h < heads; h++, head += pitch) {                                                         \
-            ptrdiff_t c = 0;                                                                                           \
-            for (; channels - c >= 16; c += 16)                                                                        \
-                lanes_store_f32(head + c, lanes_round_##dtype(lanes_load_f32(head + c)));                              \
-            for (; c < channels; c++) head[c] = single_round_##dtype(head[c]);                                         \
-        }                                                                                                              \
-    }
-ROPEROT_ROUND_LIST(ROUND_HEADS)
-#undef ROUND_HEADS
-
-static void NAME(amax_f32)(float *amax, const float *head, ptrdiff_t pitch, ptrdiff_t heads, ptrdiff_t channels)
-{
-    for (ptrdiff_t h = 0; h < heads; h++, head += pitch) {
-        lanes_t most = lanes_set1(0.0f);
-        ptrdiff_t c = 0;
-        for (; channels - c >= 16; c += 16) most = lanes_larger(most, lanes_load_f32(head + c));
-        amax[h] = lanes_largest(most);
-        for (; c < channels; c++)
-            if (magnitude_f32(head[c]) > amax[h]) amax[h] = magnitude_f32(head[c]);
-    }
-}
-
+#undef HEADS_INLINE
 #undef NAME

@@ -188,10 +188,15 @@ static int64_t channels_of(const piece *p)
     return p->in[0].count + p->in[1].count;
 }
 
-static void round_through(const roperot_task *j, const piece *p, float *x)
+/* By way of the other half of the scratch. */
+static void round_through(roperot_hub *hub, const roperot_task *j, const piece *p, float *x)
 {
+    const int format = roperot_format_index(j->through);
+    const ptrdiff_t pitch = p->pitch * (ptrdiff_t)sizeof *x;
+    void *const other = hub->half[x < hub->half[1]];
     if (j->through == ROPEROT_F32) return;
-    j->kernels->heads.round[roperot_format_index(j->through)](x, p->pitch, p->heads, channels_of(p));
+    j->kernels->heads.store[format](other, pitch, x, pitch, ROPEROT_F32, p->heads, channels_of(p), NULL);
+    j->kernels->heads.load[format](x, p->pitch, other, pitch, p->heads, channels_of(p), NULL);
 }
 
 /* A piece as it is before a norm that comes after the rotation, or (f) with the norm that comes before it. */
@@ -201,7 +206,7 @@ static float *rotated(roperot_hub *hub, const roperot_task *j, const roperot_lin
     fetch(hub, j, line, p, p->in[0], hub->half[0], f);
     fetch(hub, j, line, p, p->in[1], hub->half[0] + p->in[0].count, f);
     float *const x = turn(hub, j, line, p);
-    if (roperot_norm_is(j->norm, ROPEROT_NORM_AFTER) && j->norm->rounding) round_through(j, p, x);
+    if (roperot_norm_is(j->norm, ROPEROT_NORM_AFTER) && j->norm->rounding) round_through(hub, j, p, x);
     return x;
 }
 
@@ -409,27 +414,45 @@ static int stores_pages(const roperot_task *j, const roperot_line *line)
     return j->to.pages && line->slot >= 0;
 }
 
-/* A scale whose inverse is not finite stores zeros. */
-static float inverse_of(float scale)
-{
-    const float inverse = 1.0f / scale;
-    return inverse <= FLT_MAX ? inverse : 0.0f;
-}
-
-/* The inverses of the scales of some heads; dynamic ones are made of amax, and kept. */
-static void inverses_of(const roperot_task *j, const roperot_line *line, int64_t head, int64_t heads, const float *amax,
+/* The inverses of the scales of some heads; dynamic ones are made of amax, and kept. A scale whose inverse is not finite
+ * stores zeros. All of ROPEROT_HUB_HEADS are computed: loops of a known length are two or four divisions at once. */
+static void inverses_of(const roperot_task *j, int64_t slot, int64_t head, int64_t heads, const float *amax,
                         float *inverse)
 {
     const roperot_pages *const p = j->to.pages;
     const float most = p->dtype == ROPEROT_E4M3 ? 448.0f : 127.0f;
-    float *const scales = roperot_page_scale(&j->to, line->slot);
-    for (int64_t h = 0; h < heads; h++) {
-        float *const kept = scales ? scales + (head + h) * p->scale_head_stride : NULL;
-        if (p->scaling == ROPEROT_SCALE_DYNAMIC) {
-            const float scale = amax[h] / most;
-            *kept = scale > p->scale_floor ? scale : p->scale_floor;
+    float scale[ROPEROT_HUB_HEADS], *kept = roperot_page_scale(&j->to, slot);
+    if (kept) kept += head * p->scale_head_stride;
+    for (int h = 0; h < ROPEROT_HUB_HEADS; h++) scale[h] = 1.0f;
+    if (p->scaling == ROPEROT_SCALE_DYNAMIC) {
+        for (int h = 0; h < ROPEROT_HUB_HEADS; h++) {
+            const float exact = amax[h] / most;
+            scale[h] = exact > p->scale_floor ? exact : p->scale_floor;
         }
-        inverse[h] = kept ? inverse_of(*kept) : 1.0f;
+        for (int64_t h = 0; h < heads; h++) kept[h * p->scale_head_stride] = scale[h];
+    } else if (kept) {
+        for (int64_t h = 0; h < heads; h++) scale[h] = kept[h * p->scale_head_stride];
+    }
+    for (int h = 0; h < ROPEROT_HUB_HEADS; h++) {
+        const float by = 1.0f / scale[h];
+        inverse[h] = by <= FLT_MAX ? by : 0.0f;
+    }
+}
+
+void roperot_hub_quantise(const roperot_task *j, int64_t slot, int64_t head, int64_t heads, const void *src,
+                          int64_t src_head, int32_t dtype)
+{
+    const roperot_page_view *const v = &j->to;
+    const roperot_head_kernels *const k = &j->kernels->heads;
+    roperot_store_fn *const store = k->store[roperot_format_index(v->pages->dtype)];
+    char *to = roperot_page_at(v, slot, head);
+    const char *x = src;
+    for (int64_t n; heads > 0; heads -= n, head += n, to += n * v->head_bytes, x += n * src_head) {
+        float amax[ROPEROT_HUB_HEADS] = { 0 }, inverse[ROPEROT_HUB_HEADS];
+        n = heads < ROPEROT_HUB_HEADS ? heads : ROPEROT_HUB_HEADS;
+        if (v->pages->scaling == ROPEROT_SCALE_DYNAMIC) k->amax(amax, x, src_head, dtype, n, j->dim);
+        if (roperot_is_scaled(v->pages->dtype)) inverses_of(j, slot, head, n, amax, inverse);
+        store(to, v->head_bytes, x, src_head, dtype, n, j->dim, inverse);
     }
 }
 
@@ -438,8 +461,8 @@ static void store_dense(const roperot_task *j, const roperot_line *line, const p
 {
     char *const dst = roperot_dense_at(&j->dst, line->b, line->t, p->head) + run.first * j->dst.size;
     if (run.count == 0) return;
-    j->kernels->heads.store[roperot_format_index(j->dst.dtype)](dst, j->dst.head, x, p->pitch, p->heads, run.count,
-                                                                NULL);
+    j->kernels->heads.store[roperot_format_index(j->dst.dtype)](
+        dst, j->dst.head, x, p->pitch * (ptrdiff_t)sizeof *x, ROPEROT_F32, p->heads, run.count, NULL);
 }
 
 /* Not dense: through the other half of the scratch. */
@@ -449,15 +472,16 @@ static void store_pages(roperot_hub *hub, const roperot_task *j, const roperot_l
     const roperot_page_view *const v = &j->to;
     roperot_store_fn *const store = j->kernels->heads.store[roperot_format_index(v->pages->dtype)];
     char *const at = roperot_page_at(v, line->slot, p->head);
+    const ptrdiff_t pitch = p->pitch * (ptrdiff_t)sizeof *x;
     if (run.count == 0) return;
     if (v->is_dense) {
         const int64_t bytes = v->size ? run.first * v->size : run.first / ROPEROT_Q8_0_CHANNELS * ROPEROT_Q8_0_BYTES;
-        store(at + bytes, v->head_bytes, x, p->pitch, p->heads, run.count, inverse);
+        store(at + bytes, v->head_bytes, x, pitch, ROPEROT_F32, p->heads, run.count, inverse);
         return;
     }
     float *const other = hub->half[x < hub->half[1]];
     for (int64_t h = 0; h < p->heads; h++) {
-        store(other, 0, x + h * p->pitch, p->pitch, 1, run.count, inverse ? inverse + h : NULL);
+        store(other, 0, x + h * p->pitch, pitch, ROPEROT_F32, 1, run.count, inverse ? inverse + h : NULL);
         roperot_page_scatter(v, at + h * v->head_bytes, run.first, run.count, other);
     }
 }
@@ -468,9 +492,9 @@ static int is_quantised(int32_t dtype)
 }
 
 /* What the pages take: rounded to T where they quantise. */
-static void round_for_pages(const roperot_task *j, const piece *p, float *x)
+static void round_for_pages(roperot_hub *hub, const roperot_task *j, const piece *p, float *x)
 {
-    if (is_quantised(j->to.pages->dtype) && j->rounds) round_through(j, p, x);
+    if (is_quantised(j->to.pages->dtype) && j->rounds) round_through(hub, j, p, x);
 }
 
 /* A piece of a long head to where it goes. */
@@ -483,7 +507,7 @@ static void emit(roperot_hub *hub, const roperot_task *j, const roperot_line *li
         store_dense(j, line, p, p->out[1], second);
     }
     if (!stores_pages(j, line)) return;
-    round_for_pages(j, p, x);
+    round_for_pages(hub, j, p, x);
     store_pages(hub, j, line, p, p->out[0], x, inverse);
     store_pages(hub, j, line, p, p->out[1], second, inverse);
 }
@@ -497,7 +521,7 @@ static void run_whole_heads(roperot_hub *hub, const roperot_task *j, const roper
     const int all = roperot_norm_is(j->norm, ROPEROT_NORM_ALL_HEADS);
     const int after = roperot_norm_is(j->norm, ROPEROT_NORM_AFTER);
     const piece p = whole_heads(j, head, heads);
-    float amax[ROPEROT_HUB_HEADS], inverse[ROPEROT_HUB_HEADS];
+    float amax[ROPEROT_HUB_HEADS] = { 0 }, inverse[ROPEROT_HUB_HEADS];
     take_scales(hub, j, line, head, heads);
     if (j->norm && !all && !after) factors_of_heads(hub, j, line, head, heads, NULL, f);
     float *const x = rotated(hub, j, line, &p, factors_before(j, f));
@@ -505,10 +529,11 @@ static void run_whole_heads(roperot_hub *hub, const roperot_task *j, const roper
     finish(j, line, &p, x, f);
     if (line->is_dense) store_dense(j, line, &p, p.out[0], x);
     if (!stores_pages(j, line)) return;
-    round_for_pages(j, &p, x);
+    round_for_pages(hub, j, &p, x);
     if (roperot_is_scaled(j->to.pages->dtype)) {
-        if (j->to.pages->scaling == ROPEROT_SCALE_DYNAMIC) j->kernels->heads.amax(amax, x, p.pitch, heads, j->dim);
-        inverses_of(j, line, head, heads, amax, inverse);
+        if (j->to.pages->scaling == ROPEROT_SCALE_DYNAMIC)
+            j->kernels->heads.amax(amax, x, p.pitch * (ptrdiff_t)sizeof *x, ROPEROT_F32, heads, j->dim);
+        inverses_of(j, line->slot, head, heads, amax, inverse);
     }
     store_pages(hub, j, line, &p, p.out[0], x, inverse);
 }
@@ -521,8 +546,8 @@ static float amax_in_pieces(roperot_hub *hub, const roperot_task *j, const roper
     for (int64_t at = 0; at >= 0;) {
         at = next_piece(j, head, at, &p);
         float *const x = finished(hub, j, line, &p, f);
-        round_for_pages(j, &p, x);
-        j->kernels->heads.amax(&amax, x, p.pitch, 1, channels_of(&p));
+        round_for_pages(hub, j, &p, x);
+        j->kernels->heads.amax(&amax, x, 0, ROPEROT_F32, 1, channels_of(&p));
         most = amax > most ? amax : most;
     }
     return most;
@@ -530,17 +555,17 @@ static float amax_in_pieces(roperot_hub *hub, const roperot_task *j, const roper
 
 static void run_long_head(roperot_hub *hub, const roperot_task *j, const roperot_line *line, int64_t head, factors *f)
 {
-    float amax = 0.0f, inverse = 1.0f;
+    float amax[ROPEROT_HUB_HEADS] = { 0 }, inverse[ROPEROT_HUB_HEADS];
     piece p;
     take_scales(hub, j, line, head, 1);
     if (j->norm && !roperot_norm_is(j->norm, ROPEROT_NORM_ALL_HEADS)) factors_of_heads(hub, j, line, head, 1, NULL, f);
     if (stores_pages(j, line) && roperot_is_scaled(j->to.pages->dtype)) {
-        if (j->to.pages->scaling == ROPEROT_SCALE_DYNAMIC) amax = amax_in_pieces(hub, j, line, head, f);
-        inverses_of(j, line, head, 1, &amax, &inverse);
+        if (j->to.pages->scaling == ROPEROT_SCALE_DYNAMIC) amax[0] = amax_in_pieces(hub, j, line, head, f);
+        inverses_of(j, line->slot, head, 1, amax, inverse);
     }
     for (int64_t at = 0; at >= 0;) {
         at = next_piece(j, head, at, &p);
-        emit(hub, j, line, &p, finished(hub, j, line, &p, f), &inverse);
+        emit(hub, j, line, &p, finished(hub, j, line, &p, f), inverse);
     }
 }
 

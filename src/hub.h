@@ -28,6 +28,10 @@ typedef struct roperot_line {
     const void *walk;
 } roperot_line;
 
+/* Heads of a line that are made already, in memory of `dtype`, as codes to a slot of dense pages, with their scales. */
+void roperot_hub_quantise(const roperot_task *task, int64_t slot, int64_t head, int64_t heads, const void *src,
+                          int64_t src_head, int32_t dtype);
+
 void roperot_hub_run(roperot_hub *hub, const roperot_task *task, const roperot_line *line);
 
 #endif

@@ -10,7 +10,7 @@
 #include "norm.h"
 
 /* Lines that are normed, and then rotated, stay in the first-level cache in between. Beyond the caches heads go through
- * a scratch on their way to pages, whose lines need not be read then. */
+ * a scratch on their way to pages, whose lines need not be read then. What is quantised is made in another one. */
 enum { NEAR_BYTES = 16 << 10, AHEAD_BYTES = 8 << 10, SCRATCH_BYTES = 2 << 10, LINE = 64 };
 
 typedef struct job_lines {
@@ -24,6 +24,8 @@ typedef struct part {
     int32_t begin, end, destination;
     int64_t head; /* bytes from head to head there */
     int32_t dtype, size;
+    char *scratch; /* instead of the pages: the lines from `first` on, one after the other; NULL: none */
+    int32_t first;
 } part;
 
 static int64_t batch_row(const job_lines *l, int32_t k)
@@ -53,7 +55,10 @@ static char *target_of(const part *p, int32_t k)
 {
     const roperot_task *const t = p->l->task;
     const int64_t slot = slot_of(p->l, k);
-    if (p->destination == ROPEROT_TO_PAGES) return slot < 0 ? NULL : roperot_page_at(&t->to, slot, 0);
+    if (p->destination == ROPEROT_TO_PAGES) {
+        if (slot < 0) return NULL;
+        return p->scratch ? p->scratch + (k - p->first) * t->heads * p->head : roperot_page_at(&t->to, slot, 0);
+    }
     if (slot < 0 && t->skips && t->to.pages) return NULL;
     return roperot_dense_at(&t->dst, batch_row(p->l, k), token_of(p->l, k), 0);
 }
@@ -68,7 +73,9 @@ static part part_of(const job_lines *l, int32_t destination)
                      .destination = destination,
                      .head = paged ? t->to.head_bytes : t->dst.head,
                      .dtype = paged ? t->to.pages->dtype : t->dst.dtype,
-                     .size = paged ? t->to.size : t->dst.size };
+                     .size = paged ? t->to.size : t->dst.size,
+                     .scratch = NULL,
+                     .first = 0 };
     return p;
 }
 
@@ -326,19 +333,72 @@ static ROPEROT_NOINLINE void norm_far(const part *p, const float *weight)
 }
 
 /* 0: the kernel cannot take these weights. */
+static int set_weights(const roperot_task *t, float *weight)
+{
+    const int offset = t->norm->flags & ROPEROT_NORM_UNIT_OFFSET;
+    return t->kernels->heads.norm_weights[roperot_dtype_index(t->src.dtype)](weight, t->norm->weight,
+                                                                             t->norm->weight_dtype, offset, t->dim);
+}
+
 static ROPEROT_NOINLINE int norm(part *p)
 {
     const roperot_task *const t = p->l->task;
-    const int offset = t->norm->flags & ROPEROT_NORM_UNIT_OFFSET;
     const int far = t->loop != ROPEROT_LOOP_COLUMNS && !roperot_norm_is(t->norm, ROPEROT_NORM_AFTER);
     _Alignas(64) float weight[ROPEROT_HUB_FLOATS];
-    if (!t->kernels->heads.norm_weights[roperot_dtype_index(t->src.dtype)](weight, t->norm->weight,
-                                                                           t->norm->weight_dtype, offset, t->dim))
-        return 0;
+    if (!set_weights(t, weight)) return 0;
     if (far && (p->l->lines->rows || !t->pairs))
         norm_far(p, weight);
     else
         norm_near(p, weight);
+    return 1;
+}
+
+/* ---- quantised --------------------------------------------------------------------------------------------------- */
+
+/* Lines [begin, end) of the part as codes: as the source has them, or made in the part's scratch first. */
+static void quantise_lines(part *p, const roperot_task *whole, const float *weight, int64_t head)
+{
+    const roperot_task *const some = p->l->task;
+    const int32_t end = p->end;
+    if (some->norm)
+        norm_near(p, weight);
+    else if (p->scratch)
+        rotate(p, 0, ROPEROT_LOOP_COLUMNS);
+    for (int32_t k = p->first; k < end; k++) {
+        const int64_t slot = slot_of(p->l, k);
+        const char *const x = p->scratch ? target_of(p, k) : source_of(p, k);
+        if (slot >= 0) roperot_hub_quantise(whole, slot, head, some->heads, x, p->head, p->dtype);
+    }
+}
+
+/* Some heads of all lines, and some lines at a time, so that what a norm or a rotation makes stays in the first-level
+ * cache. 0: the kernel cannot take these weights, and nothing is written. */
+static ROPEROT_NOINLINE int quantise(const job_lines *all)
+{
+    const roperot_task *const whole = all->task;
+    const int made = whole->norm || whole->pairs;
+    const int64_t bytes = whole->dim * whole->src.size, weights = whole->norm ? whole->dim : 0;
+    _Alignas(LINE) float space[ROPEROT_CODES_FLOATS]; /* weights, and then heads */
+    const int64_t fit = ((int64_t)sizeof space - weights * (int64_t)sizeof *space) / bytes;
+    const int64_t most = !made || fit > whole->heads ? whole->heads : fit;
+    const int32_t together = made ? (int32_t)(fit / most) : 1;
+    roperot_task some = *whole;
+    const job_lines l = { &some, all->lines };
+    part p = part_of(&l, ROPEROT_TO_PAGES);
+    const int32_t count = p.end;
+    if (whole->norm && !set_weights(whole, space)) return 0;
+    p.scratch = made ? (char *)(space + weights) : NULL;
+    p.head = made ? bytes : whole->src.head;
+    p.dtype = whole->src.dtype;
+    p.size = whole->src.size;
+    for (int64_t head = 0; head < whole->heads; head += most, some.src.data += most * whole->src.head) {
+        some.heads = whole->heads - head < most ? whole->heads - head : most;
+        for (int32_t k = 0; k < count; k += together) {
+            p.begin = p.first = k;
+            p.end = count - k < together ? count : k + together;
+            quantise_lines(&p, whole, space, head);
+        }
+    }
     return 1;
 }
 
@@ -387,6 +447,9 @@ static void run_to(const job_lines *l, int32_t destination)
     case ROPEROT_WAY_ROTATE: rotate(&p, 0, l->task->loop); return;
     case ROPEROT_WAY_NORM:
         if (norm(&p)) return;
+        break;
+    case ROPEROT_WAY_QUANTISE:
+        if (quantise(l)) return;
         break;
     default: break;
     }

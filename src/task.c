@@ -74,12 +74,23 @@ static int32_t way_to(roperot_task *t, int destination, int32_t dtype)
     return destination == ROPEROT_TO_DENSE && t->stays ? ROPEROT_WAY_NONE : ROPEROT_WAY_COPY;
 }
 
+/* The way to dense pages of codes. What is not rounded to T before is made in f32 only. */
+static int32_t way_to_codes(roperot_task *t)
+{
+    const int64_t size = t->src.size + (t->norm ? (int64_t)sizeof(float) : 0);
+    if (t->dim * size > (int64_t)sizeof(float) * ROPEROT_CODES_FLOATS || t->plan->heads) return ROPEROT_WAY_HUB;
+    if (!t->rounds && t->src.dtype != ROPEROT_F32) return ROPEROT_WAY_HUB;
+    return way_to(t, ROPEROT_TO_PAGES, t->src.dtype) == ROPEROT_WAY_HUB ? ROPEROT_WAY_HUB : ROPEROT_WAY_QUANTISE;
+}
+
 static void choose_ways(roperot_task *t)
 {
     const roperot_page_view *const to = &t->to;
     t->way[ROPEROT_TO_PAGES] = t->way[ROPEROT_TO_DENSE] = ROPEROT_WAY_NONE;
-    if (to->pages && (!to->is_dense || !roperot_is_tensor_dtype(to->pages->dtype)))
+    if (to->pages && !to->is_dense)
         t->way[ROPEROT_TO_PAGES] = ROPEROT_WAY_HUB;
+    else if (to->pages && !roperot_is_tensor_dtype(to->pages->dtype))
+        t->way[ROPEROT_TO_PAGES] = way_to_codes(t);
     else if (to->pages)
         t->way[ROPEROT_TO_PAGES] = way_to(t, ROPEROT_TO_PAGES, to->pages->dtype);
     if (t->dst.dtype) t->way[ROPEROT_TO_DENSE] = way_to(t, ROPEROT_TO_DENSE, t->dst.dtype);

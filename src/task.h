@@ -10,15 +10,28 @@
 #include "plan.h"
 
 /* A head of at most this many channels is in the hub's scratch as a whole; a longer one comes in pieces. Norms without
- * the hub take channels in multiples of 32. */
-enum { ROPEROT_HUB_FLOATS = 512, ROPEROT_HUB_HEADS = 8, ROPEROT_NORM_CHANNELS = 32 };
+ * the hub take channels in multiples of 32. Heads that are quantised lie behind the weights of their norm. */
+enum {
+    ROPEROT_HUB_FLOATS = 512,
+    ROPEROT_HUB_HEADS = 8,
+    ROPEROT_NORM_CHANNELS = 32,
+    ROPEROT_CODES_FLOATS = 768
+};
 
 /* Where results go, in this order: in place, the dense one lands where the source was. */
 enum { ROPEROT_TO_PAGES, ROPEROT_TO_DENSE, ROPEROT_DESTINATIONS };
 
-/* How they get there: not at all; as bytes; by a rotation; by a norm and a rotation in the dtype of the source; through
- * the hub's f32 scratch, which is right for everything. */
-enum { ROPEROT_WAY_NONE, ROPEROT_WAY_COPY, ROPEROT_WAY_ROTATE, ROPEROT_WAY_NORM, ROPEROT_WAY_HUB };
+/* How they get there: not at all; as bytes; by a rotation; by a norm and a rotation in the dtype of the source; made in
+ * that dtype in any of these ways, and quantised from there; through the hub's f32 scratch, which is right for
+ * everything. */
+enum {
+    ROPEROT_WAY_NONE,
+    ROPEROT_WAY_COPY,
+    ROPEROT_WAY_ROTATE,
+    ROPEROT_WAY_NORM,
+    ROPEROT_WAY_QUANTISE,
+    ROPEROT_WAY_HUB
+};
 
 /* One side of a dense tensor, strides in bytes; dtype 0: there is none. */
 typedef struct roperot_dense {

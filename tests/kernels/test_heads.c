@@ -109,7 +109,7 @@ static void norm_by_parts(const roperot_norm_of_heads *n, ptrdiff_t count, int r
         const roperot_scaling_of_heads s = { out, 512,  src,  0, 1, n->channels,    NULL,     &r,
                                              n->weight, NULL, 0, 1, 0, rounding, ROPEROT_BF16 };
         sound()->scale[2](&s);
-        sound()->store[2]((char *)n->dst + h * n->dst_head, 0, out, 512, 1, n->channels, NULL);
+        sound()->store[2]((char *)n->dst + h * n->dst_head, 0, out, 0, ROPEROT_F32, 1, n->channels, NULL);
     }
 }
 
@@ -133,40 +133,49 @@ static void norm_leaves_last_head(const roperot_norm_of_heads *n)
     norm_by_parts(n, n->channels, n->rounding, n->heads > 16 ? 16 : n->heads);
 }
 
-static void round_truncates(float *head, ptrdiff_t pitch, ptrdiff_t heads, ptrdiff_t channels)
+/* Channel c of head h of any dtype of tensors. */
+static float value_at(const void *src, ptrdiff_t src_head, int32_t dtype, ptrdiff_t h, ptrdiff_t c)
 {
-    for (ptrdiff_t h = 0; h < heads; h++)
-        for (ptrdiff_t c = 0; c < channels; c++)
-            head[h * pitch + c] = format_float(format_bits(head[h * pitch + c]) & 0xffff0000u);
+    const ptrdiff_t size = (ptrdiff_t)format_bytes(dtype);
+    return (float)oracle_value(dtype, format_load(dtype, (const unsigned char *)src + h * src_head + c * size));
 }
 
 /* The largest value, not magnitude. */
-static void amax_signed(float *amax, const float *head, ptrdiff_t pitch, ptrdiff_t heads, ptrdiff_t channels)
+static void amax_signed(float *amax, const void *src, ptrdiff_t src_head, int32_t dtype, ptrdiff_t heads,
+                        ptrdiff_t channels)
 {
     for (ptrdiff_t h = 0; h < heads; h++) {
         amax[h] = 0;
-        for (ptrdiff_t c = 0; c < channels; c++) amax[h] = fmaxf(amax[h], head[h * pitch + c]);
+        for (ptrdiff_t c = 0; c < channels; c++) amax[h] = fmaxf(amax[h], value_at(src, src_head, dtype, h, c));
     }
 }
 
-static void amax_takes_nan(float *amax, const float *head, ptrdiff_t pitch, ptrdiff_t heads, ptrdiff_t channels)
+static void amax_takes_nan(float *amax, const void *src, ptrdiff_t src_head, int32_t dtype, ptrdiff_t heads,
+                           ptrdiff_t channels)
 {
-    sound()->amax(amax, head, pitch, heads, channels);
+    sound()->amax(amax, src, src_head, dtype, heads, channels);
     for (ptrdiff_t h = 0; h < heads; h++)
         for (ptrdiff_t c = 0; c < channels; c++)
-            if (isnan(head[h * pitch + c])) amax[h] = NAN;
+            if (isnan(value_at(src, src_head, dtype, h, c))) amax[h] = NAN;
+}
+
+/* bf16 as if it were f16. */
+static void amax_mistakes_dtype(float *amax, const void *src, ptrdiff_t src_head, int32_t dtype, ptrdiff_t heads,
+                                ptrdiff_t channels)
+{
+    sound()->amax(amax, src, src_head, dtype == ROPEROT_BF16 ? ROPEROT_F16 : dtype, heads, channels);
 }
 
 /* Codes of a sound kernel, some of them replaced. */
-static void store_replacing(int format, void *dst, ptrdiff_t dst_head, const float *head, ptrdiff_t pitch,
-                            ptrdiff_t heads, ptrdiff_t channels, const float *inverse,
+static void store_replacing(int format, void *dst, ptrdiff_t dst_head, const void *src, ptrdiff_t src_head,
+                            int32_t dtype, ptrdiff_t heads, ptrdiff_t channels, const float *inverse,
                             int (*replace)(float x, int code))
 {
-    sound()->store[format](dst, dst_head, head, pitch, heads, channels, inverse);
+    sound()->store[format](dst, dst_head, src, src_head, dtype, heads, channels, inverse);
     for (ptrdiff_t h = 0; h < heads; h++)
         for (ptrdiff_t c = 0; c < channels; c++) {
             unsigned char *const code = (unsigned char *)dst + h * dst_head + c;
-            *code = (unsigned char)replace(head[h * pitch + c] * inverse[h], *code);
+            *code = (unsigned char)replace(value_at(src, src_head, dtype, h, c) * inverse[h], *code);
         }
 }
 
@@ -200,10 +209,10 @@ static int down_to_128(float x, int code)
 }
 
 #define REPLACING(name, format)                                                                                        \
-    static void store_##name(void *dst, ptrdiff_t dst_head, const float *head, ptrdiff_t pitch, ptrdiff_t heads,       \
-                             ptrdiff_t channels, const float *inverse)                                                 \
+    static void store_##name(void *dst, ptrdiff_t dst_head, const void *src, ptrdiff_t src_head, int32_t dtype,        \
+                             ptrdiff_t heads, ptrdiff_t channels, const float *inverse)                                \
     {                                                                                                                  \
-        store_replacing(format, dst, dst_head, head, pitch, heads, channels, inverse, name);                           \
+        store_replacing(format, dst, dst_head, src, src_head, dtype, heads, channels, inverse, name);                  \
     }
 REPLACING(flush_subnormal, ROPEROT_FORMAT_e4m3)
 REPLACING(lose_zero_sign, ROPEROT_FORMAT_e4m3)
@@ -214,24 +223,24 @@ REPLACING(away_from_zero, ROPEROT_FORMAT_i8)
 REPLACING(down_to_128, ROPEROT_FORMAT_i8)
 
 /* To nearest even, as the x86 code of ggml does, where its reference rounds half away from zero. */
-static void store_even_q8_0(void *dst, ptrdiff_t dst_head, const float *head, ptrdiff_t pitch, ptrdiff_t heads,
-                            ptrdiff_t channels, const float *inverse)
+static void store_even_q8_0(void *dst, ptrdiff_t dst_head, const void *src, ptrdiff_t src_head, int32_t dtype,
+                            ptrdiff_t heads, ptrdiff_t channels, const float *inverse)
 {
-    sound()->store[ROPEROT_FORMAT_q8_0](dst, dst_head, head, pitch, heads, channels, inverse);
+    sound()->store[ROPEROT_FORMAT_q8_0](dst, dst_head, src, src_head, dtype, heads, channels, inverse);
     for (ptrdiff_t h = 0; h < heads; h++)
         for (ptrdiff_t c = 0; c < channels; c++) {
             unsigned char *const block = (unsigned char *)dst + h * dst_head + c / 32 * 34;
             float amax = 0;
-            for (int i = 0; i < 32; i++) amax = fmaxf(amax, fabsf(head[h * pitch + c / 32 * 32 + i]));
-            const float x = head[h * pitch + c] * (127.0f / amax);
+            for (int i = 0; i < 32; i++) amax = fmaxf(amax, fabsf(value_at(src, src_head, dtype, h, c / 32 * 32 + i)));
+            const float x = value_at(src, src_head, dtype, h, c) * (127.0f / amax);
             if (fabsf(x) <= 127) block[2 + c % 32] = (unsigned char)(int)rintf(x);
         }
 }
 
-static void store_past(void *dst, ptrdiff_t dst_head, const float *head, ptrdiff_t pitch, ptrdiff_t heads,
-                       ptrdiff_t channels, const float *inverse)
+static void store_past(void *dst, ptrdiff_t dst_head, const void *src, ptrdiff_t src_head, int32_t dtype,
+                       ptrdiff_t heads, ptrdiff_t channels, const float *inverse)
 {
-    sound()->store[ROPEROT_FORMAT_bf16](dst, dst_head, head, pitch, heads, channels, inverse);
+    sound()->store[ROPEROT_FORMAT_bf16](dst, dst_head, src, src_head, dtype, heads, channels, inverse);
     if (heads > 1) ((uint16_t *)dst)[channels] = 0;
 }
 
@@ -264,9 +273,9 @@ BREAK_NORM(mend_norm, norm_sound)
 BREAK_NORM(break_norm_mean, norm_counts_pairs)
 BREAK_NORM(break_norm_rounding, norm_rounds_once)
 BREAK_NORM(break_norm_heads, norm_leaves_last_head)
-BREAK(break_round, round[2], round_truncates)
 BREAK(break_amax, amax, amax_signed)
 BREAK(break_amax_nan, amax, amax_takes_nan)
+BREAK(break_amax_dtype, amax, amax_mistakes_dtype)
 BREAK(break_subnormal, store[3], store_flush_subnormal)
 BREAK(break_zero, store[3], store_lose_zero_sign)
 BREAK(break_overflow, store[3], store_overflow_to_nan)
@@ -292,9 +301,9 @@ static const struct {
     { "divides by pairs", break_norm_mean },
     { "rounds a norm once for twice", break_norm_rounding },
     { "norms 16 heads at most", break_norm_heads },
-    { "truncates", break_round },
     { "takes the largest value", break_amax },
     { "takes NaN for the largest", break_amax_nan },
+    { "takes bf16 for f16", break_amax_dtype },
     { "flushes subnormals", break_subnormal },
     { "loses the sign of zero", break_zero },
     { "overflows to NaN", break_overflow },
