@@ -36,7 +36,7 @@ if ! grep -q roperot-ggml "$source"; then
     # A ggml from before the reference path has no use_ref.
     grep -q use_ref "$source" || sed -i 's/(params)->use_ref/0/' "$cpu/roperot-ggml.h"
     insert 'if (ggml_cpu_disable_fusion || cplan->use_ref) {' 2 '
-    const int n_roperot = roperot_ggml_fuse(cgraph, node_n, params->ith, params->nth);
+    const int n_roperot = roperot_ggml_fuse(cgraph, node_n, params, ggml_compute_forward);
     if (n_roperot > 0) {
         return n_roperot;
     }' || echo "apply.sh: $source has no place for roperot_ggml_fuse; ROPE alone is roperot's" >&2

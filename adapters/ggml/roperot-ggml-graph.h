@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "ggml-cpu-impl.h"
 #include "ggml-impl.h"
 #include "roperot-ggml.h"
 
@@ -83,10 +84,81 @@ static inline int roperot_ggml_run_most(int ith, int nth, struct roperot_ggml_ch
     return roperot_ggml_run(ith, nth, chains, 1) ? rope : -1;
 }
 
-/* In ggml_cpu_try_fuse_ops: how many nodes behind node i are done with it, 0: none, and node i is not, either. */
-static inline int roperot_ggml_fuse(const struct ggml_cgraph *graph, int i, int ith, int nth)
+static inline int roperot_ggml_is_apart(const struct ggml_tensor *a, const struct ggml_tensor *b)
 {
+    const char *const first = (const char *)a->data, *const second = (const char *)b->data;
+    return first + ggml_nbytes(a) <= second || second + ggml_nbytes(b) <= first;
+}
+
+/* The ROPE of product i, if it alone reads the product, by a view of all of it, and may be given the product in its own
+ * place; else -1. That place is free while the product is made unless the product itself reads what was there: nothing
+ * else is computed, and so nothing else freed, between the two. */
+static inline int roperot_ggml_rope_of_product(const struct ggml_cgraph *graph, int i)
+{
+    const struct ggml_tensor *const product = graph->nodes[i];
+    const int last = roperot_ggml_next(graph, i);
+    const struct ggml_tensor *const rope = roperot_ggml_node(graph, last, GGML_OP_ROPE);
+    if (!rope || rope->view_src || rope->type != GGML_TYPE_F32 || product->type != GGML_TYPE_F32) return -1;
+    const struct ggml_tensor *const view = rope->src[0];
+    if (view->view_src != product || view->view_offs || view->flags & GGML_TENSOR_FLAG_OUTPUT) return -1;
+    if (!ggml_is_contiguous(product) || ggml_nelements(view) != ggml_nelements(product)) return -1;
+    if (!ggml_are_same_shape(view, rope) || !ggml_are_same_stride(view, rope)) return -1;
+    if (!roperot_ggml_is_apart(rope, product->src[0]) || !roperot_ggml_is_apart(rope, product->src[1])) return -1;
+    if (!ggml_node_has_n_uses(graph, i, 1)) return -1;
+    for (int k = i + 1; k < last; k++)
+        if (graph->nodes[k] == view) return ggml_node_get_use_count(graph, k) == 1 ? last : -1;
+    return -1;
+}
+
+/* ggml_compute_forward. */
+typedef void (*roperot_ggml_compute)(struct ggml_compute_params *params, struct ggml_tensor *node);
+
+/* ROPE in place, where its source has been written. */
+static inline void roperot_ggml_rotate_in_place(struct ggml_compute_params *params, struct ggml_tensor *rope,
+                                                roperot_ggml_compute compute)
+{
+    struct ggml_tensor own = *rope, x = *rope->src[0];
+    x.data = rope->data;
+    own.src[0] = &x;
+    compute(params, &own);
+}
+
+/* A product that only ROPE reads is written where ROPE's result goes: ggml's allocator does not let ROPE work in place
+ * behind a view, and a copy of a prompt's heads is all that ROPE costs there. Answers as roperot_ggml_fuse. */
+static inline int roperot_ggml_place_product(const struct ggml_cgraph *graph, int i, struct ggml_compute_params params,
+                                             roperot_ggml_compute compute)
+{
+    if (graph->nodes[i]->ne[1] < ROPEROT_GGML_LEAST_PLACED) return 0;
+#ifdef ROPEROT_GGML_MEASURE
+    const double begin = roperot_ggml_now();
+#endif
+    const int last = roperot_ggml_rope_of_product(graph, i);
+    if (last < 0 || !roperot_ggml_places()) return 0;
+    struct ggml_tensor product = *graph->nodes[i];
+#ifdef ROPEROT_GGML_MEASURE
+    const double end = roperot_ggml_now();
+    if (roperot_ggml_turn(params.ith, graph->nodes[last]) == ROPEROT_GGML_THEIRS) {
+        compute(&params, &product);
+        ggml_barrier(params.threadpool);
+        compute(&params, graph->nodes[last]);
+        return last - i;
+    }
+    roperot_ggml_owe(end - begin);
+#endif
+    product.data = graph->nodes[last]->data;
+    compute(&params, &product);
+    ggml_barrier(params.threadpool);
+    roperot_ggml_rotate_in_place(&params, graph->nodes[last], compute);
+    return last - i;
+}
+
+/* In ggml_cpu_try_fuse_ops: how many nodes behind node i are done with it, 0: none, and node i is not, either. */
+static inline int roperot_ggml_fuse(const struct ggml_cgraph *graph, int i, const struct ggml_compute_params *params,
+                                    roperot_ggml_compute compute)
+{
+    const int ith = params->ith, nth = params->nth;
     struct roperot_ggml_chain chains[2];
+    if (graph->nodes[i]->op == GGML_OP_MUL_MAT) return roperot_ggml_place_product(graph, i, *params, compute);
     int rope, none, last[2] = { roperot_ggml_chain_at(graph, i, &chains[0], &rope), -1 };
     if (last[0] < 0) return 0;
     const int next = chains[0].store ? roperot_ggml_next(graph, last[0]) : graph->n_nodes;

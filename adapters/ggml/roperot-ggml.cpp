@@ -686,9 +686,15 @@ extern "C" int roperot_ggml_wanted(int nth, const roperot_ggml_chain *chains, in
     const int64_t lines = lines_of(chains[0]);
     if (is_off() || forced < 0) return 0;
     if (forced > 0) return count;
+    if (!chains[0].rope) return 0; /* ggml converts rows faster where there is nothing else to do */
     if (lines == 1) return nth > 1 && is_one_token(chains[0]);
     if (nth > 1 && chains[0].norm) return count;
     return lines >= (chains[0].store ? least_lines_stored : least_lines) ? count : 0;
+}
+
+extern "C" int roperot_ggml_places(void)
+{
+    return !is_off() && forced_to_fuse() >= 0;
 }
 
 /* A call is checked as a whole by every thread, and cannot fail for a part of what is right as a whole: positions and

@@ -34,22 +34,38 @@ int roperot_ggml_wanted(int nth, const struct roperot_ggml_chain *chains, int co
  * chains. Locks and allocations: as above. */
 int roperot_ggml_run(int ith, int nth, const struct roperot_ggml_chain *chains, int count);
 
+/* Whether the product before a ROPE is to be written in ROPE's place. Asked for products of at least so many tokens:
+ * for fewer, it costs more to find out than it saves. */
+enum { ROPEROT_GGML_LEAST_PLACED = 16 };
+int roperot_ggml_places(void);
+
 #ifdef ROPEROT_GGML_MEASURE
-/* For measurements: whether this node's or these chains' turn is roperot's, and how long it took. ROPEROT_GGML is
- * "alternate". Chains that are ggml's are timed from their first node to their last. */
+/* For measurements: whose turn this node or these chains are, and how long it took. ROPEROT_GGML is "alternate", or
+ * "floors" if the floor shall have turns of its own: what the memory alone costs, or for one token a plain loop; the node
+ * is then computed by roperot, untimed. Chains that are ggml's are timed from their first node to their last. */
+enum roperot_ggml_side { ROPEROT_GGML_THEIRS, ROPEROT_GGML_OURS, ROPEROT_GGML_FLOOR };
 int roperot_ggml_turn(int ith, const struct ggml_tensor *node);
+void roperot_ggml_floor(int ith, int nth, const struct ggml_tensor *node);
 int roperot_ggml_turn_of_chains(const struct roperot_ggml_chain *chains, int count, int last);
 void roperot_ggml_forget(void); /* roperot left the chains, or a part of them, to ggml */
 void roperot_ggml_done(int ith, int node);
-void roperot_ggml_took(int ith, const struct ggml_tensor *node, int ours, double nanoseconds);
+void roperot_ggml_owe(double nanoseconds); /* spent before, for the next ROPE that is roperot's */
+void roperot_ggml_took(int ith, const struct ggml_tensor *node, int side, double nanoseconds);
 double roperot_ggml_now(void);
 #define ROPEROT_GGML_ROPE(params, node, own)                                                                           \
     do {                                                                                                               \
-        const int ours_ = !(params)->use_ref && roperot_ggml_turn((params)->ith, node);                                \
-        const double begin_ = roperot_ggml_now();                                                                      \
-        const int done_ = ours_ && roperot_ggml_rope((params)->ith, (params)->nth, node);                              \
-        if (!done_) own(params, node);                                                                                 \
-        if (!(params)->use_ref) roperot_ggml_took((params)->ith, node, done_, roperot_ggml_now() - begin_);            \
+        int side_ = (params)->use_ref ? ROPEROT_GGML_THEIRS : roperot_ggml_turn((params)->ith, node);                  \
+        double begin_ = roperot_ggml_now(), end_ = 0;                                                                  \
+        if (side_ == ROPEROT_GGML_FLOOR) {                                                                             \
+            roperot_ggml_floor((params)->ith, (params)->nth, node);                                                    \
+            end_ = roperot_ggml_now();                                                                                 \
+        }                                                                                                              \
+        if (!side_ || !roperot_ggml_rope((params)->ith, (params)->nth, node)) {                                        \
+            own(params, node);                                                                                         \
+            side_ = ROPEROT_GGML_THEIRS;                                                                               \
+        }                                                                                                              \
+        if (side_ != ROPEROT_GGML_FLOOR) end_ = roperot_ggml_now();                                                    \
+        if (!(params)->use_ref) roperot_ggml_took((params)->ith, node, side_, end_ - begin_);                          \
     } while (0)
 #define ROPEROT_GGML_DONE(params, node) roperot_ggml_done((params)->ith, node)
 #else

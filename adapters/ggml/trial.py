@@ -2,6 +2,7 @@
 """The whole trial of the adapter in a ggml of llama.cpp's: build, tests, times in situ, tokens a second, KL divergence.
 
 usage: trial.py <checkout> [step ..] [--quick] [--work DIR] [--library libroperot.so] [--threads 1,2] [--rounds N]
+    [--floors]
 
 Steps, in this order if none is named:
     build    copies the checkout to DIR, applies the adapter there (apply.sh), builds it plain and with clocks
@@ -9,9 +10,10 @@ Steps, in this order if none is named:
     models   random weights in the shapes of Qwen3-0.6B and Llama-3.2-1B (make_model.py, gguf from PyPI)
     times    microseconds of each node or chain of nodes within a real prefill and decode, both sides in turns
     speed    tokens a second, roperot and ggml in turns
-    kl       KL divergence of the logits from ggml's own
+    kl       KL divergence of the logits from ggml's own, and that fusing changes no bit of them where it must not
 A step prints a table in Markdown, and leaves it in DIR (trial/ by default). It may be interrupted and called again: what
-is built stays built, and a measurement is not repeated unless a library is newer. --quick tries all of it on small models.
+is built stays built, and a measurement is not repeated unless a library is newer. --quick tries all of it on small models. With --floors, times has a third side: a plain loop with cos and sin at hand for
+one token, and for a prompt the bytes of the node read and written, where chains do not take it.
 Needs cmake, ninja, a C++ compiler, and this repository's libroperot.so (build/ by default). The checkout is only read.
 Every process is named before it runs.
 """
@@ -71,6 +73,7 @@ class Trial:
         self.library = Path(options.library).resolve()
         self.threads = [int(n) for n in options.threads.split(",")]
         self.quick = options.quick
+        self.sides = ("ggml", "roperot", *(["floor"] if options.floors else []))
         self.rounds = 1 if self.quick else options.rounds
         self.prefill, self.decode = (64, 8) if self.quick else (512, 64)
         self.command = " ".join(sys.argv)
@@ -171,36 +174,45 @@ class Trial:
                 for cache in caches:
                     for threads in self.threads:
                         rows += self.times_of(name, cache, threads, fuse)
-            header = ["model", "cache", "threads", "nodes", "heads", "tokens", "ggml", "roperot", "ratio"]
+            header = ["model", "cache", "threads", "nodes", "heads", "tokens", "ggml"]
+            header += [name for side in self.sides[1:] for name in (side, "ratio")]
             text += f"ROPEROT_GGML_FUSE={fuse}, prefill {self.prefill}, decode {self.decode}\n\n{table(header, rows)}\n"
         self.report("times", text)
 
     def times_of(self, name, cache, threads, fuse):
         """One run: rows of the table, and the sum of q's and k's for each number of tokens."""
-        path = self.file("times", name, cache, threads, fuse)
+        path = self.file("times", name, cache, threads, fuse, *(["floors"] if "floor" in self.sides else []))
         if not self.is_done(path):
             part = self.place / "times.part"
-            self.go(name, threads, cache, LD_LIBRARY_PATH=str(self.clocks), ROPEROT_GGML="alternate",
-                    ROPEROT_GGML_FUSE=fuse, ROPEROT_GGML_TIMES=str(part), LLAMA_ATTN_ROT_DISABLE="1")  # fmt: skip
+            self.go(name, threads, cache, LD_LIBRARY_PATH=str(self.clocks), ROPEROT_GGML_FUSE=fuse,
+                    ROPEROT_GGML="floors" if "floor" in self.sides else "alternate",
+                    ROPEROT_GGML_TIMES=str(part), LLAMA_ATTN_ROT_DISABLE="1")  # fmt: skip
             part.rename(path)
         found = {}
         for line in path.read_text().splitlines():
             nodes, heads, tokens, type_, side, _, median, least = line.split()
             found.setdefault((int(tokens), nodes, int(heads), type_), {})[side] = (int(median) / 1e3, int(least) / 1e3)
         rows, sums = [], {}
-        for (tokens, nodes, heads, _), sides in sorted(found.items()):
-            if len(sides) < 2:
+        for (tokens, nodes, heads, _), times in sorted(found.items()):
+            if "ggml" not in times or "roperot" not in times:
                 continue
-            cells = [f"{sides[side][0]:.2f} ({sides[side][1]:.2f})" for side in ("ggml", "roperot")]
-            ratio = sides["roperot"][0] / sides["ggml"][0]
-            rows.append([name, cache, threads, nodes, heads, tokens, *cells, f"{ratio:.2f}"])
-            whole = sums.setdefault(tokens, [0.0, 0.0])
-            whole[0] += sides["ggml"][0]
-            whole[1] += sides["roperot"][0]
-        for tokens, (theirs, ours) in sorted(sums.items()):
-            rows.append([name, cache, threads, "**all of a layer**", "", tokens, f"{theirs:.2f}", f"{ours:.2f}",
-                         f"**{ours / theirs:.2f}**"])  # fmt: skip
+            rows.append([name, cache, threads, nodes, heads, tokens, *self.cells(times)])
+            sums.setdefault(tokens, []).append(times)
+        for tokens, parts in sorted(sums.items()):
+            whole = {side: [sum(times[side][0] for times in parts)] for side in self.sides
+                     if all(side in times for times in parts)}  # fmt: skip
+            rows.append([name, cache, threads, "**all of a layer**", "", tokens, *self.cells(whole)])
         return rows
+
+    def cells(self, times):
+        """Every side's median, its minimum if there is one, and its ratio to ggml's median."""
+        cells = []
+        for side in self.sides:
+            median, *least = times.get(side, [None])
+            cells.append("" if median is None else f"{median:.2f}" + "".join(f" ({x:.2f})" for x in least))
+            if side != "ggml":
+                cells.append("" if median is None else f"**{median / times['ggml'][0]:.2f}**")
+        return cells
 
     def speed(self):
         """Tokens a second, both sides in turns."""
@@ -236,6 +248,21 @@ class Trial:
                 python = self.place / "venv/bin/python"
                 rows.append([name, cache, *run([python, script, files["off"], files["on"]]).split()])
         self.report("kl", table(["model", "cache", "mean", "largest", "same first token"], rows))
+        self.same_bits(MODELS[-1])
+
+    def same_bits(self, name):
+        """Products in ROPE's place, chains and threads change no bit of an f16 cache's logits where no norm takes part."""
+        logits = []
+        for fuse, threads in (("off", self.threads[0]), ("default", self.threads[-1])):
+            path = self.file("logits", name, CACHES[0], threads, f"fuse-{fuse}")
+            if not self.is_done(path):
+                part = self.place / "logits.part"
+                self.go(name, threads, CACHES[0], part, ROPEROT_GGML_FUSE=fuse)
+                part.rename(path)
+            logits.append(path.read_bytes())
+        if logits[0] != logits[1]:
+            sys.exit(f"trial.py: {name}: ROPEROT_GGML_FUSE=off gives other logits")
+        self.report("bits", f"{name}, f16: the same logits with ROPEROT_GGML_FUSE=off\n")
 
 
 def main():
@@ -249,6 +276,7 @@ def main():
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--floors", action="store_true")
     options = parser.parse_intermixed_args()
     trial = Trial(options)
     for step in options.steps or steps:
