@@ -18,7 +18,7 @@ SCHEMES = ("contiguous", "zigzag", "round_robin")
 
 @pytest.mark.parametrize("scheme", ["zigzag", "zig-zag"])
 def test_two_sequences_on_two_ranks(scheme):
-    """Megatron-LM's issue 5243: two sequences of four tokens."""
+    """Two sequences of four tokens: the example of Megatron-LM's pull request 5243, and each counted from 0."""
     assert context_parallel_tokens(scheme, 2, 0, cu_seqlens=[0, 4, 8]).tolist() == [0, 3, 4, 7]
     assert context_parallel_tokens(scheme, 2, 1, cu_seqlens=[0, 4, 8]).tolist() == [1, 2, 5, 6]
     assert context_parallel_positions(scheme, 2, 0, cu_seqlens=[0, 4, 8]).tolist() == [0, 3, 4, 7]

@@ -10,7 +10,7 @@ enum { PAIRS = 8, ROWS = 16 };
 
 static double list[PAIRS], other_list[PAIRS];
 static uint8_t axis[PAIRS], other_axis[PAIRS], zeros[PAIRS];
-static float rows[2 * ROWS * PAIRS];
+static float rows[4 * ROWS * PAIRS];
 static roperot_table table = ROPEROT_TABLE_INIT, other_table = ROPEROT_TABLE_INIT;
 
 static roperot_config config_of(int lists)
@@ -118,10 +118,13 @@ static void spellings_are_the_same(const void *arg)
     compare(&seven, &eight, 1, "F32 angles are FULL");
 }
 
+/* Zeros that follow another member are given here, so that each case changes one number and no other. */
 #define DIFFERS(lists, member, value)                                                                                  \
     do {                                                                                                               \
-        const roperot_config one = config_of(lists);                                                                   \
-        roperot_config two = one;                                                                                      \
+        roperot_config one = config_of(lists), two;                                                                    \
+        one.rotary_dim = one.head_dim;                                                                                 \
+        one.pairing_out = one.pairing;                                                                                 \
+        two = one;                                                                                                     \
         two.member = value;                                                                                            \
         compare(&one, &two, 0, #member);                                                                               \
     } while (0)
@@ -133,6 +136,7 @@ static void every_member_counts(const void *arg)
     DIFFERS(0, rotary_dim, PAIRS);
     DIFFERS(0, pairing, ROPEROT_PAIR_INTERLEAVED);
     DIFFERS(0, pairing_out, ROPEROT_PAIR_INTERLEAVED);
+    DIFFERS(0, arithmetic, ROPEROT_ARITHMETIC_EAGER);
     DIFFERS(0, base, 10001.0);
     DIFFERS(0, attention_factor, 1.5);
     DIFFERS(0, cache, ROPEROT_CACHE_FACTORED);
@@ -164,29 +168,34 @@ static void every_member_counts(const void *arg)
     compare(&wider, &other, 0, "the last mixed frequency");
     other.inv_freq = lists, other.cache = ROPEROT_CACHE_NONE;
     compare(&wider, &other, 1, "NONE is what mixed frequencies have");
-    one.max_positions = two.max_positions = 64;
-    two.rotary_offset = 0;
+    one.max_positions = 64;
+    one.cache = ROPEROT_CACHE_FULL; /* which F32 angles have */
+    two = one;
     two.angles = ROPEROT_ANGLES_F32;
     compare(&one, &two, 0, "angles");
 }
 
+#define TABLE_DIFFERS(member, value)                                                                                   \
+    do {                                                                                                               \
+        roperot_config one = borrowed(&table), two = borrowed(&other_table);                                           \
+        one.max_positions = two.max_positions = 4; /* of 0, the table's rows */                                        \
+        other_table = table;                                                                                           \
+        other_table.member = value;                                                                                    \
+        compare(&one, &two, 0, "table." #member);                                                                      \
+    } while (0)
+
 static void tables_count(const void *arg)
 {
     (void)arg;
+    TABLE_DIFFERS(cos, rows + 2 * PAIRS);
+    TABLE_DIFFERS(sin, rows);
+    TABLE_DIFFERS(rows, ROWS - 1);
+    TABLE_DIFFERS(row_stride, PAIRS);
+    TABLE_DIFFERS(element_stride, 2);
+    TABLE_DIFFERS(dtype, ROPEROT_BF16);
+    TABLE_DIFFERS(width, ROPEROT_TABLE_FULL_HALVES);
+    TABLE_DIFFERS(heads, 1);
     const roperot_config one = borrowed(&table);
-    for (int i = 0; i < 7; i++) {
-        other_table = table_of(ROWS);
-        if (i == 0) other_table.cos = rows + 2 * PAIRS, other_table.rows = table.rows;
-        if (i == 1) other_table.sin = rows;
-        if (i == 2) other_table.rows = ROWS - 1;
-        if (i == 3) other_table.row_stride = PAIRS;
-        if (i == 4) other_table.dtype = ROPEROT_BF16;
-        if (i == 5) other_table.width = ROPEROT_TABLE_FULL_HALVES, other_table.row_stride = 0;
-        if (i == 6) other_table.heads = 1;
-        if (i == 0 || i == 5) other_table.rows = 4;
-        const roperot_config two = borrowed(&other_table);
-        compare(&one, &two, 0, "another table");
-    }
     const roperot_config none = config_of(0);
     compare(&one, &none, 0, "no table");
     roperot_table two_heads = table_of(2), apart = two_heads;

@@ -40,7 +40,8 @@ static void expect(const roperot_shard *s, int count, const int64_t *want_token,
               (long long)token[k], (long long)ids[k], (long long)want_token[k], (long long)want_id[k]);
 }
 
-/* Two sequences of four tokens on two ranks: Megatron-LM's issue 5243 got this wrong. */
+/* Two sequences of four tokens on two ranks. Megatron-LM's table of the packed stream has the positions without starts
+ * (its pull request 5243), its table of one sequence those with zeros. */
 static void megatron(const void *arg)
 {
     (void)arg;
