@@ -272,7 +272,7 @@ static int is_plain(const roperot_pages *p, const int64_t shape[4], roperot_exte
     whole->end = data + (uintptr_t)bytes;
     ids->begin = slots;
     ids->end = slots + (uintptr_t)(lines * slot_size);
-    return bytes <= PTRDIFF_MAX && whole->end > data && ids->end > slots;
+    return bytes <= PTRDIFF_MAX && lines <= PTRDIFF_MAX / slot_size && whole->end > data && ids->end > slots;
 }
 
 int32_t roperot_pages_check(const roperot_pages *p, const int64_t shape[4], int written, int32_t index,
@@ -353,7 +353,7 @@ static void block_of(const layout *l, int row, int64_t *low, int64_t *high)
 
 static int64_t bytes_of_stride(const layout *l, int i)
 {
-    return l->axis[i].count == 1 ? 0 : roperot_magnitude(l->axis[i].stride) * l->unit;
+    return l->axis[i].count == 1 ? 0 : l->axis[i].stride * l->unit;
 }
 
 int roperot_pages_apart(const roperot_pages *a, int64_t heads_a, int64_t dim_a, const roperot_pages *b, int64_t heads_b,
@@ -367,7 +367,7 @@ int roperot_pages_apart(const roperot_pages *a, int64_t heads_a, int64_t dim_a, 
     int64_t low_a, high_a, low_b, high_b;
     block_of(&la, rows, &low_a, &high_a);
     block_of(&lb, rows, &low_b, &high_b);
-    const int64_t stride[2] = { pages, rows ? bytes_of_stride(&la, 2) : 0 };
+    const int64_t stride[2] = { roperot_magnitude(pages), rows ? roperot_magnitude(bytes_of_stride(&la, 2)) : 0 };
     const int64_t most[2] = { la.axis[0].count - 1, rows ? la.axis[2].count - 1 : 0 };
     return roperot_blocks_disjoint(roperot_distance(a->data, b->data), stride, most, low_a - high_b, high_a - low_b);
 }
