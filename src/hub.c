@@ -373,7 +373,8 @@ static void factors_of_heads(roperot_hub *hub, const roperot_task *j, const rope
         sums_of(hub, j, line, head, heads, x, ROPEROT_SUM_VALUES, NULL, sum);
         for (int64_t h = 0; h < heads; h++) f->mean[h] = sum[h] / (float)j->dim;
     }
-    sums_of(hub, j, line, head, heads, x, layer ? ROPEROT_SUM_DEVIATIONS : ROPEROT_SUM_SQUARES, f->mean, sum);
+    sums_of(hub, j, line, head, heads, x, layer ? ROPEROT_SUM_DEVIATIONS : ROPEROT_SUM_SQUARES,
+            layer ? f->mean : NULL, sum);
     for (int64_t h = 0; h < heads; h++) f->r[h] = roperot_norm_factor(sum[h], j->dim, j->norm->epsilon);
 }
 

@@ -2,6 +2,7 @@
  * Checking a norm and making its factors of sums; it must not know tensors, pages or kernels. */
 #include "norm.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdint.h>
 
@@ -26,9 +27,9 @@ static int32_t check_kinds(const roperot_norm *n, int32_t index)
     if (n->rounding < ROPEROT_NORM_ROUND_NONE || n->rounding > ROPEROT_NORM_ROUND_TWICE)
         return bad(index, "rounding", n->rounding, "0 (none), 1 (once) or 2 (twice)");
     if (n->flags & ~known) return bad(index, "flags", n->flags, "of 1 (unit offset), 2 (after) and 4 (all heads)");
-    if (!isfinite(n->epsilon) || n->epsilon < 0.0)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d].norm.epsilon is %g; it must be finite and at least 0",
-                            index, n->epsilon);
+    if (!(n->epsilon >= 0.0 && n->epsilon <= (double)FLT_MAX))
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                            "jobs[%d].norm.epsilon is %g; it must be finite as f32 and at least 0", index, n->epsilon);
     return ROPEROT_OK;
 }
 

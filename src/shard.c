@@ -127,8 +127,10 @@ static int32_t check_sequences(const roperot_shard *s, int64_t *count)
     for (int64_t i = 0; i < sequences_of(s); i++) {
         const int64_t end = end_of(s, i + 1);
         if (end < before)
-            return roperot_fail(ROPEROT_ERROR_ARGUMENT, "shard.cu_seqlens[%lld] is %lld; it must be at least %lld, as "
-                                "before it", (long long)i + 1, (long long)end, (long long)before);
+            return roperot_fail(ROPEROT_ERROR_ARGUMENT,
+                                "shard.cu_seqlens[%lld] is %lld; it must be at least %lld, as "
+                                "before it",
+                                (long long)i + 1, (long long)end, (long long)before);
         const int32_t status = check_sequence(s, i, end - before);
         if (status) return status;
         range part[2];
@@ -150,9 +152,21 @@ static int32_t check(const roperot_shard *s, int64_t *count)
         status = check_list("cu_seqlens", "cu_type", s->cu_seqlens, s->cu_type, (int64_t)s->sequences + 1);
     const int64_t rows = roperot_saturating_mul(s->start_axis_stride, (s->axes ? s->axes : 1) - 1);
     if (!status && s->starts)
-        status = check_list("starts", "start_type", s->starts, s->start_type,
-                            roperot_saturating_add(rows, sequences_of(s)));
+        status =
+            check_list("starts", "start_type", s->starts, s->start_type, roperot_saturating_add(rows, sequences_of(s)));
     return status ? status : check_sequences(s, count);
+}
+
+/* `held` numbers of each of so many rows, `stride` apart. */
+static int32_t check_output(const char *name, const int64_t *out, int64_t rows, int64_t stride, int64_t held)
+{
+    if ((uintptr_t)out % _Alignof(int64_t))
+        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s is %p; it must have the alignment of int64_t", name,
+                            (const void *)out);
+    if (!roperot_is_addressable(out, 0, roperot_saturating_add(roperot_saturating_mul(rows - 1, stride), held), 8))
+        return roperot_fail(ROPEROT_ERROR_SHAPE, "%s has %lld rows of %lld numbers, %lld apart; no memory holds them",
+                            name, (long long)rows, (long long)held, (long long)stride);
+    return ROPEROT_OK;
 }
 
 /* ---- filling ----------------------------------------------------------------------------------------------------- */
@@ -181,7 +195,7 @@ int32_t roperot_shard_positions(const roperot_shard *shard, int64_t capacity, in
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s is NULL; it must point to %s", shard ? "count" : "shard",
                             shard ? "where the number of tokens goes" : "a roperot_shard");
     int64_t held;
-    const int32_t status = check(shard, &held);
+    int32_t status = check(shard, &held);
     if (status) return status;
     const int several = shard->axes > 1 && ids;
     if ((token || ids) && capacity < held) {
@@ -192,6 +206,9 @@ int32_t roperot_shard_positions(const roperot_shard *shard, int64_t capacity, in
     if (several && axis_stride < held)
         return roperot_fail(ROPEROT_ERROR_SHAPE, "axis_stride is %lld; it must be at least the rank's %lld tokens",
                             (long long)axis_stride, (long long)held);
+    if (token) status = check_output("token", token, 1, 0, held);
+    if (ids && !status) status = check_output("ids", ids, several ? shard->axes : 1, axis_stride, held);
+    if (status) return status;
     *count = held;
     fill(shard, token, ids, axis_stride);
     return ROPEROT_OK;

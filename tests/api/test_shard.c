@@ -173,7 +173,15 @@ static void refuses(const void *arg)
     refuse(&good, 3, ROPEROT_ERROR_SHAPE, "capacity is 3; rank 0 of 2 holds 4 tokens");
     REFUSE(axes, 2, SHAPE, "axis_stride is 2; it must be at least the rank's 4 tokens");
     REFUSE(size, 8, VERSION, "shard.size is 8;");
-    int64_t count;
+    int64_t count = -1, out[8];
+    good.axes = 4;
+    CHECK(roperot_shard_positions(&good, 8, NULL, out, INT64_MAX / 3 + 1, &count) == ROPEROT_ERROR_SHAPE &&
+              strstr(roperot_last_error(), "ids has 4 rows of 4 numbers, 3074457345618258603 apart;") && count == -1,
+          "rows of ids beyond all memory: %s", roperot_last_error());
+    CHECK(roperot_shard_positions(&good, 8, (int64_t *)(void *)((char *)out + _Alignof(int64_t) / 2), NULL, 4,
+                                  &count) == ROPEROT_ERROR_ARGUMENT &&
+              strstr(roperot_last_error(), "token is ") && count == -1,
+          "an odd address: %s", roperot_last_error());
     CHECK(roperot_shard_positions(NULL, 0, NULL, NULL, 0, &count) == ROPEROT_ERROR_ARGUMENT, "no shard");
     CHECK(roperot_shard_positions(&good, 0, NULL, NULL, 0, NULL) == ROPEROT_ERROR_ARGUMENT, "no count");
 }
