@@ -8,9 +8,8 @@
 int32_t roperot_apply_any(const roperot_plan *plan, const roperot_positions *positions, const roperot_tensor *src,
                           const roperot_tensor *dst, int32_t count, const roperot_options *options)
 {
-    static const roperot_options defaults = ROPEROT_OPTIONS_INIT;
     roperot_call c; /* not zeroed as a whole: the extents are most of it */
-    const int32_t status = roperot_call_check(&c, plan, positions, src, dst, count, options ? options : &defaults);
+    const int32_t status = roperot_call_check(&c, plan, positions, src, dst, count, options);
     if (status || c.begin >= c.end) return status;
     for (int32_t i = 0; i < count;) {
         i = roperot_call_operands(&c, i);

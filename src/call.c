@@ -2,6 +2,9 @@
  * One call of roperot_apply, checked whole and made ready for tiles; it must not know how tokens are walked. */
 #include "call.h"
 
+#include <stddef.h>
+#include <string.h>
+
 #include "lists.h"
 #include "numbers.h"
 #include "status.h"
@@ -10,9 +13,8 @@ enum { KNOWN_FLAGS = ROPEROT_INVERSE | ROPEROT_PURE_ROTATION | ROPEROT_SIGNED_PO
 
 /* ---- arguments --------------------------------------------------------------------------------------------------- */
 
-int32_t roperot_check_options(const roperot_options *o)
+static int32_t check_options(const roperot_options *o)
 {
-    if (roperot_check_size(o, sizeof *o, sizeof *o, "options")) return ROPEROT_ERROR_VERSION;
     if (o->reserved) return roperot_fail(ROPEROT_ERROR_VERSION, "options.reserved is %d; it must be 0", o->reserved);
     if (o->flags & ~(uint32_t)KNOWN_FLAGS)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT,
@@ -27,8 +29,25 @@ int32_t roperot_check_options(const roperot_options *o)
     return ROPEROT_OK;
 }
 
+int32_t roperot_options_read(const roperot_options **options, roperot_options *full)
+{
+    static const roperot_options defaults = ROPEROT_OPTIONS_INIT;
+    const roperot_options *const given = *options;
+    *options = &defaults;
+    if (!given) return ROPEROT_OK;
+    const int32_t status = roperot_check_size(given, offsetof(roperot_options, scratch), sizeof *given, "options");
+    if (status) return status;
+    *options = given;
+    if (given->size < sizeof *given) {
+        *full = defaults;
+        memcpy(full, given, given->size);
+        *options = full;
+    }
+    return check_options(*options);
+}
+
 static int32_t check_arguments(const roperot_plan *plan, const roperot_positions *positions, const roperot_tensor *src,
-                               int32_t count, const roperot_options *options)
+                               int32_t count)
 {
     if (!plan)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "plan is NULL; it must be one that roperot_plan_create made");
@@ -37,9 +56,7 @@ static int32_t check_arguments(const roperot_plan *plan, const roperot_positions
     if (count < 0) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "count is %d; it must be at least 0", count);
     if (count > 0 && !src)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "src is NULL; it must point to count = %d tensors", count);
-    int32_t status = roperot_check_size(positions, sizeof *positions, sizeof *positions, "positions");
-    if (!status) status = roperot_check_options(options);
-    return status ? status : roperot_scratch_check(plan, options);
+    return roperot_check_size(positions, sizeof *positions, sizeof *positions, "positions");
 }
 
 /* ---- views ------------------------------------------------------------------------------------------------------- */
@@ -48,10 +65,9 @@ static int32_t conversion_error(const roperot_plan *plan, const roperot_tensor *
                                 int32_t i)
 {
     const int eager = plan->arithmetic == ROPEROT_ARITHMETIC_EAGER && src->dtype != ROPEROT_F32;
-    return roperot_fail(ROPEROT_ERROR_DTYPE, "dst[%d].dtype is %d and src's is %d; they must be the same%s", i,
-                        dst->dtype, src->dtype,
-                        eager ? ": eager arithmetic of 16 bits converts nothing"
-                              : ", or one of them f32 with pairing_out = pairing");
+    return roperot_fail(
+        ROPEROT_ERROR_DTYPE, "dst[%d].dtype is %d and src's is %d; they must be the same%s", i, dst->dtype, src->dtype,
+        eager ? ": eager arithmetic of 16 bits converts nothing" : ", or one of them f32 with pairing_out = pairing");
 }
 
 /* dst[i] by itself and as what src[i] becomes. Shapes come first: a view of another one may seem to overlap itself. */
@@ -141,7 +157,9 @@ int32_t roperot_call_check(roperot_call *c, const roperot_plan *plan, const rope
                            const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
                            const roperot_options *options)
 {
-    int32_t status = check_arguments(plan, positions, src, count, options);
+    int32_t status = check_arguments(plan, positions, src, count);
+    if (!status) status = roperot_options_read(&options, &c->full);
+    if (!status) status = roperot_scratch_check(plan, options);
     c->begin = c->end = 0;
     if (status || count == 0) return status;
     c->views.src = src;

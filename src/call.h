@@ -12,15 +12,17 @@ typedef struct roperot_call {
     int64_t bytes;      /* read plus written: of a token, then of the call; 0: nothing to do */
     int64_t begin, end; /* tokens */
     int loop;
-    const roperot_options *options;
+    const roperot_options *options; /* all members are there */
+    roperot_options full;           /* what they may point to */
     roperot_walk walk;
 } roperot_call;
 
-/* Options by themselves, of any verb; not NULL. */
-int32_t roperot_check_options(const roperot_options *options);
+/* Checks the options of any verb. *options stays what the caller gave, but becomes the defaults for NULL, and `full` for
+ * an older, shorter struct, whose members are copied there. */
+int32_t roperot_options_read(const roperot_options **options, roperot_options *full);
 
 /* Everything that can be wrong with the call, before anything is written. On success with begin < end, there is
- * something to do. options are not NULL. */
+ * something to do. */
 int32_t roperot_call_check(roperot_call *call, const roperot_plan *plan, const roperot_positions *positions,
                            const roperot_tensor *src, const roperot_tensor *dst, int32_t count,
                            const roperot_options *options);

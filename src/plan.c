@@ -2,6 +2,7 @@
  * Plans: creating, describing, destroying; it must not know tensors or positions. */
 #include <math.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,10 +59,9 @@ static int32_t choose_kernels(roperot_plan *plan, int32_t isa)
 {
     plan->kernels = roperot_kernels_for(isa);
     if (!plan->kernels)
-        return roperot_fail(ROPEROT_ERROR_ISA, "config.isa is %d (%s): %s; %s", isa, roperot_isa_name(isa),
-                            roperot_isa_reason(isa),
-                            isa == ROPEROT_ISA_AUTO ? "the variable must name a usable one"
-                                                    : "it must be 0 (auto) or a usable one");
+        return roperot_fail(
+            ROPEROT_ERROR_ISA, "config.isa is %d (%s): %s; %s", isa, roperot_isa_name(isa), roperot_isa_reason(isa),
+            isa == ROPEROT_ISA_AUTO ? "the variable must name a usable one" : "it must be 0 (auto) or a usable one");
     const int in = roperot_pairing_index(plan->pairing), out = roperot_pairing_index(plan->pairing_out);
     for (int s = 0; s < ROPEROT_DTYPES; s++)
         for (int d = 0; d < ROPEROT_DTYPES; d++) {
@@ -207,11 +207,10 @@ int32_t roperot_plan_describe(const roperot_plan *plan, roperot_plan_info *info)
     if (!plan)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "plan is NULL; it must be one that roperot_plan_create made");
     if (!info) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "info is NULL; it must point to a roperot_plan_info");
-    const int32_t status = roperot_check_size(info, sizeof *info, sizeof *info, "info");
+    const int32_t status = roperot_check_size(info, offsetof(roperot_plan_info, arithmetic), sizeof *info, "info");
     if (status) return status;
-    const uint32_t size = info->size;
-    *info = (roperot_plan_info){
-        .size = size,
+    const roperot_plan_info all = {
+        .size = info->size,
         .isa = plan->kernels->isa,
         .head_dim = plan->head_dim,
         .rotary_dim = plan->rotary_dim,
@@ -228,7 +227,11 @@ int32_t roperot_plan_describe(const roperot_plan *plan, roperot_plan_info *info)
         .attention_factor = plan->attention_factor,
         .inv_freq = plan->inv_freq,
         .axis = plan->axis,
+        .arithmetic = plan->arithmetic,
+        .frequencies = plan->mixed ? ROPEROT_FREQUENCIES_MIXED : ROPEROT_FREQUENCIES_PER_PAIR,
+        .heads = plan->heads,
     };
+    memcpy(info, &all, info->size < sizeof all ? info->size : sizeof all);
     return ROPEROT_OK;
 }
 

@@ -10,8 +10,6 @@
 #include "task.h"
 #include "threads.h"
 
-static const roperot_options default_options = ROPEROT_OPTIONS_INIT;
-
 /* Jobs that are walked together, for which there is stack: q, k and v. */
 enum { TASKS = 3 };
 
@@ -94,9 +92,10 @@ static ROPEROT_NOINLINE void run(const roperot_jobs *jobs, int64_t begin, int64_
 int32_t roperot_run(const roperot_plan *plan, const roperot_positions *positions, const roperot_job *jobs,
                     int32_t count, const roperot_options *options)
 {
-    const roperot_options *const o = options ? options : &default_options;
+    const roperot_options *o = options;
+    roperot_options full;
     int32_t status = check_arguments(plan, positions, jobs, count);
-    if (!status && options) status = roperot_check_options(options);
+    if (!status) status = roperot_options_read(&o, &full);
     if (!status) status = roperot_scratch_check(plan, o);
     if (!status) status = check_sizes(jobs, count);
     if (status || count == 0) return status;

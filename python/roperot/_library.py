@@ -138,6 +138,9 @@ class PlanInfoStruct(_Sized):
         ("attention_factor", c_double),
         ("inv_freq", POINTER(c_double)),
         ("axis", POINTER(c_uint8)),
+        ("arithmetic", c_int32),
+        ("frequencies", c_int32),
+        ("heads", c_int64),
     ]
 
 

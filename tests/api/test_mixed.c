@@ -154,6 +154,7 @@ static void described(const void *arg)
     roperot_plan_info info = ROPEROT_PLAN_INFO_INIT;
     roperot_plan *const plan = expect_plan(&c);
     CHECK(!roperot_plan_describe(plan, &info), "%s", roperot_last_error());
+    CHECK(info.frequencies == ROPEROT_FREQUENCIES_MIXED, "frequencies %d", info.frequencies);
     CHECK(info.cache == ROPEROT_CACHE_NONE && info.cache_bytes == 0 && info.axes == 2 && !info.axis, "cache %d",
           info.cache);
     for (int i = 0; i < 6; i++) CHECK(info.inv_freq[i] == w[i] && !signbit(info.inv_freq[i]), "frequency %d", i);

@@ -154,6 +154,13 @@ typedef struct bad_config {
 BAD_CONFIGS(DEFINE_CHANGE)
 static const bad_config bad_configs[] = { BAD_CONFIGS(LIST_CHANGE) };
 
+static roperot_plan_info described(const roperot_plan *plan)
+{
+    roperot_plan_info info = ROPEROT_PLAN_INFO_INIT;
+    CHECK(roperot_plan_describe(plan, &info) == ROPEROT_OK, "%s", roperot_last_error());
+    return info;
+}
+
 static roperot_config small_config(void)
 {
     roperot_config c = ROPEROT_CONFIG_INIT;
@@ -215,6 +222,31 @@ static void sizes_of_configs(const void *arg)
     expect_error(roperot_plan_create(&old, &plan), ROPEROT_ERROR_VERSION, "config", "88");
 }
 
+/* Options of before `scratch`: what follows is not the caller's, and is not read. */
+static void sizes_of_options(const void *arg)
+{
+    (void)arg;
+    const roperot_config c = small_config();
+    roperot_plan *const plan = expect_plan(&c);
+    const roperot_positions at = roperot_positions_offset(1);
+    float x[2][16] = { { 1.0f }, { 1.0f } };
+    const roperot_tensor view[2] = { roperot_tensor_shd(x[0], ROPEROT_F32, 1, 1, c.head_dim),
+                                     roperot_tensor_shd(x[1], ROPEROT_F32, 1, 1, c.head_dim) };
+    roperot_options old = ROPEROT_OPTIONS_INIT;
+    roperot_job job = ROPEROT_JOB_INIT;
+    job.src = job.dst = &view[1];
+    old.size = offsetof(roperot_options, scratch);
+    old.flags = ROPEROT_INVERSE;
+    old.scratch = (void *)(uintptr_t)77;
+    old.scratch_bytes = -77;
+    CHECK(roperot_apply(plan, &at, view, NULL, 1, &old) == ROPEROT_OK, "apply: %s", roperot_last_error());
+    CHECK(roperot_run(plan, &at, &job, 1, &old) == ROPEROT_OK, "run: %s", roperot_last_error());
+    CHECK(x[0][0] != 1.0f && memcmp(x[0], x[1], sizeof x[0]) == 0, "rotated: %g, %g", (double)x[0][0], (double)x[1][0]);
+    old.size -= 8;
+    expect_error(roperot_apply(plan, &at, view, NULL, 1, &old), ROPEROT_ERROR_VERSION, "options", "40");
+    roperot_plan_destroy(plan);
+}
+
 static void sizes_of_others(const void *arg)
 {
     (void)arg;
@@ -236,6 +268,11 @@ static void sizes_of_others(const void *arg)
     info.known.size = sizeof info;
     CHECK(roperot_plan_describe(plan, &info.known) == ROPEROT_OK && info.known.size == sizeof info, "a larger info: %s",
           roperot_last_error());
+    info.known.size = offsetof(roperot_plan_info, arithmetic); /* of before it */
+    info.known.arithmetic = info.known.frequencies = 77;
+    CHECK(roperot_plan_describe(plan, &info.known) == ROPEROT_OK && info.known.arithmetic == 77 &&
+              info.known.frequencies == 77 && info.known.size == offsetof(roperot_plan_info, arithmetic),
+          "the first info: %s", roperot_last_error());
     info.known.size = 16;
     expect_error(roperot_plan_describe(plan, &info.known), ROPEROT_ERROR_VERSION, "info", "16");
     roperot_plan_destroy(plan);
@@ -254,6 +291,7 @@ static void arithmetics(const void *arg)
     CHECK(strstr(roperot_plan_kernel(plan, ROPEROT_BF16, ROPEROT_BF16), "eager_bf16") &&
               !roperot_plan_kernel(plan, ROPEROT_BF16, ROPEROT_F32),
           "the kernels of an eager plan");
+    CHECK(described(plan).arithmetic == ROPEROT_ARITHMETIC_EAGER, "an eager plan described");
     float in[8] = { 0 }, out[8] = { 0 };
     const roperot_positions at = roperot_positions_offset(0);
     const roperot_tensor src = roperot_tensor_shd(in, ROPEROT_F16, 1, 1, 8),
@@ -282,13 +320,6 @@ static void every_dtype_has_kernels(const void *arg)
 }
 
 /* ---- what create resolves ---------------------------------------------------------------------------------------- */
-
-static roperot_plan_info described(const roperot_plan *plan)
-{
-    roperot_plan_info info = ROPEROT_PLAN_INFO_INIT;
-    CHECK(roperot_plan_describe(plan, &info) == ROPEROT_OK, "%s", roperot_last_error());
-    return info;
-}
 
 static void defaults(const void *arg)
 {
@@ -400,6 +431,7 @@ static void copies_its_arrays(const void *arg)
     const roperot_plan_info i = described(plan);
     CHECK(i.inv_freq[0] == 0.5 && i.inv_freq[1] == -0.25 && i.inv_freq[2] == 0.0 && i.inv_freq[3] == 65536.0,
           "inv_freq");
+    CHECK(i.arithmetic == c.arithmetic && i.frequencies == ROPEROT_FREQUENCIES_PER_PAIR && i.heads == 0, "the last");
     CHECK(i.axes == 3 && i.axis && memcmp(i.axis, (const uint8_t[]){ 0, 2, 1, 0 }, 4) == 0, "axis");
     roperot_plan_destroy(plan);
 }
@@ -502,6 +534,7 @@ int main(int argc, char **argv)
     harness_add(null_pointers, NULL, "null-pointers");
     harness_add(sizes_of_configs, NULL, "sizes-of-configs");
     harness_add(sizes_of_others, NULL, "sizes-of-others");
+    harness_add(sizes_of_options, NULL, "sizes-of-options");
     harness_add(arithmetics, NULL, "arithmetics");
     harness_add(every_dtype_has_kernels, NULL, "kernels-of-every-dtype");
     harness_add(kernel_names, NULL, "kernel-names");

@@ -549,6 +549,7 @@ static void heads_are_not_copied(const void *arg)
         config.table = &it.table;
         roperot_plan *const plan = expect_plan(&config);
         CHECK(!roperot_plan_describe(plan, &info) && info.cache_bytes == 0, "%lld bytes", (long long)info.cache_bytes);
+        CHECK(info.heads == HEADS, "%lld heads", (long long)info.heads);
         roperot_plan_destroy(plan);
         config.attention_factor = 2;
         roperot_plan *const twice = expect_plan(&config);

@@ -8,7 +8,7 @@ _Static_assert(sizeof(roperot_tensor) == 88, "frozen");
 _Static_assert(sizeof(roperot_positions) == 72, "ABI");
 _Static_assert(sizeof(roperot_table) == 72, "ABI");
 _Static_assert(sizeof(roperot_config) == 104, "ABI");
-_Static_assert(sizeof(roperot_plan_info) == 88, "ABI");
+_Static_assert(sizeof(roperot_plan_info) == 104, "ABI");
 _Static_assert(sizeof(roperot_options) == 64, "ABI");
 _Static_assert(sizeof(roperot_sections) == 32, "ABI");
 _Static_assert(sizeof(roperot_norm) == 48 && offsetof(roperot_norm, epsilon) == 16, "ABI");
@@ -33,6 +33,7 @@ _Static_assert(offsetof(roperot_config, inv_freq) == 48 && offsetof(roperot_conf
 _Static_assert(offsetof(roperot_config, max_positions) == 72 && offsetof(roperot_config, isa) == 92, "ABI");
 _Static_assert(offsetof(roperot_config, arithmetic) == 96 && offsetof(roperot_config, frequencies) == 100, "ABI");
 _Static_assert(offsetof(roperot_plan_info, max_positions) == 48 && offsetof(roperot_plan_info, axis) == 80, "ABI");
+_Static_assert(offsetof(roperot_plan_info, arithmetic) == 88 && offsetof(roperot_plan_info, heads) == 96, "ABI");
 _Static_assert(offsetof(roperot_options, token_begin) == 8 && offsetof(roperot_options, threads) == 40, "ABI");
 _Static_assert(offsetof(roperot_options, scratch) == 48 && offsetof(roperot_options, scratch_bytes) == 56, "ABI");
 #endif
