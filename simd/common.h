@@ -14,6 +14,9 @@
 #ifdef __FAST_MATH__
 #error "roperot promises the same bits everywhere: do not compile it with -ffast-math"
 #endif
+#ifdef __AARCH64EB__
+#error "roperot does not support big-endian AArch64: the lanes of its NEON kernels are little-endian"
+#endif
 _Static_assert(FLT_EVAL_METHOD == 0, "float arithmetic must be done in float (on x86: -msse2 -mfpmath=sse)");
 
 /* Elements in memory. The 16-bit types are bit patterns: they exist at load and store only. */
