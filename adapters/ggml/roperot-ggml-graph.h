@@ -90,54 +90,91 @@ static inline int roperot_ggml_is_apart(const struct ggml_tensor *a, const struc
     return first + ggml_nbytes(a) <= second || second + ggml_nbytes(b) <= first;
 }
 
-/* The ROPE of product i, if it alone reads the product, by a view of all of it, and may be given the product in its own
- * place; else -1. That place is free while the product is made unless the product itself reads what was there: nothing
- * else is computed, and so nothing else freed, between the two. */
-static inline int roperot_ggml_rope_of_product(const struct ggml_cgraph *graph, int i)
+/* Whether a view of all of product i is its only reader, and has one reader itself. */
+static inline int roperot_ggml_is_only_viewed(const struct ggml_cgraph *graph, int i, const struct ggml_tensor *view)
 {
     const struct ggml_tensor *const product = graph->nodes[i];
-    const int last = roperot_ggml_next(graph, i);
-    const struct ggml_tensor *const rope = roperot_ggml_node(graph, last, GGML_OP_ROPE);
-    if (!rope || rope->view_src || rope->type != GGML_TYPE_F32 || product->type != GGML_TYPE_F32) return -1;
-    const struct ggml_tensor *const view = rope->src[0];
-    if (view->view_src != product || view->view_offs || view->flags & GGML_TENSOR_FLAG_OUTPUT) return -1;
-    if (!ggml_is_contiguous(product) || ggml_nelements(view) != ggml_nelements(product)) return -1;
+    if (view->view_src != product || view->view_offs || view->flags & GGML_TENSOR_FLAG_OUTPUT) return 0;
+    if (!ggml_is_contiguous(product) || ggml_nelements(view) != ggml_nelements(product)) return 0;
+    if (!ggml_node_has_n_uses(graph, i, 1)) return 0;
+    while (++i < graph->n_nodes && ggml_op_is_empty(graph->nodes[i]->op))
+        if (graph->nodes[i] == view) return ggml_node_get_use_count(graph, i) == 1;
+    return 0;
+}
+
+/* The ROPE (and the norm before it) that alone reads product i, if the product may be written in ROPE's place; else -1.
+ * That place is free while the product is made unless the product itself reads what was there: nothing else is computed,
+ * and so nothing else freed, between the two. */
+static inline int roperot_ggml_rope_of_product(const struct ggml_cgraph *graph, int i, struct roperot_ggml_chain *chain)
+{
+    const struct ggml_tensor *const product = graph->nodes[i];
+    const int first = roperot_ggml_next(graph, i);
+    int last = -1;
+    if (first == graph->n_nodes || roperot_ggml_chain_at(graph, first, chain, &last) < 0 || last < 0) return -1;
+    const struct ggml_tensor *const rope = chain->rope, *const norm = chain->norm;
+    const struct ggml_tensor *const view = (norm ? norm : rope)->src[0];
+    if (norm && (chain->store || (norm->data != rope->data && !roperot_ggml_is_apart(norm, rope)))) return -1;
+    if (rope->view_src || rope->type != GGML_TYPE_F32 || product->type != GGML_TYPE_F32) return -1;
     if (!ggml_are_same_shape(view, rope) || !ggml_are_same_stride(view, rope)) return -1;
     if (!roperot_ggml_is_apart(rope, product->src[0]) || !roperot_ggml_is_apart(rope, product->src[1])) return -1;
-    if (!ggml_node_has_n_uses(graph, i, 1)) return -1;
-    for (int k = i + 1; k < last; k++)
-        if (graph->nodes[k] == view) return ggml_node_get_use_count(graph, k) == 1 ? last : -1;
-    return -1;
+    chain->store = NULL;
+    chain->writes = 1;
+    return roperot_ggml_is_only_viewed(graph, i, view) ? last : -1;
 }
 
 /* ggml_compute_forward. */
 typedef void (*roperot_ggml_compute)(struct ggml_compute_params *params, struct ggml_tensor *node);
 
-/* ROPE in place, where its source has been written. */
-static inline void roperot_ggml_rotate_in_place(struct ggml_compute_params *params, struct ggml_tensor *rope,
-                                                roperot_ggml_compute compute)
+/* ggml_compute_forward of a node whose source has been written to `data` instead of its own place. */
+static inline void roperot_ggml_compute_from(struct ggml_compute_params *params, const struct ggml_tensor *node, void *data,
+                                             roperot_ggml_compute compute)
 {
-    struct ggml_tensor own = *rope, x = *rope->src[0];
-    x.data = rope->data;
+    struct ggml_tensor own = *node, x = *node->src[0];
+    x.data = data;
     own.src[0] = &x;
     compute(params, &own);
 }
 
-/* A product that only ROPE reads is written where ROPE's result goes: ggml's allocator does not let ROPE work in place
- * behind a view, and a copy of a prompt's heads is all that ROPE costs there. Answers as roperot_ggml_fuse. */
+/* ROPE, or norm and ROPE, where a product stands in ROPE's place: whether that is all, or but the norm was computed. */
+static inline int roperot_ggml_run_placed(struct ggml_compute_params *params, struct roperot_ggml_chain *chain, int last,
+                                          roperot_ggml_compute compute)
+{
+    void *const place = chain->rope->data;
+    (void)last;
+    if (!chain->norm) {
+        roperot_ggml_compute_from(params, chain->rope, place, compute);
+        return 1;
+    }
+    chain->is_placed = 1;
+#ifdef ROPEROT_GGML_MEASURE
+    roperot_ggml_turn_of_chains(chain, 1, last);
+#endif
+    if (roperot_ggml_run(params->ith, params->nth, chain, 1)) return 1;
+#ifdef ROPEROT_GGML_MEASURE
+    roperot_ggml_forget();
+#endif
+    roperot_ggml_compute_from(params, chain->norm, place, compute);
+    return 0;
+}
+
+/* A product that only ROPE reads, or a norm and ROPE, is written where ROPE's result goes: ggml's allocator lets nothing
+ * work in place behind a view, and reading from one place and writing to another is most of what a prompt costs there.
+ * Answers as roperot_ggml_fuse. */
 static inline int roperot_ggml_place_product(const struct ggml_cgraph *graph, int i, struct ggml_compute_params params,
                                              roperot_ggml_compute compute)
 {
-    if (graph->nodes[i]->ne[1] < ROPEROT_GGML_LEAST_PLACED) return 0;
+    if (graph->nodes[i]->ne[1] < ROPEROT_GGML_LEAST_PLACED || !roperot_ggml_places()) return 0;
 #ifdef ROPEROT_GGML_MEASURE
     const double begin = roperot_ggml_now();
 #endif
-    const int last = roperot_ggml_rope_of_product(graph, i);
-    if (last < 0 || !roperot_ggml_places()) return 0;
+    struct roperot_ggml_chain chain;
+    const int last = roperot_ggml_rope_of_product(graph, i, &chain);
+    if (last < 0 || (chain.norm && !roperot_ggml_wanted(params.nth, &chain, 1))) return 0;
     struct ggml_tensor product = *graph->nodes[i];
 #ifdef ROPEROT_GGML_MEASURE
     const double end = roperot_ggml_now();
-    if (roperot_ggml_turn(params.ith, graph->nodes[last]) == ROPEROT_GGML_THEIRS) {
+    if (roperot_ggml_turn(params.ith, chain.rope) == ROPEROT_GGML_THEIRS) {
+        if (chain.norm) return 0;
         compute(&params, &product);
         ggml_barrier(params.threadpool);
         compute(&params, graph->nodes[last]);
@@ -145,11 +182,10 @@ static inline int roperot_ggml_place_product(const struct ggml_cgraph *graph, in
     }
     roperot_ggml_owe(end - begin);
 #endif
-    product.data = graph->nodes[last]->data;
+    product.data = chain.rope->data;
     compute(&params, &product);
     ggml_barrier(params.threadpool);
-    roperot_ggml_rotate_in_place(&params, graph->nodes[last], compute);
-    return last - i;
+    return (roperot_ggml_run_placed(&params, &chain, last, compute) ? last : roperot_ggml_next(graph, i)) - i;
 }
 
 /* In ggml_cpu_try_fuse_ops: how many nodes behind node i are done with it, 0: none, and node i is not, either. */

@@ -50,6 +50,7 @@ struct Chains {
     int64_t heads = 0, tokens = 0;
 };
 thread_local Chains in_chains;
+thread_local double owed;
 
 /* Layers go one way or the other at random, so that neither side has the same layers in every step, and q and k of a
  * layer go the same way. Every thread must come to the same answer: by the layer's number in the node's name ("Kcur-3")
@@ -126,8 +127,6 @@ extern "C" int roperot_ggml_turn(int ith, const ggml_tensor *node)
     return in_chains.last < 0 ? turn_of(*node) : ROPEROT_GGML_THEIRS;
 }
 
-static thread_local double owed;
-
 extern "C" void roperot_ggml_owe(double nanoseconds)
 {
     owed = nanoseconds;
@@ -156,7 +155,8 @@ extern "C" int roperot_ggml_turn_of_chains(const roperot_ggml_chain *chains, int
     c.type = ggml_type_name(chains[0].store ? chains[0].store->type : first.type);
     c.last = last;
     c.ours = turn_of(chains[0].rope ? *chains[0].rope : *chains[0].store) != ROPEROT_GGML_THEIRS;
-    c.begin = roperot_ggml_now();
+    c.begin = roperot_ggml_now() - owed;
+    owed = 0;
     return c.ours;
 }
 

@@ -608,8 +608,9 @@ bool job_of(const roperot_ggml_chain &chain, Work &work, roperot_job &job)
     if (!chain.rope) return stored_only(*chain.store, work, job);
     const ggml_tensor &x = *(chain.norm ? chain.norm : chain.rope)->src[0];
     if (!is_usual(x, *chain.rope, Parameters(*chain.rope))) return false;
-    if (chain.writes && !may_write(x, *chain.rope)) return false;
-    if (!view_of(x, work.src) || !view_of(*chain.rope, work.dst)) return false;
+    const ggml_tensor &at = chain.is_placed ? *chain.rope : x;
+    if (chain.writes && !may_write(at, *chain.rope)) return false;
+    if (!view_of(at, work.src) || !view_of(*chain.rope, work.dst)) return false;
     if (chain.norm && !norm_of(chain, work.norm)) return false;
     if (chain.store && (!stores_all(*chain.rope, *chain.store) || !rows_of(*chain.store, x.ne[0], work.rows))) return false;
     job.src = &work.src;

@@ -23,6 +23,7 @@ struct roperot_ggml_chain {
     const struct ggml_tensor *rope;       /* NULL: SET_ROWS of its own source, a layer's V */
     const struct ggml_tensor *store;      /* NULL: none */
     int writes;                           /* somebody else reads what rope gives */
+    int is_placed;                        /* the source stands where rope's result goes, not at its own address */
 };
 
 /* How many of `count` (1 or 2) chains of the same tokens roperot_ggml_run had better be asked for: that, 1, or 0, where
@@ -49,7 +50,7 @@ void roperot_ggml_floor(int ith, int nth, const struct ggml_tensor *node);
 int roperot_ggml_turn_of_chains(const struct roperot_ggml_chain *chains, int count, int last);
 void roperot_ggml_forget(void); /* roperot left the chains, or a part of them, to ggml */
 void roperot_ggml_done(int ith, int node);
-void roperot_ggml_owe(double nanoseconds); /* spent before, for the next ROPE that is roperot's */
+void roperot_ggml_owe(double nanoseconds); /* spent before, for the next ROPE or chain that is roperot's */
 void roperot_ggml_took(int ith, const struct ggml_tensor *node, int side, double nanoseconds);
 double roperot_ggml_now(void);
 #define ROPEROT_GGML_ROPE(params, node, own)                                                                           \

@@ -289,15 +289,30 @@ static void wipe(const layer *l)
     for (int k = 0; k < 2; k++) memset(l->cache[k]->data, 0x55, ggml_nbytes(l->cache[k]));
 }
 
-static int run_layer(const layer *l, int writes, int count)
+static int run_chains(const struct roperot_ggml_chain *chains, int count)
 {
-    const struct roperot_ggml_chain chains[2] = { { l->norm, l->mul, l->rope, l->store[0], writes },
-                                                  { NULL, NULL, NULL, l->store[1], 0 } };
     const int nth = 1 + (int)random_below(9);
     int done = 0;
     for (int ith = nth; ith-- > 0;) done += roperot_ggml_run(ith, nth, chains, count);
     CHECK(done == 0 || done == nth, "%d of %d threads took part", done, nth);
     return done > 0;
+}
+
+static int run_layer(const layer *l, int writes, int count)
+{
+    const struct roperot_ggml_chain chains[2] = { { l->norm, l->mul, l->rope, l->store[0], writes, 0 },
+                                                  { NULL, NULL, NULL, l->store[1], 0, 0 } };
+    return run_chains(chains, count);
+}
+
+/* The source written in ROPE's place, and something else in its own. */
+static void try_placed(const layer *l, const float *dense, size_t bytes, const char *what)
+{
+    const struct roperot_ggml_chain chain = { l->norm, l->mul, l->rope, NULL, 1, 1 };
+    memcpy(l->rope->data, l->x->data, bytes);
+    memset(l->x->data, 0x55, bytes);
+    CHECK(run_chains(&chain, 1), "%s: placed, left to ggml", what);
+    CHECK(memcmp(l->rope->data, dense, bytes) == 0, "%s: placed, other bits", what);
 }
 
 /* A cache's bytes are the dense rows by ggml's reference conversion, and no other row is written. */
@@ -356,6 +371,10 @@ static void try_chain(const shape *s, int with_norm, int variant, enum ggml_type
     wipe(&l);
     CHECK(run_layer(&l, 0, 1), "%s: without values, left to ggml", what);
     expect_rows(&l, 0, dense, what);
+    float *const x = malloc(bytes);
+    memcpy(x, l.x->data, bytes);
+    try_placed(&l, dense, bytes, what);
+    memcpy(l.x->data, x, bytes);
     struct ggml_tensor in_place = *l.rope;
     in_place.data = l.x->data;
     layer q = l;
@@ -363,7 +382,7 @@ static void try_chain(const shape *s, int with_norm, int variant, enum ggml_type
     q.store[0] = NULL;
     CHECK(run_layer(&q, 1, 1), "%s: in place, left to ggml", what);
     CHECK(memcmp(l.x->data, dense, bytes) == 0, "%s: in place, other bits", what);
-    free(theirs), free(dense);
+    free(theirs), free(dense), free(x);
     ggml_free(l.context);
 }
 
