@@ -93,6 +93,21 @@ static void borrow(fixture *f, int64_t heads)
     f->config.table = &table;
 }
 
+/* One job of heads above 512 channels, which are done in pieces, into q8_0 pages. */
+static void store_long_heads(fixture *f, int32_t dim, int32_t rotary_dim, int32_t rotary_offset)
+{
+    f->config.head_dim = dim;
+    f->config.rotary_dim = rotary_dim;
+    f->config.rotary_offset = rotary_offset;
+    f->src.shape[2] = 1, f->src.shape[3] = dim;
+    f->src.stride[0] = f->src.stride[1] = 0;
+    f->job[0].dst = NULL, f->job[0].norm = NULL;
+    f->to = pages_of(f->cache[0], ROPEROT_Q8_0, f->slots);
+    f->to.channel_stride = 0;
+    f->to.token_stride = dim / 32 * 34, f->to.page_stride = PAGE_TOKENS * f->to.token_stride;
+    f->count = 1;
+}
+
 #define SPOIL(name, statement)                                                                                         \
     static void name(fixture *f)                                                                                       \
     {                                                                                                                  \
@@ -146,6 +161,8 @@ SPOIL(page_data, f->to.data = NULL;)
 SPOIL(page_alignment, f->from.data = f->cache[1] + 1;)
 SPOIL(q8_channels, f->job[1].dim = 16; f->other.dtype = ROPEROT_Q8_0; f->other.channel_stride = 0;)
 SPOIL(q8_stride, f->other.dtype = ROPEROT_Q8_0;)
+SPOIL(q8_long_pairs, store_long_heads(f, 544, 544, 0);)
+SPOIL(q8_long_offset, store_long_heads(f, 640, 512, 16);)
 SPOIL(self_overlap, f->to.head_stride = DIM - 1;)
 SPOIL(own_pages_meet_dst, f->to.data = f->k;)
 SPOIL(own_pages_meet_slots, f->count = 1; f->to.data = f->slots;)
@@ -156,6 +173,7 @@ SPOIL(no_scale, f->to.scale = NULL;)
 SPOIL(scaling, f->to.scaling = 2;)
 SPOIL(scale_reserved, f->to.scale_reserved = 1;)
 SPOIL(scale_floor, f->to.scale_floor = -1.0f;)
+SPOIL(scale_alignment, f->to.scale = (void *)((char *)f->scale + 2);)
 SPOIL(scale_of_f16, f->other.scale = f->scale;)
 SPOIL(zero_scale, f->to.scaling = ROPEROT_SCALE_STATIC; f->to.scale = (float *)(uintptr_t)bad_scale;)
 SPOIL(no_slots, f->to.slots = NULL;)
@@ -179,18 +197,19 @@ typedef struct refusal {
 
 #define REFUSE(name, status, argument, value) { #name, name, ROPEROT_ERROR_##status, argument, value },
 static const refusal refusals[] = {
-    /* clang-format off: each has its comma in the macro */
+    /* Each has its comma in the macro. */
+    /* clang-format off */
     REFUSE(table_heads, SHAPE, "jobs[0] has 3 heads", "7")
     REFUSE(flags, ARGUMENT, "jobs[0].flags", "0x8")
-    REFUSE( neither_source, ARGUMENT, "jobs[0]", "neither src nor from")
+    REFUSE(neither_source, ARGUMENT, "jobs[0]", "neither src nor from")
     REFUSE(both_sources, ARGUMENT, "jobs[0]", "src and from")
     REFUSE(neither_target, ARGUMENT, "jobs[0]", "neither dst nor to")
     REFUSE(shape_and_src, ARGUMENT, "jobs[0]", "must be 0")
-    REFUSE( negative_shape, SHAPE, "jobs[1].heads", "-1")
+    REFUSE(negative_shape, SHAPE, "jobs[1].heads", "-1")
     REFUSE(other_tokens, SHAPE, "jobs[1]", "5 tokens")
     REFUSE(other_dim, SHAPE, "jobs[1]", "16 channels")
     REFUSE(no_dim, SHAPE, "jobs[1]", "0 channels")
-    REFUSE( inverse_norm, ARGUMENT, "jobs[0]", "inverse")
+    REFUSE(inverse_norm, ARGUMENT, "jobs[0]", "inverse")
     REFUSE(no_positions, ARGUMENT, "positions", "NULL")
     REFUSE(outside, POSITION, "position", "100")
     REFUSE(unknown_options, ARGUMENT, "options.flags", "0x40")
@@ -199,44 +218,47 @@ static const refusal refusals[] = {
     REFUSE(to_size, VERSION, "jobs[0].to.size", "5")
     REFUSE(from_size, VERSION, "jobs[1].from.size", "6")
     REFUSE(src_dtype, DTYPE, "jobs[0].src.dtype", "9")
-    REFUSE( dst_shape, SHAPE, "jobs[0].dst", "2")
+    REFUSE(dst_shape, SHAPE, "jobs[0].dst", "2")
     REFUSE(dst_dtype, DTYPE, "jobs[0].dst.dtype", "5")
     REFUSE(same_dst_flags, ARGUMENT, "jobs[0].dst.flags", "1")
     REFUSE(same_dst_reserved, VERSION, "jobs[0].dst.reserved", "NULL")
     REFUSE(same_dst_shape, SHAPE, "jobs[0].dst.shape[3]", "31")
     REFUSE(same_dst_stride, SHAPE, "jobs[0].dst.stride[3]", "5")
     REFUSE(repaired_in_place, ALIAS, "jobs[0]", "pairing_out 2")
-    REFUSE( kind, ARGUMENT, "jobs[0].norm.kind", "3")
+    REFUSE(kind, ARGUMENT, "jobs[0].norm.kind", "3")
     REFUSE(rounding, ARGUMENT, "jobs[0].norm.rounding", "3")
     REFUSE(norm_flags, ARGUMENT, "jobs[0].norm.flags", "8")
-    REFUSE( norm_reserved, VERSION, "jobs[0].norm.reserved", "1")
+    REFUSE(norm_reserved, VERSION, "jobs[0].norm.reserved", "1")
     REFUSE(negative_epsilon, ARGUMENT, "jobs[0].norm.epsilon", "-1e-06")
     REFUSE(large_epsilon, ARGUMENT, "jobs[0].norm.epsilon", "1e+39")
     REFUSE(infinite_epsilon, ARGUMENT, "jobs[0].norm.epsilon", "inf")
-    REFUSE( nan_epsilon, ARGUMENT, "jobs[0].norm.epsilon", "nan")
+    REFUSE(nan_epsilon, ARGUMENT, "jobs[0].norm.epsilon", "nan")
     REFUSE(rms_bias, ARGUMENT, "jobs[0].norm.bias", "RMS")
     REFUSE(offset_of_nothing, ARGUMENT, "jobs[0].norm.weight", "NULL")
     REFUSE(weight_dtype, DTYPE, "jobs[0].norm.weight_dtype", "4")
-    REFUSE( weight_alignment, ARGUMENT, "jobs[0].norm.weight", "multiples")
+    REFUSE(weight_alignment, ARGUMENT, "jobs[0].norm.weight", "multiples")
     REFUSE(page_dtype, DTYPE, "jobs[0].to.dtype", "7")
     REFUSE(page_tile, ARGUMENT, "jobs[0].to.tile", "6")
-    REFUSE( tile_strides, ARGUMENT, "jobs[0].to.token_stride", "96")
+    REFUSE(tile_strides, ARGUMENT, "jobs[0].to.token_stride", "96")
     REFUSE(tile_tokens, SHAPE, "jobs[0].to", "4 tokens")
     REFUSE(no_pages, ARGUMENT, "jobs[0].to.pages", "0")
     REFUSE(no_page_tokens, ARGUMENT, "jobs[0].to.page_tokens", "0")
-    REFUSE( too_many_pages, SHAPE, "jobs[0].to", "4 tokens")
+    REFUSE(too_many_pages, SHAPE, "jobs[0].to", "4 tokens")
     REFUSE(page_data, ARGUMENT, "jobs[0].to.data", "NULL")
     REFUSE(page_alignment, ARGUMENT, "jobs[1].from.data", "2 bytes")
-    REFUSE( q8_channels, SHAPE, "jobs[1].to", "16 channels")
+    REFUSE(q8_channels, SHAPE, "jobs[1].to", "16 channels")
     REFUSE(q8_stride, ARGUMENT, "jobs[1].to.channel_stride", "1")
+    REFUSE(q8_long_pairs, SHAPE, "jobs[0]", "= 272")
+    REFUSE(q8_long_offset, SHAPE, "jobs[0]", "rotary_offset 16")
     REFUSE(self_overlap, ALIAS, "jobs[0].to", "head_stride is 31")
-    REFUSE( broadcast_pages, ALIAS, "jobs[0].to", "page_stride is 0")
+    REFUSE(broadcast_pages, ALIAS, "jobs[0].to", "page_stride is 0")
     REFUSE(overflow, SHAPE, "jobs[0].to.data", "address space")
-    REFUSE( overlapping_scales, ALIAS, "jobs[0].to", "scale_token_stride is 0")
+    REFUSE(overlapping_scales, ALIAS, "jobs[0].to", "scale_token_stride is 0")
     REFUSE(no_scale, ARGUMENT, "jobs[0].to.scale", "NULL")
     REFUSE(scaling, ARGUMENT, "jobs[0].to.scaling", "2")
     REFUSE(scale_reserved, VERSION, "jobs[0].to.scale_reserved", "1")
-    REFUSE( scale_floor, ARGUMENT, "jobs[0].to.scale_floor", "-1")
+    REFUSE(scale_floor, ARGUMENT, "jobs[0].to.scale_floor", "-1")
+    REFUSE(scale_alignment, ARGUMENT, "jobs[0].to.scale", "multiple of 4")
     REFUSE(scale_of_f16, ARGUMENT, "jobs[1].to", "no scales")
     REFUSE(zero_scale, ARGUMENT, "jobs[0].to.scale", "0 for head 1")
     REFUSE(no_slots, ARGUMENT, "jobs[0].to.slots", "NULL")
@@ -250,7 +272,7 @@ static const refusal refusals[] = {
     REFUSE(own_pages_meet_dst, ALIAS, "jobs[0].to", "jobs[0].dst")
     REFUSE(pages_meet_slots, ALIAS, "jobs[0].to", "slots")
     REFUSE(factor_alignment, ARGUMENT, "jobs[0].factor", "multiple of 4")
-    REFUSE( factor_overflow, SHAPE, "jobs[0]." "factor", "address " "space")
+    REFUSE(factor_overflow, SHAPE, "jobs[0].factor", "address space")
     /* clang-format on */
 };
 
@@ -368,8 +390,8 @@ static void one_byte_is_an_overlap(const void *arg)
                 if (tokens) f.to.token_stride = f.other.token_stride = 2 * ROW + 1;
                 f.to.page_stride = f.other.page_stride = tokens ? PAGE_TOKENS * (2 * ROW + 1) : 2 * block + 1;
                 const int32_t status = call(&f, plan);
-                CHECK(status == (by < 0 ? ROPEROT_ERROR_ALIAS : ROPEROT_OK), "%s, %d bytes between, order %d: status %d",
-                      tokens ? "rows" : "pages", by, order, status);
+                CHECK(status == (by < 0 ? ROPEROT_ERROR_ALIAS : ROPEROT_OK),
+                      "%s, %d bytes between, order %d: status %d", tokens ? "rows" : "pages", by, order, status);
             }
     roperot_plan_destroy(plan);
 }
@@ -386,14 +408,27 @@ static void one_element_short(const void *arg)
             for (int by = -1; by <= 0; by++) {
                 f.to = pages_of(f.cache[0], dtype, f.slots);
                 f.job[0].dst = NULL;
-                *(axis == 0   ? &f.to.head_stride
-                  : axis == 1 ? &f.to.token_stride
-                              : &f.to.page_stride) += by;
+                *(axis == 0 ? &f.to.head_stride : axis == 1 ? &f.to.token_stride : &f.to.page_stride) += by;
                 const int32_t status = call(&f, plan);
-                CHECK(status == (by ? ROPEROT_ERROR_ALIAS : ROPEROT_OK), "dtype %d, axis %d, %d: status %d", dtype, axis,
-                      by, status);
+                CHECK(status == (by ? ROPEROT_ERROR_ALIAS : ROPEROT_OK), "dtype %d, axis %d, %d: status %d", dtype,
+                      axis, by, status);
             }
     roperot_plan_destroy(plan);
+}
+
+/* Long heads whose pieces keep blocks whole, and heads of 512 channels, whatever is rotated. */
+static void whole_blocks_are_allowed(const void *arg)
+{
+    static const int32_t allowed[][3] = { { 640, 512, 32 }, { 576, 576, 0 }, { 512, 288, 0 }, { 512, 256, 16 } };
+    (void)arg;
+    static fixture f;
+    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
+        set_up(&f);
+        store_long_heads(&f, allowed[i][0], allowed[i][1], allowed[i][2]);
+        roperot_plan *const plan = expect_plan(&f.config);
+        CHECK(call(&f, plan) == ROPEROT_OK, "%d channels: %s", allowed[i][0], roperot_last_error());
+        roperot_plan_destroy(plan);
+    }
 }
 
 /* Static scales are read: jobs may share them. */
@@ -516,6 +551,7 @@ int main(int argc, char **argv)
     harness_add(neighbours_are_allowed, NULL, "run_errors/neighbours");
     harness_add(one_byte_is_an_overlap, NULL, "run_errors/one_byte");
     harness_add(one_element_short, NULL, "run_errors/one_element_short");
+    harness_add(whole_blocks_are_allowed, NULL, "whole-blocks-are-allowed");
     harness_add(static_scales_are_shared, NULL, "run_errors/shared_scales");
     harness_add(ignored_strides_are_the_same, NULL, "run_errors/ignored_strides");
     harness_add(sizes_keep_jobs_aligned, NULL, "run_errors/aligned_sizes");
