@@ -370,7 +370,7 @@ static void neighbours_are_allowed(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-/* Elements of one byte: blocks that have one byte in common, at the end of the one or the other, and blocks that touch. */
+/* Elements of one byte: blocks with one byte in common, at the end of the one or the other, and blocks that touch. */
 static void one_byte_is_an_overlap(const void *arg)
 {
     (void)arg;
