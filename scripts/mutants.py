@@ -228,8 +228,8 @@ MUTANTS = [
     Mutant(
         "rotate: the last group of heads",
         "simd/rotate.inc.h",
-        "at.heads = heads - head < GROUP_HEADS ? heads - head : GROUP_HEADS;",
-        "at.heads = heads - head < GROUP_HEADS ? heads - head - (heads > GROUP_HEADS) : GROUP_HEADS;",
+        "heads - head >= FAR_HEADS ? FAR_HEADS : heads - head;",
+        "heads - head >= FAR_HEADS ? FAR_HEADS : heads - head - (heads > FAR_HEADS);",
         "kernels",
     ),
     Mutant(
@@ -301,15 +301,15 @@ MUTANTS = [
     Mutant(
         "hub: a scale without an inverse",
         "src/hub.c",
-        "return inverse <= FLT_MAX ? inverse : 0.0f;",
-        "return inverse;",
+        "inverse[h] = by <= FLT_MAX ? by : 0.0f;",
+        "inverse[h] = by;",
         "run fuzz_replay_run",
     ),
     Mutant(
         "hub: the least scale",
         "src/hub.c",
-        "*kept = scale > p->scale_floor ? scale : p->scale_floor;",
-        "*kept = scale;",
+        "scale[h] = exact > p->scale_floor ? exact : p->scale_floor;",
+        "scale[h] = exact;",
         "run fuzz_replay_run",
     ),
     Mutant(
@@ -367,7 +367,7 @@ MUTANTS = [
         "src/kept_row.h",
         "(uint64_t)(bytes < plan->scratch_bytes)",
         "(uint64_t)(bytes < 0)",
-        "fuzz_replay_apply fuzz_replay_run options scratch edges errors",
+        "fuzz_replay_apply fuzz_replay_run scratch edges errors",
     ),
 ]
 
@@ -394,9 +394,12 @@ def prepare() -> None:
 
 
 def programs(mutant: Mutant) -> list[str]:
-    """The targets of a mutant's tests, of those that exist."""
+    """The targets of a mutant's tests."""
     known = {target.rsplit("/", 1)[1].removeprefix("test_"): target for target in TARGETS}
-    return [known[name] for name in mutant.tests.split() if name in known]
+    unknown = [name for name in mutant.tests.split() if name not in known]
+    if unknown:
+        sys.exit(f"mutants.py: error: {mutant.name!r} names tests that are not built: {' '.join(unknown)}")
+    return [known[name] for name in mutant.tests.split()]
 
 
 def command(program: str) -> list[str]:
@@ -462,6 +465,8 @@ def main() -> None:
         return
     prepare()
     TARGETS = targets()
+    for mutant in chosen:
+        programs(mutant)
     caught = good = 0
     for mutant in chosen:
         started = time.monotonic()
