@@ -36,7 +36,7 @@ static inline void roperot_kept_row_set(roperot_kept_row *kept, const roperot_pl
     kept->flags = flags;
 }
 
-/* A scratch that the fast path takes, or none: 0. */
+/* 0 for no scratch, or for one that is aligned and large enough. */
 static inline uint64_t roperot_scratch_odd(const roperot_plan *plan, const void *scratch, int64_t bytes)
 {
     if (!scratch) return 0; /* and no line of the plan is read for it */
@@ -49,6 +49,7 @@ static inline roperot_kept_row *roperot_kept_row_of(const roperot_options *o)
     return o->parallel_for ? NULL : o->scratch;
 }
 
+/* ROPEROT_OK, or what is odd about the scratch of the options. */
 int32_t roperot_scratch_check(const roperot_plan *plan, const roperot_options *options);
 
 #endif

@@ -269,7 +269,8 @@ extern "C" ORT_EXPORT OrtStatus *ORT_API_CALL RegisterCustomOps(OrtSessionOption
     static const Op ops[] = {Op(ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT), Op(ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16),
                              Op(ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16)};
     const OrtApi *const ort = base->GetApi(api_version);
-    if (!ort) return nullptr;
+    if (!ort)
+        return base->GetApi(1)->CreateStatus(ORT_FAIL, "roperot's operators were built for a later ONNX Runtime than this");
     OrtCustomOpDomain *domain = nullptr;
     Check check(ort);
     check([&] { return ort->CreateCustomOpDomain("roperot", &domain); });

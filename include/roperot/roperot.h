@@ -527,7 +527,8 @@ typedef struct roperot_options {
  * anybody else, and apart from everything else in a call (which is not checked). It serves one call at a time: a thread
  * each, or a sequence each. It may go from plan to plan, be copied, thrown away at any time, and outlive its plan; one
  * for several plans has the size of the largest. Calls with parallel_for do not use it, nor do real coordinates, axes
- * at different positions, rows longer than 512 pairs, and the negative or inverse rows of other caches. */
+ * at different positions, rows longer than 512 pairs (256 in roperot_run, and with ids on several axes), and the
+ * negative or inverse rows of other caches. */
 ROPEROT_API int64_t roperot_scratch_bytes(const roperot_plan *plan);
 
 /* Rotates src[i] into dst[i] for i < count; dst NULL = in place. All tensors share batch and tokens; each has its own
