@@ -653,8 +653,8 @@ class Rope:
         -------
         dict
             ``isa``, geometry, ``pairing``, ``angles``, ``cache``, ``cache_bytes``, ``bounds``, ``max_positions``,
-            ``attention_factor``, ``axis`` (per pair, or None), ``heads`` (of tables with rows per head, or None) and
-            ``kernels`` by dtype.
+            ``arithmetic``, ``attention_factor``, ``axis`` (per pair, or None), ``heads`` (of tables with rows per head,
+            or None) and ``kernels`` by dtype.
         """
         info = self._info
         axis = [info.axis[j] for j in range(info.pairs)] if info.axis else None
@@ -668,6 +668,7 @@ class Rope:
             "angles": _name(c.ANGLES, info.angles),
             "cache": _name(c.CACHES, info.cache),
             "bounds": _name(c.BOUNDS, info.bounds),
+            "arithmetic": self._recipe["arithmetic"],
             "axis": axis,
             "heads": self._heads or None,
             "kernels": {name: c.text(c.lib.roperot_plan_kernel(self._plan, i, i)) for i, name in c.DTYPE_NAMES.items()},
@@ -691,6 +692,8 @@ class Rope:
             parts.append(f"axes={info['axes']}")
         if info["angles"] != "exact":
             parts.append(f"angles={info['angles']!r}")
+        if info["arithmetic"] != "f32":
+            parts.append(f"arithmetic={info['arithmetic']!r}")
         parts += [f"cache={info['cache']!r}", f"max_positions={info['max_positions']}", f"isa={info['isa']!r}"]
         return f"Rope({', '.join(parts)})"
 

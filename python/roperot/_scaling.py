@@ -253,7 +253,7 @@ class Scaling:
         """The C struct; it owns its array of factors."""
         members: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         members["kind"] = c.enum(self.kind, KINDS, "kind")
-        members["truncate"] = int(self.truncate)
+        members["truncate"] = boolean(self.truncate, "scaling's truncate")
         factors, index = members.pop("factors"), members.pop("frequency_index")
         for field in members.keys() - {"kind", "truncate"}:
             whole = field in ("original_length", "length", "exponent_dim")
@@ -280,16 +280,23 @@ def _hint(field: str) -> str:
     return f"; pass it as {other} or use Rope.from_hf" if other else ""
 
 
+def _length(given: dict[str, Any], *names: str) -> int:
+    """The length under the first of ``names`` that is given; 0 if none is."""
+    name = next((name for name in names if name in given), None)
+    return 0 if name is None else _whole(given[name], f"scaling's {name}")
+
+
 def _longrope_factors(given: dict[str, Any]) -> Any:
     """Takes the fields that only choose out of ``given`` and returns the chosen array."""
     short, long = given.pop("short_factor", None), given.pop("long_factor", None)
-    length = given.pop("seq_len", None) or given.pop("length", None) or 0
+    length = _length(given, "seq_len", "length")
+    for name in ("seq_len", "length"):
+        given.pop(name, None)
     if "factors" in given:
         return given["factors"]
     if short is None or long is None:
         raise ValueError("rope_type 'longrope' needs short_factor and long_factor, or factors: the chosen one of them")
-    original = given.get("original_max_position_embeddings", given.get("original_length", 0))
-    return long if length > original else short
+    return long if length > _length(given, "original_max_position_embeddings", "original_length") else short
 
 
 SECTION_KINDS = {

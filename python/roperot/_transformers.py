@@ -551,11 +551,11 @@ def _patch_gathering(patch: Patch, module: Any) -> None:
     original = module.forward
 
     def forward(*args: Any, **kwargs: Any) -> Any:
-        _active.patch = patch
+        outer, _active.patch = getattr(_active, "patch", None), patch  # models may be nested, each with its patch
         try:
             return original(*args, **kwargs)
         finally:
-            _active.patch = None
+            _active.patch = outer
 
     patch.replace(module, "forward", _Forward(forward, original))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from roperot import _jobs, _scaling, _tables
+from roperot import _jobs, _parallel, _scaling, _tables
 from roperot import _library as c
 
 INCLUDE = Path(__file__).resolve().parents[2] / "include"
@@ -24,6 +24,7 @@ STRUCTS = {
     "roperot_options": c.OptionsStruct,
     "roperot_scaling": c.ScalingStruct,
     "roperot_sections": c.SectionsStruct,
+    "roperot_shard": c.ShardStruct,
     "roperot_norm": _jobs.NormStruct,
     "roperot_pages": _jobs.PagesStruct,
     "roperot_job": _jobs.JobStruct,
@@ -56,6 +57,7 @@ ENUMS = {
     "ISA_": upper(c.isa_names()),
     "SCALING_": upper(_scaling.KINDS, dynamic="DYNAMIC_NTK"),
     "SECTIONS_": upper(_scaling.SECTION_KINDS),
+    "SHARD_": upper(_parallel.SCHEMES),
     "NORM_": upper(_jobs.KINDS) | {f"ROUND_{k}": n for k, n in upper(_jobs.ROUNDINGS).items()} | NORM_FLAGS,
     "SCALE_": upper(_jobs.SCALINGS),
     "JOB_": {"UNROTATED": _jobs.UNROTATED, "SKIP": _jobs.SKIP},

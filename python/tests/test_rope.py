@@ -258,9 +258,12 @@ def test_scaling_rules_reach_the_library():
     )
 
 
+LONGROPE = {"rope_type": "longrope", "short_factor": [1.0] * 8, "long_factor": [2.0] * 8, "factor": 4.0,
+            "original_max_position_embeddings": 64}  # fmt: skip
+
+
 def test_longrope_chooses_by_length():
-    scaling = {"rope_type": "longrope", "short_factor": [1.0] * 8, "long_factor": [2.0] * 8, "factor": 4.0,
-               "original_max_position_embeddings": 64}  # fmt: skip
+    scaling = LONGROPE
     np.testing.assert_allclose(Rope(16, scaling=scaling).inv_freq, default(16))
     np.testing.assert_allclose(Rope(16, scaling={**scaling, "seq_len": 64}).inv_freq, default(16))
     np.testing.assert_allclose(Rope(16, scaling={**scaling, "seq_len": 65}).inv_freq, default(16) / 2)
@@ -408,6 +411,14 @@ def test_eager_arithmetic_is_kept_by_copies():
         roperot.Rope(64, arithmetic="bf16")
 
 
+def test_arithmetic_is_shown():
+    for rope in (Rope(16, arithmetic="eager"), Rope.from_tables(16, *Rope(16).cos_sin(range(5)), arithmetic="eager")):
+        assert rope.info()["arithmetic"] == "eager"
+        assert "arithmetic='eager'" in repr(rope)
+    assert Rope(16).info()["arithmetic"] == "f32"
+    assert "arithmetic" not in repr(Rope(16))
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
@@ -431,6 +442,18 @@ def test_eager_arithmetic_is_kept_by_copies():
         (
             lambda r, x: Rope(16, pairing_out="interleaved").apply_(x),
             "q is rotated in place; another pairing_out needs",
+        ),
+        (
+            lambda r, x: Rope(16, scaling={**LONGROPE, "seq_len": "long"}),
+            "scaling's seq_len must be an integer, not 'long'",
+        ),
+        (
+            lambda r, x: Rope(16, scaling={**LONGROPE, "original_max_position_embeddings": [4]}),
+            "scaling's original_max_position_embeddings must be an integer, not [4]",
+        ),
+        (
+            lambda r, x: Rope(16, scaling={"rope_type": "yarn", "factor": 2.0, "truncate": "no"}),
+            "scaling's truncate must be True or False, not 'no'",
         ),
         (lambda r, x: Rope(16, angles="f32"), "max_positions is missing; angles='f32' must be told how many positions"),
         (
