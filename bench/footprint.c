@@ -16,9 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lists.h"
 #include "steps.h"
 
 enum { DIM = 128, Q_HEADS = 32, K_HEADS = 8, ROWS = 4096, POSITION = 1234, SKIPPED = 77, NAME = 96 };
+enum { POSITIONS = 3 }; /* OFFSET, or ids of either width */
 
 /* The most lines and pages of the library that a call may execute, over all dtypes, pairings, ISAs, signs and views,
  * with gcc and clang. Lower them as the code shrinks; raise one only with a reason in docs/decisions.md. */
@@ -107,10 +109,14 @@ static const char *count(const kind *what, const bench_code *code, bench_steps *
 
 static void name_kind(kind *what)
 {
-    static const char *const dtypes[] = { "", "f32", "f16", "bf16" }, *const pairings[] = { "", "half", "interleaved" };
-    static const char *const positions[] = { "offset", "i32", "i64" };
-    snprintf(what->name, sizeof what->name, "%s/%s/%s/%s-%s%s-%s", dtypes[what->dtype], pairings[what->pairing],
-             roperot_isa_name(what->isa), what->cache == ROPEROT_CACHE_FULL ? "full" : "factored", positions[what->ids],
+#define DTYPE_NAME(dtype, DTYPE, bytes) #dtype,
+#define PAIRING_NAME(pairing, PAIRING)  #pairing,
+    static const char *const dtypes[] = { ROPEROT_DTYPE_LIST(DTYPE_NAME) };
+    static const char *const pairings[] = { ROPEROT_PAIRING_LIST(PAIRING_NAME) };
+    static const char *const positions[POSITIONS] = { "offset", "i32", "i64" };
+    snprintf(what->name, sizeof what->name, "%s/%s/%s/%s-%s%s-%s", dtypes[roperot_dtype_index(what->dtype)],
+             pairings[roperot_pairing_index(what->pairing)], roperot_isa_name(what->isa),
+             what->cache == ROPEROT_CACHE_FULL ? "full" : "factored", positions[what->ids],
              what->is_signed ? "-signed" : "", what->same_view ? "same" : "null");
 }
 
@@ -123,18 +129,27 @@ static int wanted(const kind *what, const char *chosen)
     return plain || getenv("ROPEROT_TEST_QUICK") == NULL || strncmp(what->name, "f32/half/", 9) == 0;
 }
 
-/* The kind of that number, in the order of the names' last parts first; 0: there are no more. */
+/* The last digit of *number to that base, which is taken off. */
+static int32_t take_digit(int *number, int base)
+{
+    const int32_t digit = *number % base;
+    *number /= base;
+    return digit;
+}
+
+/* The kind of that number, in the order of the names' last parts first; 0: there are no more. Every ISA but SCALAR,
+ * which no decode call of a CPU that can be counted takes. */
 static int kind_of(int number, kind *what)
 {
     static const int32_t caches[] = { ROPEROT_CACHE_FULL, ROPEROT_CACHE_FACTORED };
-    *what = (kind){ .same_view = number % 2,
-                    .is_signed = number / 2 % 2,
-                    .ids = number / 4 % 3,
-                    .cache = caches[number / 12 % 2],
-                    .pairing = ROPEROT_PAIR_HALF + number / 24 % 2,
-                    .dtype = ROPEROT_F32 + number / 48 % 3,
-                    .isa = ROPEROT_ISA_AVX2 + number / 144 };
-    if (what->isa > ROPEROT_ISA_AVX512) return 0;
+    what->same_view = take_digit(&number, 2);
+    what->is_signed = take_digit(&number, 2);
+    what->ids = take_digit(&number, POSITIONS);
+    what->cache = caches[take_digit(&number, sizeof caches / sizeof *caches)];
+    what->pairing = ROPEROT_PAIR_HALF + take_digit(&number, ROPEROT_PAIRINGS);
+    what->dtype = ROPEROT_F32 + take_digit(&number, ROPEROT_DTYPES);
+    what->isa = ROPEROT_ISA_SCALAR + 1 + number;
+    if (what->isa >= ROPEROT_ISA_END) return 0;
     name_kind(what);
     return 1;
 }

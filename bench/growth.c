@@ -6,11 +6,12 @@
 #include <stdio.h>
 
 #include "groups.h"
+#include "lists.h"
 #include "measure.h"
 #include "rotation.h"
 #include "stage.h"
 
-enum { NAME = 96, STEPS = 8, DTYPES = 3 };
+enum { NAME = 96, STEPS = 8 };
 
 typedef enum growth_axis { TOKENS, HEADS, CONTEXT, AXES } growth_axis;
 static const char *const axis_names[AXES] = { "tokens", "heads", "context" };
@@ -63,7 +64,7 @@ static void run_case(shim_state *state, const void *argument)
 /* Context length is a matter of FACTORED, whose tables do not grow with it; the others take rows from a FULL table. */
 static void register_case(growth_axis axis, int64_t step, int32_t dtype, int32_t isa)
 {
-    static growth_case cases[AXES * STEPS * DTYPES];
+    static growth_case cases[AXES * STEPS * ROPEROT_DTYPES];
     static size_t used;
     growth_case *const c = &cases[used++];
     c->shape = bench_shapes[BENCH_DECODE].shape;
@@ -87,7 +88,7 @@ void bench_register_growth(void)
 {
     const int32_t best = roperot_isa_best();
     if (best == ROPEROT_ISA_AUTO) return; /* ROPEROT_ISA names nothing usable: the rotate group says so */
-    for (int32_t dtype = ROPEROT_F32; dtype <= ROPEROT_BF16; ++dtype)
+    for (int32_t dtype = ROPEROT_F32; dtype < ROPEROT_DTYPE_END; ++dtype)
         for (int axis = 0; axis < AXES; ++axis)
             for (int i = 0; i < STEPS && steps[axis][i] != 0; ++i)
                 register_case((growth_axis)axis, steps[axis][i], dtype, best);

@@ -102,8 +102,8 @@ TOKEN(f16_interleaved, f16, LOAD_F16, STORE_F16, 2 * j, 2 * j + 1)
 
 naive_token_fn *naive_token(int dtype, int half_split)
 {
-    static naive_token_fn *const tokens[3][2] = { { f32_interleaved, f32_half },
-                                                  { f16_interleaved, f16_half },
-                                                  { bf16_interleaved, bf16_half } };
-    return tokens[dtype][half_split != 0];
+    static naive_token_fn *const tokens[][2] = { { f32_interleaved, f32_half },
+                                                 { f16_interleaved, f16_half },
+                                                 { bf16_interleaved, bf16_half } };
+    return dtype < (int)(sizeof tokens / sizeof *tokens) ? tokens[dtype][half_split != 0] : NULL;
 }

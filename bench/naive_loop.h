@@ -13,7 +13,7 @@ void naive_interleaved(float *x, const float *cosines, const float *sines, ptrdi
 /* One token [heads, dim] in place, cos and sin made in the call: what a runtime without a table writes. */
 typedef void naive_token_fn(void *x, ptrdiff_t heads, ptrdiff_t dim, int position, float base);
 
-/* dtype: 0 f32, 1 f16, 2 bf16. NULL: this compiler and CPU have no such floats. */
+/* dtype: 0 f32, 1 f16, 2 bf16. NULL: this loop, compiler or CPU has no such floats. */
 naive_token_fn *naive_token(int dtype, int half_split);
 
 #endif

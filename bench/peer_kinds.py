@@ -44,7 +44,7 @@ class RoperotPython(Peer):
     """Our own package, in place: the row that ctypes pays for."""
 
     name = "roperot-python"
-    dtypes = ("f32", "f16", "bf16")
+    dtypes = tuple(DTYPES)
 
     def __init__(self) -> None:
         import roperot

@@ -295,8 +295,8 @@ static void register_shapes(int32_t dtype, int32_t pairing, int32_t isa)
 
 static void register_isa(int32_t isa)
 {
-    for (int32_t dtype = ROPEROT_F32; dtype <= ROPEROT_BF16; ++dtype)
-        for (int32_t pairing = ROPEROT_PAIR_HALF; pairing <= ROPEROT_PAIR_INTERLEAVED; ++pairing)
+    for (int32_t dtype = ROPEROT_F32; dtype < ROPEROT_DTYPE_END; ++dtype)
+        for (int32_t pairing = ROPEROT_PAIR_HALF; pairing < ROPEROT_PAIR_END; ++pairing)
             register_shapes(dtype, pairing, isa);
 }
 

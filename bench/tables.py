@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from results import Results, Row
 
 NOISY = 0.15  # quartile distance over median
-DTYPES, PAIRINGS = ("f32", "f16", "bf16"), ("half", "interleaved")
+PAIRINGS = ("half", "interleaved")
 SINGLE_CALLS = ("cold/", "step/")
 MANY = 3  # benchmarks that failed for one reason and have a line each
 SAME = 1.05  # two machines, or two peers, that are closer than this are equally fast
@@ -116,7 +116,7 @@ def contests(files: list[Results]) -> list[tuple[str, str, list[Row | None]]]:
     """(shape, what, best ISA's row of each machine) wherever one has it."""
     found = []
     for shape in dict.fromkeys(shape for f in files for shape in f.main_shapes):
-        for what in [f"{dtype} {pairing}" for dtype in DTYPES for pairing in PAIRINGS]:
+        for what in dict.fromkeys(" ".join(kind[:2]) for f in files for kind in kinds(f)):
             rows = [f.best(*what.split(), shape) for f in files]
             if any(rows):
                 found.append((shape, what, rows))

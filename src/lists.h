@@ -17,10 +17,12 @@
 #define ROPEROT_IF_0(...)
 
 /* The public numbers of ISAs count up from SCALAR without a gap: for (isa = ROPEROT_ISA_SCALAR; isa < ROPEROT_ISA_END;
- * isa++). ROPEROT_DTYPE_END and ROPEROT_PAIR_END end the others likewise. */
+ * isa++). ROPEROT_DTYPE_END (dtypes of tensors), ROPEROT_FORMAT_END (and those of pages) and ROPEROT_PAIR_END end the
+ * others likewise. */
 enum {
     ROPEROT_ISA_END = ROPEROT_ISA_SCALAR + ROPEROT_ISAS,
     ROPEROT_DTYPE_END = ROPEROT_F32 + ROPEROT_DTYPES,
+    ROPEROT_FORMAT_END = ROPEROT_F32 + ROPEROT_FORMATS,
     ROPEROT_PAIR_END = ROPEROT_PAIR_HALF + ROPEROT_PAIRINGS
 };
 

@@ -8,6 +8,7 @@
 
 #include "reference/apply.h"
 #include "support/assertions.h"
+#include "support/formats.h"
 #include "support/guarded_tensor.h"
 #include "support/harness.h"
 
@@ -221,7 +222,7 @@ static void random_tensors(const void *arg)
 static void packed_qkv(const void *arg)
 {
     const int32_t dtype = *(const int32_t *)arg;
-    const int64_t size = dtype == ROPEROT_F32 ? 4 : 2, heads[3] = { 4, 2, 2 }, first[3] = { 0, 4, 6 };
+    const int64_t size = (int64_t)format_bytes(dtype), heads[3] = { 4, 2, 2 }, first[3] = { 0, 4, 6 };
     roperot_plan *const plan = plan_of(16);
     const roperot_positions at = roperot_positions_offset(9);
     for (int out = 0; out < 2; out++) {

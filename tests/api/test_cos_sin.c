@@ -234,7 +234,7 @@ static void same_bits_across_isas(const void *arg)
 
 int main(int argc, char **argv)
 {
-    static int32_t isas[8];
+    static int32_t isas[ROPEROT_ISA_END];
     for (size_t i = 0; i < sizeof bases / sizeof *bases; i++) {
         harness_add(default_frequencies, &bases[i], "frequencies/%g", bases[i]);
         harness_add(exact_bound, &bases[i], "exact/%g", bases[i]);

@@ -8,6 +8,7 @@
 
 #include <roperot/roperot.h>
 
+#include "lists.h"
 #include "reference/oracle.h"
 #include "support/assertions.h"
 #include "support/guarded_tensor.h"
@@ -328,8 +329,8 @@ static void odd_nan_at(int32_t isa, int in_sin, int j, uint32_t bits)
     for (int factor = 1; factor <= 2; factor++) {
         roperot_plan *const plan = plan_with_table(isa, cosine, sine, factor);
         const roperot_positions at = roperot_positions_offset(0);
-        for (int32_t src = ROPEROT_F32; src <= ROPEROT_BF16; src++)
-            for (int32_t dst = ROPEROT_F32; dst <= ROPEROT_BF16; dst++) {
+        for (int32_t src = ROPEROT_F32; src < ROPEROT_DTYPE_END; src++)
+            for (int32_t dst = ROPEROT_F32; dst < ROPEROT_DTYPE_END; dst++) {
                 if (src != dst && src != ROPEROT_F32 && dst != ROPEROT_F32) continue;
                 guarded_tensor x = guarded_tensor_plain(src, 1, 1, 1, DIM), y = guarded_tensor_plain(dst, 1, 1, 1, DIM);
                 CHECK(!roperot_apply(plan, &at, &x.view, &y.view, 1, NULL), "%s", roperot_last_error());
@@ -569,8 +570,7 @@ static void table_strides(const void *arg)
 
 int main(int argc, char **argv)
 {
-    static int32_t isas[64], count;
-    static const int32_t formats_of[] = { ROPEROT_F32, ROPEROT_F16, ROPEROT_BF16 };
+    static int32_t isas[ROPEROT_ISA_END], dtypes_of[ROPEROT_DTYPE_END];
     for (size_t i = 0; i < CACHES; i++) {
         harness_add(last_position, &caches[i], "last-position/%s", caches[i].name);
         harness_add(ids_with_strides, &caches[i], "ids-with-strides/%s", caches[i].name);
@@ -584,12 +584,13 @@ int main(int argc, char **argv)
     }
     harness_add(sums_saturate, NULL, "position-sums-saturate");
     harness_add(sums_of_three, NULL, "position-sums-of-three");
-    for (size_t i = 0; i < 3; i++)
-        harness_add(ranges_with_executor, &formats_of[i], "ranges-with-executor/%s", format_name(formats_of[i]));
-    for (int32_t isa = ROPEROT_ISA_SCALAR; roperot_isa_name(isa); isa++) {
-        if (count == 64 || !roperot_isa_usable(isa)) continue;
-        isas[count] = isa;
-        harness_add(odd_nans, &isas[count++], "odd-nan/%s", roperot_isa_name(isa));
+    for (int32_t dtype = ROPEROT_F32; dtype < ROPEROT_DTYPE_END; dtype++) {
+        dtypes_of[dtype] = dtype;
+        harness_add(ranges_with_executor, &dtypes_of[dtype], "ranges-with-executor/%s", format_name(dtype));
+    }
+    for (int32_t isa = ROPEROT_ISA_SCALAR; isa < ROPEROT_ISA_END; isa++) {
+        isas[isa] = isa;
+        if (roperot_isa_usable(isa)) harness_add(odd_nans, &isas[isa], "odd-nan/%s", roperot_isa_name(isa));
     }
     harness_add(dtypes, NULL, "dtypes");
     harness_add(table_strides, NULL, "table-strides");

@@ -12,6 +12,7 @@
 
 #include <roperot/roperot.h>
 
+#include "lists.h"
 #include "support/harness.h"
 
 enum { TOKENS = 12, HEADS = 3, MOST_DIM = 512, ROWS = 4, MEMORY = 16 << 20 };
@@ -274,8 +275,8 @@ static void q8_0(const void *arg)
 
 int main(int argc, char **argv)
 {
-    static int32_t isas[16];
-    for (int32_t isa = ROPEROT_ISA_SCALAR; roperot_isa_name(isa); isa++) {
+    static int32_t isas[ROPEROT_ISA_END];
+    for (int32_t isa = ROPEROT_ISA_SCALAR; isa < ROPEROT_ISA_END; isa++) {
         isas[isa] = isa;
         if (roperot_isa_usable(isa)) harness_add(q8_0, &isas[isa], "q8_0/%s", roperot_isa_name(isa));
     }

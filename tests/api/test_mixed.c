@@ -7,6 +7,7 @@
 
 #include <roperot/roperot.h>
 
+#include "lists.h"
 #include "reference/oracle.h"
 #include "support/assertions.h"
 #include "support/guarded_tensor.h"
@@ -271,7 +272,7 @@ static void run_all(const mixed_call *c, const roperot_plan *plan, const roperot
 static void equals_table(mixed_call *c)
 {
     static uint16_t cache[2][LINES * 2 * (2 * MOST_PAIRS + 4)];
-    const int32_t dtype = 1 + (int32_t)random_below(3);
+    const int32_t dtype = ROPEROT_F32 + (int32_t)random_below(ROPEROT_DTYPES);
     guarded_tensor src[2], dst[2], want[2];
     for (int i = 0; i < 2; i++) {
         src[i] = guarded_tensor_plain(dtype, 1, c->tokens, 2 + i, c->config.head_dim);

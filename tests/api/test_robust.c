@@ -13,6 +13,7 @@
 
 #include <roperot/roperot.h>
 
+#include "lists.h"
 #include "support/assertions.h"
 #include "support/formats.h"
 #include "support/guarded_tensor.h"
@@ -201,8 +202,8 @@ static void apply_allocates_nothing(const void *arg)
     const plan_kind *const k = arg;
     const roperot_config c = config_of(k);
     roperot_plan *const plan = expect_plan(&c);
-    for (int32_t src = 1; src <= 3; src++)
-        for (int32_t dst = 1; dst <= 3; dst++)
+    for (int32_t src = ROPEROT_F32; src < ROPEROT_DTYPE_END; src++)
+        for (int32_t dst = ROPEROT_F32; dst < ROPEROT_DTYPE_END; dst++)
             for (uint32_t flags = 0; flags < 8; flags++) {
                 guarded_tensor x = guarded_tensor_plain(src, 1, 40, 3, DIM),
                                y = guarded_tensor_plain(dst, 1, 40, 3, DIM);
@@ -336,7 +337,7 @@ static void apply_keeps_control(const void *arg)
     roperot_plan *const plan = expect_plan(&c);
     const roperot_positions at = roperot_positions_offset(3);
     const uint64_t usual = control();
-    for (int32_t dtype = 1; dtype <= 3; dtype++)
+    for (int32_t dtype = ROPEROT_F32; dtype < ROPEROT_DTYPE_END; dtype++)
         for (int i = 0; i < 4; i++) {
             guarded_tensor x = guarded_tensor_plain(dtype, 1, 4, 2, DIM), y = guarded_tensor_plain(1, 1, 4, 2, DIM);
             static const int modes[] = { FE_TONEAREST, FE_DOWNWARD, FE_UPWARD, FE_TOWARDZERO };
@@ -586,7 +587,7 @@ static void stack_of_calls(const void *arg)
     roperot_plan *const plan = expect_plan(&c);
     static float rows[40 * DIM];
     const roperot_table table = { sizeof table, 1, rows, rows + DIM / 2, 40, DIM, 1, 0, 0, 0, 0 };
-    for (int32_t dtype = 1; dtype <= 3 && STACK_IS_USUAL; dtype++)
+    for (int32_t dtype = ROPEROT_F32; dtype < ROPEROT_DTYPE_END && STACK_IS_USUAL; dtype++)
         for (uint32_t flags = 0; flags < 8; flags++)
             for (int64_t tokens = 1; tokens <= 40; tokens += 39) {
                 guarded_tensor x = guarded_tensor_plain(dtype, 1, tokens, 3, DIM), y = guarded_tensor_clone(&x);

@@ -9,7 +9,7 @@
 
 #include <roperot/roperot.h>
 
-#include "heads.h"
+#include "lists.h"
 #include "reference/job.h"
 #include "support/assertions.h"
 #include "support/formats.h"
@@ -129,7 +129,7 @@ static void fill_pages(cache *it, int64_t heads, int64_t dim)
         for (int64_t h = 0; h < heads; h++)
             for (int64_t c = 0; c < dim; c++) {
                 unsigned char *at = reference_page_at(p, dim, slot, h, c);
-                if (p->dtype <= ROPEROT_BF16)
+                if (roperot_is_tensor_dtype(p->dtype))
                     format_store(p->dtype, at, values_number(VALUES_NORMAL, p->dtype));
                 else if (p->dtype != ROPEROT_Q8_0)
                     *at = (unsigned char)random_below(256);
@@ -179,7 +179,7 @@ static cache cache_clone(const cache *from)
 
 static void cache_check_equal(const cache *got, const cache *want, const char *what)
 {
-    const int dtype = got->pages.dtype <= ROPEROT_BF16 ? got->pages.dtype : 0;
+    const int dtype = roperot_is_tensor_dtype(got->pages.dtype) ? got->pages.dtype : 0;
     const size_t size = dtype ? format_bytes(dtype) : 1;
     CHECK(guard_buffer_intact(&got->data), "%s: a canary beside the pages was overwritten", what);
     for (size_t i = 0; i + size <= got->data.bytes; i += size) {
@@ -219,7 +219,7 @@ static void choose_norm(trial *t, int64_t heads, int64_t dim)
     n->rounding = (int32_t)random_below(3);
     n->flags = (int32_t)random_below(8);
     n->epsilon = random_below(3) ? 1e-6 : random_below(2) ? 1e-5 : 0.0;
-    n->weight_dtype = 1 + (int32_t)random_below(3);
+    n->weight_dtype = ROPEROT_F32 + (int32_t)random_below(ROPEROT_DTYPES);
     if (random_below(5)) n->weight = t->weight;
     if (n->kind == ROPEROT_NORM_LAYER && random_below(2)) n->bias = t->bias;
     if (!n->weight) n->flags &= ~ROPEROT_NORM_UNIT_OFFSET;

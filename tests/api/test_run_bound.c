@@ -31,6 +31,7 @@
 
 #include <roperot/roperot.h>
 
+#include "lists.h"
 #include "reference/job.h"
 #include "reference/oracle.h"
 #include "support/assertions.h"
@@ -305,16 +306,16 @@ static void within_bounds(const void *arg)
 
 int main(int argc, char **argv)
 {
-    static const char *const norms[] = { "plain", "rms", "layer" };
-    static const char *const formats_of_pages[] = { "", "f32", "f16", "bf16", "e4m3", "i8", "q8_0" };
-    static bound_case cases[3 * 3 * 6];
+    enum { NORMS = ROPEROT_NORM_LAYER + 1 };
+    static const char *const norms[NORMS] = { "plain", "rms", "layer" };
+    static bound_case cases[NORMS * ROPEROT_DTYPES * ROPEROT_FORMATS];
     bound_case *c = cases;
-    for (int32_t kind = 0; kind < 3; kind++)
-        for (int32_t dtype = 1; dtype <= 3; dtype++)
-            for (int32_t format = 1; format <= ROPEROT_Q8_0; format++, c++) {
+    for (int32_t kind = 0; kind < NORMS; kind++)
+        for (int32_t dtype = ROPEROT_F32; dtype < ROPEROT_DTYPE_END; dtype++)
+            for (int32_t format = ROPEROT_F32; format < ROPEROT_FORMAT_END; format++, c++) {
                 *c = (bound_case){ kind, dtype, format };
                 harness_add(within_bounds, c, "bound/%s/%s/%s", norms[kind], format_name(dtype),
-                            formats_of_pages[format]);
+                            format_name(format));
             }
     return harness_run(argc, argv, "run_bound");
 }

@@ -6,6 +6,7 @@
 
 #include <roperot/roperot.h>
 
+#include "lists.h"
 #include "support/assertions.h"
 #include "support/guarded_tensor.h"
 #include "support/harness.h"
@@ -47,7 +48,7 @@ static call random_call(roperot_plan *const *plans)
     static const int64_t places[] = { 0, 17, 5000, 70000 };
     const int which = (int)random_below(PLANS);
     call c = { .plan = plans[which], .tokens = 1, .batch = 1, .axes = which == 2 ? 4 : 1 };
-    c.dtype = 1 + (int)random_below(3);
+    c.dtype = ROPEROT_F32 + (int)random_below(ROPEROT_DTYPES);
     c.as_job = random_below(3) == 0;
     if (random_below(3) == 0) c.tokens = 1 + random_below(3);
     if (random_below(4) == 0) c.batch = c.tokens, c.tokens = 1; /* tiles across the batch */

@@ -8,6 +8,7 @@
 #include <roperot/roperot.h>
 
 #include "api/apply_trial.h"
+#include "lists.h"
 #include "reference/oracle.h"
 #include "support/assertions.h"
 #include "support/harness.h"
@@ -308,6 +309,11 @@ typedef struct head_call {
     int64_t shape[4];
 } head_call;
 
+static int32_t any_dtype(void)
+{
+    return ROPEROT_F32 + (int32_t)random_below(ROPEROT_DTYPES);
+}
+
 static void choose_call(head_call *c, int32_t pairs)
 {
     c->config = (roperot_config)ROPEROT_CONFIG_INIT;
@@ -323,9 +329,9 @@ static void choose_call(head_call *c, int32_t pairs)
     c->config.pairs = pairs;
     for (int32_t j = 0; j < pairs; j++) c->axis[j] = (uint8_t)random_below(3);
     if (c->config.axes > 1) c->config.axis = c->axis;
-    c->dtype[0] = 1 + (int32_t)random_below(3);
+    c->dtype[0] = any_dtype();
     const int other = c->config.arithmetic == ROPEROT_ARITHMETIC_F32 && !c->config.pairing_out && random_below(2);
-    c->dtype[1] = !other ? c->dtype[0] : c->dtype[0] == ROPEROT_F32 ? 1 + (int32_t)random_below(3) : ROPEROT_F32;
+    c->dtype[1] = !other ? c->dtype[0] : c->dtype[0] == ROPEROT_F32 ? any_dtype() : ROPEROT_F32;
     c->shape[0] = 1 + random_below(2);
     c->shape[1] = random_below(4) ? 1 + random_below(32) : 1;
     c->shape[2] = HEADS;
@@ -563,10 +569,10 @@ static void heads_are_not_copied(const void *arg)
 int main(int argc, char **argv)
 {
     enum { LAYOUTS = sizeof layouts / sizeof *layouts };
-    static table_case cases[LAYOUTS * 3];
+    static table_case cases[LAYOUTS * ROPEROT_DTYPES];
     for (size_t i = 0; i < LAYOUTS; i++)
-        for (int32_t dtype = 1; dtype <= 3; dtype++) {
-            table_case *const c = &cases[i * 3 + (size_t)dtype - 1];
+        for (int32_t dtype = ROPEROT_F32; dtype < ROPEROT_DTYPE_END; dtype++) {
+            table_case *const c = &cases[i * ROPEROT_DTYPES + (size_t)roperot_dtype_index(dtype)];
             *c = (table_case){ &layouts[i], dtype };
             const char *const name = format_name(dtype);
             harness_add(is_filled, c, "filled/%s/%s", layouts[i].name, name);
@@ -575,10 +581,11 @@ int main(int argc, char **argv)
             harness_add(zero_copy, c, "zero-copy/%s/%s", layouts[i].name, name);
             harness_add(round_trip, c, "round-trip/%s/%s", layouts[i].name, name);
         }
-    static const int32_t dtypes[] = { ROPEROT_F32, ROPEROT_F16, ROPEROT_BF16 };
-    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
-        harness_add(heads_rotate, &dtypes[i], "heads/rotate/%s", format_name(dtypes[i]));
-        harness_add(heads_are_filled, &dtypes[i], "heads/filled/%s", format_name(dtypes[i]));
+    static int32_t dtypes[ROPEROT_DTYPE_END];
+    for (int32_t dtype = ROPEROT_F32; dtype < ROPEROT_DTYPE_END; dtype++) {
+        dtypes[dtype] = dtype;
+        harness_add(heads_rotate, &dtypes[dtype], "heads/rotate/%s", format_name(dtype));
+        harness_add(heads_are_filled, &dtypes[dtype], "heads/filled/%s", format_name(dtype));
     }
     harness_add(heads_of_large_calls, NULL, "heads/large");
     harness_add(heads_are_refused, NULL, "heads/refused");

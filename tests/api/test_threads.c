@@ -11,6 +11,7 @@
 
 #include <roperot/roperot.h>
 
+#include "lists.h"
 #include "support/assertions.h"
 #include "support/guarded_tensor.h"
 #include "support/harness.h"
@@ -160,7 +161,7 @@ static void any_executor(const void *arg)
     roperot_config c = ROPEROT_CONFIG_INIT;
     c.head_dim = DIM;
     roperot_plan *const plan = expect_plan(&c);
-    for (int32_t dtype = ROPEROT_F32; dtype <= ROPEROT_BF16; dtype++)
+    for (int32_t dtype = ROPEROT_F32; dtype < ROPEROT_DTYPE_END; dtype++)
         for (int64_t batch = 1; batch <= 3; batch += 2) {
             guarded_tensor got =
                 guarded_tensor_open(dtype, batch, 2001 / batch, 3, DIM, (views_layout){ VIEWS_BSHD, GUARD_LOW, 1, 0 });

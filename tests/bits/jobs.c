@@ -6,6 +6,7 @@
 
 #include "bits.h"
 #include "hashes.h"
+#include "lists.h"
 #include "support/formats.h"
 #include "support/random.h"
 #include "tables.h"
@@ -100,7 +101,7 @@ static uint64_t hash_all(int32_t dtype, int32_t format, int32_t dim, uint64_t ha
         hash = bits_hash_element(hash, dtype, format_load(dtype, dense + i * (int64_t)format_bytes(dtype)));
     const int64_t units = SLOTS * HEADS * (format == ROPEROT_Q8_0 ? dim / 32 * 34 : dim);
     for (int64_t i = 0; i < units; i++) {
-        if (format <= ROPEROT_BF16)
+        if (roperot_is_tensor_dtype(format))
             hash = bits_hash_element(hash, format, format_load(format, cache + i * (int64_t)format_bytes(format)));
         else if (format != ROPEROT_Q8_0 || i % 34 > 1)
             hash = bits_hash(hash, cache[i], 1);
@@ -113,7 +114,7 @@ static uint64_t hash_all(int32_t dtype, int32_t format, int32_t dim, uint64_t ha
 
 static uint64_t run(const roperot_plan *plan, const kind *k, int32_t dtype, int32_t format, int32_t dim, int ranges)
 {
-    const int32_t weight_dtype = format % 3 + 1;
+    const int32_t weight_dtype = ROPEROT_F32 + format % 3; /* of three: a new dtype must not change old hashes */
     prepare(dtype, weight_dtype, dim);
     const roperot_tensor src = roperot_tensor_bshd(source, dtype, BATCH, TOKENS, HEADS, dim),
                          dst = roperot_tensor_bshd(dense, dtype, BATCH, TOKENS, HEADS, dim);
@@ -151,26 +152,29 @@ static roperot_plan *plan_of(int32_t isa, const kind *k, int32_t pairing, int32_
     return plan;
 }
 
+static void emit_case(int32_t isa, const kind *k, int32_t pairing, int32_t dtype, int32_t format, hashes_emit_fn *emit,
+                      void *ctx)
+{
+    static const int32_t dims[] = { 64, 96, 128 };
+    uint64_t hash[2] = { BITS_HASH_START, BITS_HASH_START };
+    char name[128];
+    for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
+        roperot_plan *const plan = plan_of(isa, k, pairing, dims[d]);
+        for (int ranges = 0; ranges < 2; ranges++)
+            hash[ranges] = bits_hash(hash[ranges], run(plan, k, dtype, format, dims[d], ranges), 8);
+        roperot_plan_destroy(plan);
+    }
+    snprintf(name, sizeof name, "%s, %s %s -> pages of %s", k->name, format_name(dtype),
+             pairing == ROPEROT_PAIR_HALF ? "half" : "interleaved", format_name(format));
+    emit(ctx, name, NULL, hash[0]);
+    emit(ctx, name, "in two ranges", hash[1]);
+}
+
 void hashes_jobs(int32_t isa, hashes_emit_fn *emit, void *ctx)
 {
-    static const char *const format_names[] = { "", "f32", "f16", "bf16", "e4m3", "i8", "q8_0" };
-    static const int32_t dims[] = { 64, 96, 128 };
     for (int i = 0; i < KINDS; i++)
-        for (int32_t n = 0; n < 2 * 3 * 6; n++) {
-            const int32_t pairing = 1 + n % 2, dtype = 1 + n / 2 % 3, format = 1 + n / 6;
-            uint64_t hash[2] = { BITS_HASH_START, BITS_HASH_START };
-            char name[128];
-            for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
-                roperot_plan *const plan = plan_of(isa, &kinds[i], pairing, dims[d]);
-                for (int ranges = 0; ranges < 2; ranges++) {
-                    const uint64_t one = run(plan, &kinds[i], dtype, format, dims[d], ranges);
-                    hash[ranges] = bits_hash(hash[ranges], one, 8);
-                }
-                roperot_plan_destroy(plan);
-            }
-            snprintf(name, sizeof name, "%s, %s %s -> pages of %s", kinds[i].name, format_names[dtype],
-                     pairing == ROPEROT_PAIR_HALF ? "half" : "interleaved", format_names[format]);
-            emit(ctx, name, NULL, hash[0]);
-            emit(ctx, name, "in two ranges", hash[1]);
-        }
+        for (int32_t format = ROPEROT_F32; format < ROPEROT_FORMAT_END; format++)
+            for (int32_t dtype = ROPEROT_F32; dtype < ROPEROT_DTYPE_END; dtype++)
+                for (int32_t pairing = ROPEROT_PAIR_HALF; pairing < ROPEROT_PAIR_END; pairing++)
+                    emit_case(isa, &kinds[i], pairing, dtype, format, emit, ctx);
 }

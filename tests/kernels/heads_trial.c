@@ -10,6 +10,7 @@
 
 #include <roperot/roperot.h>
 
+#include "lists.h"
 #include "reference/job.h"
 #include "reference/oracle.h"
 #include "support/formats.h"
@@ -287,9 +288,9 @@ static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype
 static const char *judge_norm(const trial *t, int dtype)
 {
     const char *wrong = judge_sums(t, dtype);
-    for (int w = ROPEROT_F32; w <= ROPEROT_BF16 && !wrong; w++)
+    for (int w = ROPEROT_F32; w < ROPEROT_DTYPE_END && !wrong; w++)
         for (int rounding = 0; rounding < 3 && !wrong; rounding++) {
-            const int through = 1 + (int)random_below(3);
+            const int through = ROPEROT_F32 + (int)random_below(ROPEROT_DTYPES);
             wrong = judge_scale(t, dtype, (scale_choice){ w, 1, 0, 0, 0, rounding, through, random_below(2) });
             const scale_choice any = { w,       random_below(4) != 0, random_below(2), random_below(2), 0, rounding,
                                        through, random_below(2) };
@@ -382,7 +383,7 @@ static guard_buffer scratch_as(const trial *t, int dtype)
 /* Codes are made of any dtype of tensors, the rest of f32. */
 static int source_of(int dtype)
 {
-    return dtype <= ROPEROT_BF16 ? ROPEROT_F32 : ROPEROT_F32 + (int)random_below(3);
+    return roperot_is_tensor_dtype(dtype) ? ROPEROT_F32 : ROPEROT_F32 + (int)random_below(ROPEROT_DTYPES);
 }
 
 static const char *judge_store(const trial *t, int dtype)
@@ -390,7 +391,7 @@ static const char *judge_store(const trial *t, int dtype)
     const float inverse[MOST_HEADS] = { 1.0f, 30.0f, 0.3f, 7.5f };
     const int from = source_of(dtype);
     guard_buffer got = open_heads(t, dtype), want = open_heads(t, dtype);
-    const size_t size = dtype <= ROPEROT_BF16 ? format_bytes(dtype) : 1;
+    const size_t size = roperot_is_tensor_dtype(dtype) ? format_bytes(dtype) : 1;
     const char *wrong = NULL;
     fill_scratch(t);
     if (random_below(2)) fill_between_codes(t);
@@ -437,11 +438,11 @@ static const char *judge_amax(const trial *t, int dtype)
 static const char *judge(const trial *t)
 {
     const char *wrong = NULL;
-    for (int dtype = ROPEROT_F32; dtype <= ROPEROT_BF16 && !wrong; dtype++) {
+    for (int dtype = ROPEROT_F32; dtype < ROPEROT_DTYPE_END && !wrong; dtype++) {
         wrong = judge_norm(t, dtype);
         if (!wrong) wrong = judge_amax(t, dtype);
     }
-    for (int dtype = ROPEROT_F32; dtype <= ROPEROT_Q8_0 && !wrong; dtype++) {
+    for (int dtype = ROPEROT_F32; dtype < ROPEROT_FORMAT_END && !wrong; dtype++) {
         if (dtype == ROPEROT_Q8_0 && t->channels % 32) continue;
         wrong = judge_load(t, dtype);
         if (!wrong) wrong = judge_store(t, dtype);

@@ -295,7 +295,7 @@ static void scalar_blend(const void *arg)
 
 int main(int argc, char **argv)
 {
-    static coefficient_case cases[64];
+    static coefficient_case cases[sizeof operations / sizeof *operations * ROPEROT_ISAS];
     size_t count = 0;
     const roperot_kernels *const scalar = roperot_kernels_for(ROPEROT_ISA_SCALAR);
     harness_add(scalar_blend, scalar, "blend/definition");

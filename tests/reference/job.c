@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lists.h"
 #include "reference/oracle.h"
 #include "support/formats.h"
 #include "support/views.h"
@@ -311,7 +312,7 @@ void reference_job(const reference_call *call, const roperot_job *j)
 {
     const int64_t own[4] = { j->batch, j->tokens, j->heads, j->dim }, *const shape = j->src ? j->src->shape : own;
     scene s = { call, j, shape[0], shape[1], shape[2], shape[3], ROPEROT_F32, NULL };
-    s.through = j->src ? j->src->dtype : j->from->dtype <= ROPEROT_BF16 ? j->from->dtype : ROPEROT_F32;
+    s.through = j->src ? j->src->dtype : roperot_is_tensor_dtype(j->from->dtype) ? j->from->dtype : ROPEROT_F32;
     s.x = calloc((size_t)(shape[0] * shape[1] * shape[2] * shape[3]) + 1, sizeof *s.x);
     each_line(&s, read_line);
     if (j->norm && !(j->norm->flags & ROPEROT_NORM_AFTER)) each_line(&s, norm_line);

@@ -5,7 +5,10 @@
 
 #include <string.h>
 
-const float_format formats[] = { { "?", 0, 0, 0 }, { "f32", 4, 23, 8 }, { "f16", 2, 10, 5 }, { "bf16", 2, 7, 8 } };
+#include "lists.h"
+
+const float_format formats[] = { { 0, 0, 0 }, { 4, 23, 8 }, { 2, 10, 5 }, { 2, 7, 8 } };
+_Static_assert(sizeof formats / sizeof *formats == ROPEROT_DTYPE_END, "every dtype of tensors has its fields");
 
 size_t format_bytes(int dtype)
 {
@@ -14,7 +17,10 @@ size_t format_bytes(int dtype)
 
 const char *format_name(int dtype)
 {
-    return formats[dtype].name;
+#define FORMATS_NAME(format) [ROPEROT_F32 + ROPEROT_FORMAT_##format] = #format,
+    static const char *const names[] = { "?", ROPEROT_STORE_LIST(FORMATS_NAME) };
+#undef FORMATS_NAME
+    return names[dtype];
 }
 
 uint32_t format_sign(int dtype)

@@ -10,16 +10,15 @@
 /* Bits are in the low end of a uint32_t, and nothing depends on how an element lies in memory: these files also run on
  * big-endian machines and where no test library exists. */
 typedef struct float_format {
-    const char *name;
     size_t bytes;
     int mantissa_bits, exponent_bits; /* stored ones; the top exponent holds infinity and NaN */
 } float_format;
 
-/* Indexed by the public enum: ROPEROT_F32, ROPEROT_F16, ROPEROT_BF16; entry 0 is no format. */
+/* Indexed by the public enum, the dtypes of tensors; entry 0 is no format. */
 extern const float_format formats[];
 
 size_t format_bytes(int dtype);
-const char *format_name(int dtype);
+const char *format_name(int dtype); /* of pages, too */
 
 uint32_t format_sign(int dtype);     /* the sign bit */
 uint32_t format_infinity(int dtype); /* +infinity: every exponent bit */
