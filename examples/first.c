@@ -1,4 +1,4 @@
-/* The first program with roperot: rotates the query and key heads of eight tokens; the README shows it in full. */
+/* The first program with roperot: rotates the query and key heads of eight tokens. */
 #include <roperot/roperot.h>
 #include <stdio.h>
 

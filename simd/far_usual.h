@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Beyond the caches: vectors of a strip and heads of a group, of ISAs for which nothing better was measured; it must not
- * know which these are. */
+ * Beyond the caches: vectors of a strip and heads of a group, of ISAs for which nothing better was measured; it must
+ * not know which these are. */
 #ifndef ROPEROT_FAR_USUAL_H
 #define ROPEROT_FAR_USUAL_H
 

@@ -3,8 +3,8 @@
  * must not know any ISA.
  *
  * The vocabulary names its lists of vectors: same_<dtype>_<pairing> for one dtype and pairing, convert_<pairing> for a
- * conversion, repack from half-split to interleaved and back. A list is comma-separated, of at most four,
- * each half as wide as the one before. */
+ * conversion, repack from half-split to interleaved and back. A list is comma-separated, of at most four, each half as
+ * wide as the one before (behind a vector of no fixed width: NEON's f32x4, or none); f32x1 ends all of them unnamed. */
 
 #include "coefficients.inc.h"
 #include "heads.inc.h"

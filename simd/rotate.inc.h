@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * One rotation kernel: a tile of tokens x heads, walked by columns, by rows or streaming; it must not know any ISA.
  * Parameters: SRC, DST (dtypes); IN, OUT (pairings), VECS (a list of vectors, widest first, before f32x1), FAR (beyond
- * the caches: vectors of a strip, heads of a group) and IS_PLAIN (one dtype and one pairing: what nearly every call is),
- * which this file undefines. */
+ * the caches: vectors of a strip, heads of a group) and IS_PLAIN (one dtype and one pairing: what nearly every call
+ * is), which this file undefines. */
 
 #define KERNEL CAT6(rotate_, CAT3(SRC, _, DST), CAT3(_, IN, _), OUT, _, ISA)
 #define NAME(verb) CAT6(KERNEL, _, VEC, _, verb, )
@@ -44,8 +44,9 @@
 #define SRC_HEAD(tile, t, head) ((const CAT(SRC, _t) *)(const void *)(TILE_SRC(tile, t) + (head) * (tile)->src_head))
 #define DST_HEAD(tile, t, head) ((CAT(DST, _t) *)(void *)(TILE_DST(tile, t) + (head) * (tile)->dst_head))
 
-/* The pairs from j on, which the widest vector left. Each vector is half as wide as the one before, so that one of each
- * is all that fits: neither strips nor streaming stores are worth their code. */
+/* The pairs from j on, which the widest vector left: one of each narrower vector, which is half as wide as the one
+ * before, and a few f32x1. (SVE above 256 bits takes several f32x4, and RVV has f32x1 alone.) Neither strips nor
+ * streaming stores are worth their code. */
 INLINE void CAT(KERNEL, _rest)(const head_range at, const CAT(SRC, _t) *src, CAT(DST, _t) *dst, ptrdiff_t j,
                                int prefetch)
 {

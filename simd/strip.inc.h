@@ -111,8 +111,8 @@ INLINE void NAME(rotate2)(const head_range at, const SRC_T *src, DST_T *dst, ptr
 }
 
 /* `count` (1 .. 4 or 8, a constant at every call) vectors from pair j on for all heads, their coefficients in
- * registers. Named, not an array: SVE and RVV vectors have no size. The pointers move to pair j first, so that every address of
- * the loop is a pointer and a constant: additions would take ports that multiplications need. */
+ * registers. Named, not an array: SVE and RVV vectors have no size. The pointers move to pair j first, so that every
+ * address of the loop is a pointer and a constant: additions would take ports that multiplications need. */
 INLINE void NAME(strip)(const int count, const head_range at, const SRC_T *src, DST_T *dst, ptrdiff_t j, int prefetch,
                         int stream)
 {

@@ -2,17 +2,21 @@
  * Coefficient rows of positions that differ between axes; it must not know how one axis's row is made.
  *
  * Neighbours in an image share most coordinates: along its rows one axis moves, and what a token then takes is one row
- * of that axis and one pass over the row made last. scratch->last is that row. What keeps it right
- * (tests/kernels/test_axis_blend.c names each; 4 and 6 are about cost):
+ * of that axis and one pass over the row made last. scratch->last is that row, and these rules keep it right. Each has
+ * a name and a test in tests/kernels/test_axis_blend.c; "fewest" and "bits" are about cost only.
  *
- *   1 exact     `last` holds exactly the coefficients of scratch->at, for the pairs from last_first on of last_head.
- *   2 own       It lies in the space of the token made last, or in a table. A row that is made in that space without
- *               blending makes it void (roperot_axis_blend_forget).
- *   3 moved     A token whose position is that of `last` starts from axis 0 all the same: its row would be `last`
- *               itself, which a later token of the tile may overwrite.
- *   4 fewest    It starts from `last` only if no more axes have moved since than differ from axis 0.
- *   5 apart     The row being blended in is made behind all spaces of the tile (roperot_row_source_init leaves room).
- *   6 bits      Real coordinates are compared by their bits: -0 is not 0, which costs a row and changes nothing. */
+ *   1 exact     `last` holds the coefficients of the position scratch->at, for the pairs from last_first on of head
+ *               last_head, and nothing else.
+ *   2 own       `last` lies in the space of the token that was made last, or in a table. When that space gets a row
+ *               without blending, roperot_axis_blend_forget must be called, since `last` is gone then.
+ *   3 moved     When a token is at the position of `last`, its row is made from axis 0. It must not be `last` itself,
+ *               because a later token of the tile may overwrite that.
+ *   4 fewest    When more axes have moved since `last` than differ from axis 0, the row is made from axis 0, because
+ *               that takes fewer passes.
+ *   5 apart     The row of the axis that is blended in is made behind the spaces of all tokens of the tile, so that it
+ *               overwrites none of them. roperot_row_source_init leaves room for it.
+ *   6 bits      Real coordinates are compared by their bits. -0 and 0 then count as different, which costs a row and
+ *               changes no result. */
 #include "axis_blend.h"
 
 static int starts_from_last(const roperot_row_source *source, const roperot_place *at, roperot_pair_block block,

@@ -14,7 +14,7 @@ _Static_assert(offsetof(roperot_table, head_stride) + sizeof(int64_t) == sizeof(
                "a member that roperot_table has gained belongs in a list below");
 #endif
 
-/* Every member that is compared as a number, after the zeros have got their meaning. */
+/* Every member that is compared as a number, after defaults have replaced zeros. */
 #define CONFIG_NUMBERS(N)                                                                                              \
     N(head_dim)                                                                                                        \
     N(rotary_dim)                                                                                                      \

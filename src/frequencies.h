@@ -21,15 +21,14 @@
 #define ROPEROT_EXP roperot_exp
 #endif
 
-/* The f64 nearest to base^(-numerator / denominator), for a finite base > 0, 0 <= numerator < 2 * denominator and 1 <=
- * denominator <= 65536;
- * infinity where that overflows. Needs the default floating-point environment. */
+/* The f64 nearest to base^(-numerator / denominator), infinity where that overflows: for a finite base > 0, a
+ * denominator of 1 .. 65536, and 0 <= numerator < 2 * denominator. Needs the default floating-point environment. */
 double roperot_power(double base, int32_t numerator, int32_t denominator);
 
 /* A scaling bound to its geometry, and what its rule derives from them once. */
 typedef struct roperot_rule {
     const roperot_scaling *scaling;
-    int32_t dim; /* d: what exponents and ramps divide by */
+    int32_t dim;      /* d: what exponents and ramps divide by */
     double base;      /* the caller's, or the one that an NTK rule puts in its place */
     double low, high; /* ends of a ramp over pairs, or wavelengths */
     double scale;     /* NTK_FIXED: f^(2/d); NTK_MIXED: a */

@@ -10,7 +10,7 @@
 #include "norm.h"
 #include "numbers.h"
 
-/* Heads [head, head + heads) of a line, and the channels of them that are in work: all of them, or (one head) a piece
+/* Heads [head, head + heads) of a line, and the channels being processed: all of them, or (one head) a piece
  * that is one run of channels, or two that are paired. */
 typedef struct run_of_channels {
     int64_t first, count;

@@ -33,8 +33,8 @@ enum {
     LAST_WRITTEN = TO_SCALE
 };
 
-/* Of one job: where they lie, and which there are, by rising number; no other hull is set. (To clear all of them took a
- * tenth of a decode call.) */
+/* The hulls of one job's places, and the numbers of those that exist, rising. Other hulls are not initialised, because
+ * to clear all of them took a tenth of a decode call. */
 typedef struct places {
     roperot_extent hull[PLACES];
     int32_t count, at[PLACES + 1];

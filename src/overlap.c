@@ -71,7 +71,7 @@ static int32_t overlap_error(const char *a, int32_t i, const char *b, int32_t j)
 {
     return roperot_fail(ROPEROT_ERROR_ALIAS,
                         "%s[%d] and %s[%d] overlap, and one of them is written; they must be apart, the same view, or "
-                        "separate slots of one row",
+                        "separate parts of one packed row",
                         a, i, b, j);
 }
 

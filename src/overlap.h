@@ -18,8 +18,8 @@ int roperot_tensors_disjoint(const roperot_tensor *a, const roperot_tensor *b);
  * most most[k] times, and blocks overlap where the difference of their origins is above `low` and below `high`. */
 int roperot_blocks_disjoint(int64_t at, const int64_t stride[2], const int64_t most[2], int64_t low, int64_t high);
 
-/* 1 if two views, one of them written, share no byte that matters: their extents are disjoint, or they are slots of one
- * buffer. */
+/* 1 if two views, one of them written, share no byte of a token's heads x dim: their extents are disjoint, or they are
+ * parts of one packed row. */
 int roperot_views_disjoint(const roperot_tensor *a, const roperot_extent *a_extent, const roperot_tensor *b,
                            const roperot_extent *b_extent);
 

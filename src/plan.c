@@ -22,7 +22,7 @@
 
 /* ---- building ---------------------------------------------------------------------------------------------------- */
 
-/* op, dtype, isa, in that order. */
+/* rotate_[eager_]<src>[_to_<dst>]_<pairing>[_to_<pairing_out>]_<isa>. */
 static void name_kernel(roperot_plan *plan, int src, int dst)
 {
 #define NAME(name, NAME)              #name,

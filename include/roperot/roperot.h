@@ -536,8 +536,8 @@ ROPEROT_API int64_t roperot_scratch_bytes(const roperot_plan *plan);
  * Zero batch, tokens, heads or count is OK and touches nothing (strides and pointers of tensors are not checked then).
  * Aliasing: dst[i] equal to src[i] in data, dtype and strides is in place (needs pairing_out == pairing). Otherwise
  * their byte ranges, from the first byte touched to the last, must be disjoint, or both views share batch and token
- * strides and no row block (one token's heads x dim) of one meets any row block, of any token, of the other (slots of
- * one packed QKV buffer). The same rule applies to every pair of tensors in a call if at least one of them is written.
+ * strides and no row block (one token's heads x dim) of one meets any row block, of any token, of the other (parts of
+ * one packed QKV row). The same rule applies to every pair of tensors in a call if at least one of them is written.
  * A written tensor that overlaps itself, and any other overlap, is ROPEROT_ERROR_ALIAS. Positions and a borrowed table
  * must not lie in what is written, which is not checked. A plan whose table has rows per head takes tensors of as many
  * heads. options NULL = defaults. Thread safe. */

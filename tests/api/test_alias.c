@@ -86,7 +86,7 @@ static int same_view(const roperot_tensor *a, const roperot_tensor *b)
     return a->data == b->data;
 }
 
-/* Disjoint hulls, or slots of one buffer. */
+/* Disjoint hulls, or parts of one packed row. */
 static int apart(const roperot_tensor *a, const roperot_tensor *b, const float *base)
 {
     int64_t x[2], y[2];
