@@ -676,7 +676,7 @@ bool is_one_token(const roperot_ggml_chain &chain)
 }
 
 /* Chains of fewer lines stay as they are, unless several threads save barriers: roperot_run has much code, and a decode step
- * finds none of it in the caches, so that of one token only store_token pays (docs/ggml.md). */
+ * finds none of it in the caches (docs/ggml.md). */
 constexpr int64_t least_lines = 2, least_lines_stored = 8;
 
 } // namespace
@@ -688,8 +688,8 @@ extern "C" int roperot_ggml_wanted(int nth, const roperot_ggml_chain *chains, in
     if (is_off() || forced < 0) return 0;
     if (forced > 0) return count;
     if (!chains[0].rope) return 0; /* ggml converts rows faster where there is nothing else to do */
-    if (lines == 1) return nth > 1 && is_one_token(chains[0]);
     if (nth > 1 && chains[0].norm) return count;
+    if (lines == 1) return nth > 1 && is_one_token(chains[0]);
     return lines >= (chains[0].store ? least_lines_stored : least_lines) ? count : 0;
 }
 

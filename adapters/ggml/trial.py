@@ -2,7 +2,7 @@
 """The whole trial of the adapter in a ggml of llama.cpp's: build, tests, times in situ, tokens a second, KL divergence.
 
 usage: trial.py <checkout> [step ..] [--quick] [--work DIR] [--library libroperot.so] [--threads 1,2] [--rounds N]
-    [--floors]
+    [--floors] [--under "taskset -c 0,1"]
 
 Steps, in this order if none is named:
     build    copies the checkout to DIR, applies the adapter there (apply.sh), builds it plain and with clocks
@@ -12,10 +12,11 @@ Steps, in this order if none is named:
     speed    tokens a second, roperot and ggml in turns
     kl       KL divergence of the logits from ggml's own, and that fusing changes no bit of them where it must not
 A step prints a table in Markdown, and leaves it in DIR (trial/ by default). It may be interrupted and called again: what
-is built stays built, and a measurement is not repeated unless a library is newer. --quick tries all of it on small models. With --floors, times has a third side: a plain loop with cos and sin at hand for
-one token, and for a prompt the bytes of the node read and written, where chains do not take it.
+is built stays built, and a measurement is not repeated unless a library is newer. --quick tries all of it on small
+models. With --floors, times has a third side: a plain loop with cos and sin at hand for one token, and for a prompt the
+bytes of the node read and written, where chains do not take it.
 Needs cmake, ninja, a C++ compiler, and this repository's libroperot.so (build/ by default). The checkout is only read.
-Every process is named before it runs.
+Every process is named before it runs; --under names the command that runs it: a lock, nice, taskset.
 """
 
 import argparse
@@ -37,9 +38,12 @@ CACHES = ("f16", "q8_0")
 KINDS = (("off", CACHES[:1]), ("default", CACHES[:1]), ("all", CACHES))
 
 
+UNDER = []  # what every command is run by
+
+
 def run(command, **changed):
     """Run a command; its output, or the end of the trial with what it said."""
-    command = [str(part) for part in command]
+    command = [*UNDER, *map(str, command)]
     shown = " ".join([*(f"{k}={v}" for k, v in changed.items()), *command])
     print(f"$ {shown}", file=sys.stderr, flush=True)
     done = subprocess.run(command, env=os.environ | changed, capture_output=True, text=True)
@@ -231,7 +235,8 @@ class Trial:
                     spread = [f"{statistics.median(x):.1f} ({min(x):.1f} .. {max(x):.1f})" for x in (theirs, ours)]
                     rows.append([name, threads, what, *spread,
                                  f"{statistics.median(ours) / statistics.median(theirs):.3f}"])  # fmt: skip
-        self.report("speed", table(["model", "threads", "tokens a second", "ggml: median (range)", "roperot", "ratio"], rows))
+        header = ["model", "threads", "tokens a second", "ggml: median (range)", "roperot", "ratio"]
+        self.report("speed", table(header, rows))
 
     def kl(self):
         """KL divergence of the logits."""
@@ -251,7 +256,7 @@ class Trial:
         self.same_bits(MODELS[-1])
 
     def same_bits(self, name):
-        """Products in ROPE's place, chains and threads change no bit of an f16 cache's logits where no norm takes part."""
+        """Fusing and threads change no bit of an f16 cache's logits where no norm takes part."""
         logits = []
         for fuse, threads in (("off", self.threads[0]), ("default", self.threads[-1])):
             path = self.file("logits", name, CACHES[0], threads, f"fuse-{fuse}")
@@ -276,8 +281,10 @@ def main():
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--under", default="")
     parser.add_argument("--floors", action="store_true")
     options = parser.parse_intermixed_args()
+    UNDER.extend(options.under.split())
     trial = Trial(options)
     for step in options.steps or steps:
         getattr(trial, step)()
