@@ -10,6 +10,7 @@
 #include "overlap.h"
 #include "status.h"
 #include "task.h"
+#include "usual_jobs.h"
 
 enum {
     KNOWN_JOB_FLAGS = ROPEROT_JOB_UNROTATED | ROPEROT_JOB_SKIP | ROPEROT_JOB_UNROUNDED
@@ -33,8 +34,7 @@ enum {
     LAST_WRITTEN = TO_SCALE
 };
 
-/* The hulls of one job's places, and the numbers of those that exist, rising. Other hulls are not initialised, because
- * to clear all of them took a tenth of a decode call. */
+/* The hulls of one job's places, and the numbers of those that exist, rising. Other hulls are not initialised. */
 typedef struct places {
     roperot_extent hull[PLACES];
     int32_t count, at[PLACES + 1];
@@ -103,7 +103,7 @@ static int32_t check_tensors(const roperot_job *j, int32_t i, const int64_t shap
     int32_t status = ROPEROT_OK;
     const int32_t dim = (int32_t)shape[3];
     const int stays = roperot_job_stays(j);
-    if (j->src) status = roperot_tensor_check(j->src, dim, stays, "jobs", i, ".src", &p->hull[SRC]);
+    if (j->src) status = roperot_tensor_check_any(j->src, dim, stays, "jobs", i, ".src", &p->hull[SRC]);
     if (status || !j->dst) return status;
     if (j->dst == j->src) {
         p->hull[DST].begin = p->hull[SRC].begin;
@@ -114,7 +114,7 @@ static int32_t check_tensors(const roperot_job *j, int32_t i, const int64_t shap
         if (j->dst->shape[axis] != shape[axis])
             return roperot_fail(ROPEROT_ERROR_SHAPE, "jobs[%d].dst.shape[%d] is %lld; it must be the source's, %lld", i,
                                 axis, (long long)j->dst->shape[axis], (long long)shape[axis]);
-    return roperot_tensor_check(j->dst, dim, 1, "jobs", i, ".dst", &p->hull[DST]);
+    return roperot_tensor_check_any(j->dst, dim, 1, "jobs", i, ".dst", &p->hull[DST]);
 }
 
 static int32_t check_pairing(const roperot_jobs *c, const roperot_job *j, int32_t i)
@@ -256,7 +256,6 @@ static int32_t check_pair(const roperot_jobs *c, int32_t i, const places *own, i
         const int32_t at = own->at[a];
         const uintptr_t begin = own->hull[at].begin, end = own->hull[at].end;
         for (int32_t b = 0; b < others->count; b++) {
-            ROPEROT_SMALL_LOOP;
             const int32_t other = others->at[b];
             if (begin >= others->hull[other].end || others->hull[other].begin >= end) continue;
             if (other <= LAST_WRITTEN && (i < k || (i == k && other >= at))) continue;
@@ -274,34 +273,9 @@ static const places *places_of(const roperot_jobs *c, int32_t i, const places *k
     return space;
 }
 
-/* Whether the jobs are few and nothing that is written meets anything, but for views that are written in place, which
- * meet their source: all that most calls have to know, in two loops without a branch to mispredict. */
-static int are_apart(const roperot_jobs *c, const places *kept)
-{
-    roperot_extent all[KEPT * PLACES], written[KEPT * (LAST_WRITTEN + 1)];
-    int32_t n = 0, most = 0, hits = 0;
-    if (c->count > KEPT) return 0;
-    for (const places *p = kept; p < kept + c->count; p++)
-        for (int32_t a = 0; a < p->count; a++) {
-            ROPEROT_SMALL_LOOP;
-            const roperot_extent *const hull = &p->hull[p->at[a]];
-            all[n].begin = written[most].begin = hull->begin;
-            all[n++].end = written[most].end = hull->end;
-            most += p->at[a] <= LAST_WRITTEN;
-            if (most == KEPT * (LAST_WRITTEN + 1)) return 0;
-        }
-    for (int32_t a = 0; a < most; a++)
-        for (int32_t b = 0; b < n; b++) {
-            ROPEROT_SMALL_LOOP;
-            hits += (written[a].begin < all[b].end) & (all[b].begin < written[a].end);
-        }
-    return hits == most + c->stay; /* each meets itself */
-}
-
 static int32_t check_pairs(const roperot_jobs *c, const places *kept)
 {
     places a, b;
-    if (are_apart(c, kept)) return ROPEROT_OK;
     for (int32_t i = 0; i < c->count; i++) {
         const places *const own = places_of(c, i, kept, &a);
         for (int32_t k = 0; k < c->count; k++) {
@@ -314,26 +288,13 @@ static int32_t check_pairs(const roperot_jobs *c, const places *kept)
 
 /* ---- all of them ------------------------------------------------------------------------------------------------- */
 
-static int64_t element_bytes(int32_t dtype)
-{
-    return roperot_is_tensor_dtype(dtype) ? roperot_dtype_size(dtype) : 1;
-}
-
-static void count_bytes(roperot_jobs *c, const roperot_job *j, const int64_t shape[4])
-{
-    const int64_t in = element_bytes(j->src ? j->src->dtype : j->from->dtype);
-    const int64_t out = (j->dst ? element_bytes(j->dst->dtype) : 0) + (j->to ? element_bytes(j->to->dtype) : 0);
-    const int64_t channels = roperot_saturating_mul(shape[2], shape[3]);
-    const int64_t touched = roperot_job_stays(j) ? out : in + out;
-    c->touched = roperot_saturating_add(c->touched, roperot_saturating_mul(touched, channels));
-}
-
 int32_t roperot_jobs_check(roperot_jobs *c)
 {
     places kept[KEPT], other;
     int64_t shape[4];
+    if (roperot_jobs_are_usual(c)) return ROPEROT_OK;
     c->touched = 0;
-    c->rotates = c->stay = 0;
+    c->rotates = 0;
     for (int32_t i = 0; i < c->count; i++) {
         const roperot_job *const j = roperot_job_at(c, i);
         roperot_job_shape(j, shape);
@@ -342,8 +303,9 @@ int32_t roperot_jobs_check(roperot_jobs *c)
         if (status) return status;
         if (roperot_shape_is_empty(shape)) continue;
         c->rotates |= roperot_job_is_rotated(j);
-        c->stay += roperot_job_stays(j);
-        count_bytes(c, j, shape);
+        const int64_t bytes = roperot_job_bytes(j, roperot_job_stays(j));
+        const int64_t channels = roperot_saturating_mul(shape[2], shape[3]);
+        c->touched = roperot_saturating_add(c->touched, roperot_saturating_mul(bytes, channels));
     }
     return check_pairs(c, kept);
 }
@@ -354,6 +316,7 @@ int32_t roperot_jobs_check_slots(const roperot_jobs *c, int64_t begin, int64_t e
         const roperot_job *const j = roperot_job_at(c, i);
         int64_t shape[4];
         int32_t status = ROPEROT_OK;
+        if (!j->to && !j->from) continue;
         roperot_job_shape(j, shape);
         if (roperot_shape_is_empty(shape)) continue;
         if (j->to) status = roperot_pages_check_slots(j->to, c->tokens, begin, end, i, ".to");

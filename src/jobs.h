@@ -18,7 +18,6 @@ typedef struct roperot_jobs {
     int64_t batch, tokens;
     int64_t touched;        /* bytes of a line; 0: there is nothing to do */
     int32_t rotates;        /* some job is rotated */
-    int32_t stay;           /* how many dense views are written in place */
     int32_t loop;           /* ROPEROT_LOOP_... of rotations that move; the caller's to set */
 } roperot_jobs;
 
@@ -50,9 +49,23 @@ static inline int roperot_shape_is_empty(const int64_t shape[4])
     return shape[0] == 0 || shape[1] == 0 || shape[2] == 0;
 }
 
+/* Of a tensor's dtype, or of a format of pages, as which it counts. */
+static inline int64_t roperot_element_bytes(int32_t dtype)
+{
+    return roperot_is_tensor_dtype(dtype) ? roperot_dtype_size(dtype) : 1;
+}
+
 static inline int roperot_job_stays(const roperot_job *j)
 {
-    return j->src && j->dst && roperot_tensor_same(j->src, j->dst);
+    return j->src && j->dst && (j->src == j->dst || roperot_tensor_same(j->src, j->dst));
+}
+
+/* Bytes of a channel that a job touches. */
+static inline int64_t roperot_job_bytes(const roperot_job *j, int stays)
+{
+    const int64_t dense = j->dst ? roperot_element_bytes(j->dst->dtype) : 0;
+    const int64_t out = dense + (j->to ? roperot_element_bytes(j->to->dtype) : 0);
+    return stays ? out : out + roperot_element_bytes(j->src ? j->src->dtype : j->from->dtype);
 }
 
 #endif

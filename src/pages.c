@@ -245,40 +245,9 @@ static int32_t check_hulls(const roperot_pages *p, const int64_t shape[4], int w
     return written ? check_nesting(&scales, at.index, at.name) : ROPEROT_OK;
 }
 
-/* What nearly every call brings, in a few nanoseconds: strided pages of a tensor's dtype, sizes below 2^28, tokens and
- * heads inside pages. 0 if it is something else, right or wrong. As roperot_tensor_is_plain, with one axis more. */
-static int is_plain(const roperot_pages *p, const int64_t shape[4], roperot_extent *whole, roperot_extent *ids)
-{
-    enum { SMALL = 1 << 28 };
-    const int64_t heads = shape[2], dim = shape[3], size = roperot_dtype_size(p->dtype);
-    const int64_t slot_size = p->slot_type == ROPEROT_POSITIONS_I32 ? 4 : 8;
-    const uintptr_t data = (uintptr_t)p->data, slots = (uintptr_t)p->slots;
-    const uint64_t sizes = (uint64_t)(p->pages | p->page_tokens | p->page_stride | p->token_stride | p->head_stride |
-                                      p->slot_batch_stride | p->slot_token_stride | shape[0] | shape[1] | heads | dim);
-    const uint64_t odd = (uint64_t)(p->size ^ sizeof *p) | (uint64_t)(p->channel_stride ^ 1) | (uint32_t)p->tile |
-                         (uint32_t)p->scaling | (uint32_t)p->scale_reserved | (uintptr_t)p->scale |
-                         ((uint32_t)p->slot_type - ROPEROT_POSITIONS_I32 > 1) | (slots & (uintptr_t)(slot_size - 1));
-    if (sizes >= SMALL || size == 0 || (odd | (data & (uintptr_t)(size - 1))) != 0) return 0;
-    if (!p->pages || !p->page_tokens || !data || !slots) return 0;
-    const int swapped = p->token_stride < p->head_stride; /* tokens inside heads */
-    const int64_t inner = swapped ? p->token_stride : p->head_stride, outer = p->token_stride + p->head_stride - inner;
-    const int64_t inner_count = swapped ? p->page_tokens : heads, outer_count = p->page_tokens + heads - inner_count;
-    const int64_t block = (inner_count - 1) * inner + dim, page = (outer_count - 1) * outer + block;
-    if ((inner < dim && inner_count != 1) || (outer < block && outer_count != 1)) return 0;
-    if (p->page_stride < page && p->pages != 1) return 0;
-    const uint64_t bytes = (uint64_t)((p->pages - 1) * p->page_stride + page) * (uint64_t)size;
-    const int64_t lines = (shape[0] - 1) * p->slot_batch_stride + (shape[1] - 1) * p->slot_token_stride + 1;
-    whole->begin = data;
-    whole->end = data + (uintptr_t)bytes;
-    ids->begin = slots;
-    ids->end = slots + (uintptr_t)(lines * slot_size);
-    return bytes <= PTRDIFF_MAX && lines <= PTRDIFF_MAX / slot_size && whole->end > data && ids->end > slots;
-}
-
 int32_t roperot_pages_check(const roperot_pages *p, const int64_t shape[4], int written, int32_t index,
                             const char *name, roperot_extent *data, roperot_extent *scale, roperot_extent *slots)
 {
-    if (is_plain(p, shape, data, slots)) return ROPEROT_OK;
     const where at = { index, name };
     int32_t status = roperot_check_size_at(p, sizeof *p, sizeof *p, "jobs", index, name);
     if (!status) status = check_dtype(p, shape[3], at);

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT
+ * Jobs as nearly every call brings them, checked in one pass; it must not know how what is wrong is told.
+ *
+ * Whatever is odd about a struct is one OR, and sizes are below 2^28, so that no product and no sum of them leaves 63
+ * bits. What overlaps what is found without a branch to mispredict. */
+#include "usual_jobs.h"
+
+#include <float.h>
+
+#include "bounds.h"
+#include "compiler.h"
+#include "heads.h"
+#include "lists.h"
+#include "task.h"
+
+enum {
+    SMALL = 1 << 28,
+    MOST_JOBS = 4,
+    KNOWN_FLAGS = ROPEROT_JOB_UNROTATED | ROPEROT_JOB_SKIP | ROPEROT_JOB_UNROUNDED,
+    KNOWN_NORM_FLAGS = ROPEROT_NORM_UNIT_OFFSET | ROPEROT_NORM_AFTER
+};
+
+/* What the jobs write (of each at most dst, to and dynamic scales) and only read (src, slots, a static scale). */
+typedef struct touched_places {
+    roperot_extent written[3 * MOST_JOBS], read[3 * MOST_JOBS];
+    int32_t writes, reads;
+} touched_places;
+
+/* Pages, tokens and heads in units. */
+typedef struct page_strides {
+    int64_t page, token, head;
+} page_strides;
+
+/* Units from the first to behind the last one, where each axis steps over what is inside it: heads in tokens or tokens
+ * in heads, and both in pages. 0: it is not so. */
+static int64_t reach_of(const page_strides *s, int64_t pages, int64_t tokens, int64_t heads, int64_t core)
+{
+    const int swapped = s->token < s->head;
+    const int64_t inner = swapped ? s->token : s->head, outer = swapped ? s->head : s->token;
+    const int64_t inner_count = swapped ? tokens : heads, outer_count = swapped ? heads : tokens;
+    const int64_t block = (inner_count - 1) * inner + core, page = (outer_count - 1) * outer + block;
+    if ((inner < core && inner_count != 1) || (outer < block && outer_count != 1)) return 0;
+    if (s->page < page && pages != 1) return 0;
+    return (pages - 1) * s->page + page;
+}
+
+/* 0: it wraps, or is more than memory can be. */
+static int set_extent(roperot_extent *e, uintptr_t begin, uint64_t bytes)
+{
+    e->begin = begin;
+    e->end = begin + (uintptr_t)bytes;
+    return bytes <= PTRDIFF_MAX && e->end > begin;
+}
+
+static int scales_are_usual(const roperot_pages *p, int64_t heads, touched_places *all)
+{
+    const page_strides s = { p->scale_page_stride, p->scale_token_stride, p->scale_head_stride };
+    const uint64_t sizes = (uint64_t)(s.page | s.token | s.head);
+    const uintptr_t at = (uintptr_t)p->scale;
+    if (p->scaling == ROPEROT_SCALE_STATIC && at == 0) return 1;
+    if (at == 0 || at % sizeof(float) || !roperot_is_scaled(p->dtype) || sizes >= SMALL) return 0;
+    if (p->scaling == ROPEROT_SCALE_STATIC) {
+        const float scale = *p->scale;
+        if (s.head != 0 || !(scale > 0.0f && scale <= FLT_MAX && 1.0f / scale <= FLT_MAX)) return 0;
+        return set_extent(&all->read[all->reads++], at, sizeof(float));
+    }
+    if (p->scaling != ROPEROT_SCALE_DYNAMIC || !(p->scale_floor >= 0.0f && p->scale_floor <= FLT_MAX)) return 0;
+    const int64_t floats = reach_of(&s, p->pages, p->page_tokens, heads, 1);
+    return floats && set_extent(&all->written[all->writes++], at, (uint64_t)floats * sizeof(float));
+}
+
+static int pages_are_usual(const roperot_pages *p, const int64_t shape[4], touched_places *all)
+{
+    const int64_t heads = shape[2], dim = shape[3];
+    const int is_blocked = p->dtype == ROPEROT_Q8_0, has_codes = is_blocked || roperot_is_scaled(p->dtype);
+    const int64_t size = has_codes ? 1 : roperot_dtype_size(p->dtype);
+    const int64_t slot_size = p->slot_type == ROPEROT_POSITIONS_I32 ? 4 : 8;
+    const int64_t core = is_blocked ? dim / ROPEROT_Q8_0_CHANNELS * ROPEROT_Q8_0_BYTES : dim;
+    const page_strides s = { p->page_stride, p->token_stride, p->head_stride };
+    const uintptr_t data = (uintptr_t)p->data, slots = (uintptr_t)p->slots;
+    const uint64_t sizes = (uint64_t)(p->pages | p->page_tokens | s.page | s.token | s.head | p->slot_batch_stride |
+                                      p->slot_token_stride);
+    const uint64_t odd = (uint64_t)(p->size ^ sizeof *p) | (uint64_t)(p->channel_stride ^ !is_blocked) |
+                         (uint32_t)p->tile | (uint32_t)p->scale_reserved |
+                         ((uint32_t)p->slot_type - ROPEROT_POSITIONS_I32 > 1) | (slots & (uintptr_t)(slot_size - 1)) |
+                         (data & (uintptr_t)(size - 1));
+    if (is_blocked && (dim % ROPEROT_Q8_0_CHANNELS || dim > ROPEROT_HUB_FLOATS)) return 0;
+    if (odd || sizes >= SMALL || size == 0 || !p->pages || !p->page_tokens || !data || !slots) return 0;
+    const int64_t units = reach_of(&s, p->pages, p->page_tokens, heads, core);
+    const int64_t lines = (shape[0] - 1) * p->slot_batch_stride + (shape[1] - 1) * p->slot_token_stride + 1;
+    return units && set_extent(&all->written[all->writes++], data, (uint64_t)(units * size)) &&
+           set_extent(&all->read[all->reads++], slots, (uint64_t)(lines * slot_size)) &&
+           scales_are_usual(p, heads, all);
+}
+
+static int norm_is_usual(const roperot_norm *n)
+{
+    const uintptr_t size = (uintptr_t)roperot_dtype_size(n->weight_dtype), weight = (uintptr_t)n->weight;
+    const uint32_t flags = (uint32_t)n->flags;
+    const uint64_t odd = (uint64_t)(n->size ^ sizeof *n) | (uint32_t)n->reserved |
+                         (uint32_t)(n->kind ^ ROPEROT_NORM_RMS) |
+                         ((uint32_t)n->rounding > ROPEROT_NORM_ROUND_TWICE) | (flags & ~(uint32_t)KNOWN_NORM_FLAGS) |
+                         (uintptr_t)n->bias;
+    if (odd || !(n->epsilon >= 0.0 && n->epsilon <= (double)FLT_MAX)) return 0;
+    return weight ? size && (weight & (size - 1)) == 0 : !(flags & ROPEROT_NORM_UNIT_OFFSET);
+}
+
+/* A function: there are two calls of it. */
+static ROPEROT_NOINLINE int view_is_usual(const roperot_tensor *t, const int64_t shape[4], roperot_extent *own)
+{
+    const int64_t other = (t->shape[0] ^ shape[0]) | (t->shape[1] ^ shape[1]) | (t->shape[2] ^ shape[2]);
+    return other == 0 && roperot_tensor_is_plain(t, (int32_t)shape[3], own);
+}
+
+static int job_is_usual(roperot_jobs *c, const roperot_job *j, touched_places *all)
+{
+    const roperot_tensor *const src = j->src;
+    const int is_rotated = roperot_job_is_rotated(j);
+    const uint64_t odd = (uint64_t)(j->flags & ~(uint32_t)KNOWN_FLAGS) | (uintptr_t)j->from | (uintptr_t)j->factor |
+                         (uint64_t)(j->batch | j->tokens | j->heads | j->dim);
+    roperot_extent own, other;
+    if (odd || !src || (!j->dst && !j->to)) return 0;
+    const int64_t dim = src->shape[3], most = is_rotated ? c->plan->head_dim : ROPEROT_MAX_CHANNELS;
+    if (dim > most || dim < (is_rotated ? most : 1)) return 0;
+    const int64_t shape[4] = { c->batch, c->tokens, src->shape[2], dim };
+    if (!view_is_usual(src, shape, &own)) return 0;
+    if (j->norm && !norm_is_usual(j->norm)) return 0;
+    if (j->to && !pages_are_usual(j->to, shape, all)) return 0;
+    if (j->dst && j->dst != src && !view_is_usual(j->dst, shape, &other)) return 0;
+    const int stays = roperot_job_stays(j);
+    if (j->dst) all->written[all->writes++] = stays ? own : other;
+    if (!stays) all->read[all->reads++] = own;
+    c->rotates |= is_rotated;
+    c->touched += roperot_job_bytes(j, stays) * src->shape[2] * dim;
+    return 1;
+}
+
+/* Nothing that is written meets anything else. */
+static int are_apart(const touched_places *all)
+{
+    int32_t hits = 0;
+    for (int32_t i = 0; i < all->writes; i++) {
+        const uintptr_t begin = all->written[i].begin, end = all->written[i].end;
+        for (int32_t k = i + 1; k < all->writes; k++) {
+            ROPEROT_SMALL_LOOP;
+            hits += (begin < all->written[k].end) & (all->written[k].begin < end);
+        }
+        for (int32_t k = 0; k < all->reads; k++) {
+            ROPEROT_SMALL_LOOP;
+            hits += (begin < all->read[k].end) & (all->read[k].begin < end);
+        }
+    }
+    return hits == 0;
+}
+
+int roperot_jobs_are_usual(roperot_jobs *c)
+{
+    const roperot_plan *const plan = c->plan;
+    const roperot_tensor *const first = roperot_job_at(c, 0)->src;
+    touched_places all;
+    if (c->count > MOST_JOBS || !first || plan->heads || plan->pairing != plan->pairing_out) return 0;
+    all.writes = all.reads = 0;
+    c->batch = first->shape[0];
+    c->tokens = first->shape[1];
+    c->touched = 0;
+    c->rotates = 0;
+    for (int32_t i = 0; i < c->count; i++) {
+        const roperot_job *const j = roperot_job_at(c, i);
+        if (!job_is_usual(c, j, &all) || (j->norm && c->flags & ROPEROT_INVERSE)) return 0;
+    }
+    return (!c->rotates || c->positions) && are_apart(&all);
+}
