@@ -287,9 +287,23 @@ MUTANTS = [
     Mutant(
         "pages: rows of two caches beside each other",
         "src/pages.c",
-        "const int64_t stride[2] = { pages, rows ? bytes_of_stride(&la, 2) : 0 };",
-        "const int64_t stride[2] = { pages, 0 };",
-        "run_errors",
+        "rows ? roperot_magnitude(bytes_of_stride(&la, 2)) : 0 };",
+        "0 };",
+        "run_errors run_alias",
+    ),
+    Mutant(
+        "pages: strides of the other sign",
+        "src/pages.c",
+        "return l->axis[i].count == 1 ? 0 : l->axis[i].stride * l->unit;",
+        "return l->axis[i].count == 1 ? 0 : roperot_magnitude(l->axis[i].stride) * l->unit;",
+        "run_alias",
+    ),
+    Mutant(
+        "pages: pages of the other size",
+        "src/pages.c",
+        "if (la.axis[0].count != lb.axis[0].count || pages != bytes_of_stride(&lb, 0)) return 0;",
+        "",
+        "run_alias",
     ),
     Mutant(
         "pages: groups of a tile",
