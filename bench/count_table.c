@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Builds one FULL table of 64 pairs, of as many positions as the argument says, for bench/qemu_count.c; the difference to
- * one position is what the table takes.
+ * Builds one FULL table of 64 pairs, of as many positions as the argument says, for bench/qemu_count.c; the difference
+ * to one position is what the table takes.
  *
- *   aarch64-linux-gnu-gcc -static -O2 -Iinclude bench/count_table.c build-aarch64-static/libroperot.a -lm -o count_table
+ *   aarch64-linux-gnu-gcc -static -O2 -Iinclude bench/count_table.c build-aarch64-static/libroperot.a -lm \
+ *       -o count_table
  */
 #include <roperot/roperot.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A plugin of qemu-user that prints how many instructions a program executed, for CPUs that are not at hand; it must not
- * know what the program does. Debian ships no header for plugins: what is used of it is declared here.
+ * A plugin of qemu-user that prints how many instructions a program executed, for CPUs that are not at hand; it must
+ * not know what the program does. Debian ships no header for plugins: what is used of it is declared here.
  *
  *   cc -shared -fPIC bench/qemu_count.c -o qemu_count.so
  *   qemu-riscv64 -plugin ./qemu_count.so -cpu rv64,v=true,vext_spec=v1.0,vlen=256 ./count_table 32768

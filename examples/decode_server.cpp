@@ -1,6 +1,6 @@
-// A server's inner loop: requests come and go, each step is one ragged batch of prompts and single tokens, and each layer
-// is one call from the projections to a paged cache, on the server's own thread pool. At the end every cached key must
-// have the very bits that its request gets alone and on one thread.
+// A server's inner loop: requests come and go, each step is one ragged batch of prompts and single tokens, and each
+// layer is one call from the projections to a paged cache, on the server's own thread pool. At the end every cached key
+// must have the very bits that its request gets alone and on one thread.
 #include <roperot/roperot.h>
 
 #include <condition_variable>
@@ -23,7 +23,7 @@ void check(std::int32_t status)
     if (status != ROPEROT_OK) throw std::runtime_error(roperot_last_error());
 }
 
-// ---- the thread pool that the server has anyway; roperot borrows it for a call ---------------------------------------
+// ---- the thread pool that the server has anyway; roperot borrows it for a call --------------------------------------
 
 class Pool {
   public:
@@ -84,14 +84,17 @@ class Pool {
     bool closing = false;
 };
 
-// ---- requests and their pages ----------------------------------------------------------------------------------------
+// ---- requests and their pages ---------------------------------------------------------------------------------------
 
 struct Request {
     int id, prompt, total; // tokens: of the prompt, and with those that are to be decoded
     int done = 0;          // tokens whose keys are in the cache
     std::vector<int> table; // its pages
 
-    std::int64_t slot(int position) const { return table[position / page_tokens] * page_tokens + position % page_tokens; }
+    std::int64_t slot(int position) const
+    {
+        return table[position / page_tokens] * page_tokens + position % page_tokens;
+    }
 };
 
 struct Cache {
@@ -113,14 +116,15 @@ struct Cache {
 // What stands for a projection: values that depend on the request, the token and the layer alone.
 void project(std::vector<float> &to, int which, const Request &r, int position, int layer, int width)
 {
-    std::uint32_t state = static_cast<std::uint32_t>(((r.id * 4099 + position) * 7 + layer) * 3 + which) * 2654435761u + 1;
+    std::uint32_t state =
+        static_cast<std::uint32_t>(((r.id * 4099 + position) * 7 + layer) * 3 + which) * 2654435761u + 1;
     for (int i = 0; i < width; i++) {
         state = state * 1664525u + 1013904223u;
         to.push_back(static_cast<float>(state >> 8) / (1 << 23) - 1.0f);
     }
 }
 
-// ---- one step --------------------------------------------------------------------------------------------------------
+// ---- one step -------------------------------------------------------------------------------------------------------
 
 struct Model {
     std::unique_ptr<roperot_plan, void (*)(roperot_plan *)> plan{ nullptr, roperot_plan_destroy };

@@ -98,7 +98,8 @@ public:
 
     const bf16 *key(const Request &r, int position) const
     {
-        return &keys_[(static_cast<std::size_t>(r.table[position / block]) * block + position % block) * kv_heads * dim];
+        const auto token = static_cast<std::size_t>(r.table[position / block]) * block + position % block;
+        return &keys_[token * kv_heads * dim];
     }
 
 private:

@@ -1,5 +1,5 @@
-/* A small Llama in plain C, in the manner of the one-file programs, with its own RoPE loop and with roperot in its place:
- * what changes is the plan that is made once and one call per layer. Prints how far the logits are apart. */
+/* A small Llama in plain C, in the manner of the one-file programs, with its own RoPE loop and with roperot in its
+ * place: what changes is the plan that is made once and one call per layer. Prints how far the logits are apart. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -8,7 +8,8 @@
 
 #include <roperot/roperot.h>
 
-enum { LAYERS = 3, DIM = 64, HEADS = 4, KV_HEADS = 2, HEAD_DIM = DIM / HEADS, HIDDEN = 128, VOCABULARY = 96, CONTEXT = 64 };
+enum { LAYERS = 3, DIM = 64, HEADS = 4, KV_HEADS = 2, HEAD_DIM = DIM / HEADS };
+enum { HIDDEN = 128, VOCABULARY = 96, CONTEXT = 64 };
 enum { KV_DIM = KV_HEADS * HEAD_DIM, PER_LAYER = 2 * DIM * DIM + 2 * DIM * KV_DIM + 3 * DIM * HIDDEN };
 
 static float embedding[VOCABULARY * DIM], weights[LAYERS * PER_LAYER];
@@ -64,7 +65,7 @@ static void rope_after(float *q, float *k, int position)
     }
 }
 
-/* ---- the transformer ---------------------------------------------------------------------------------------------- */
+/* ---- the transformer --------------------------------------------------------------------------------------------- */
 
 static const float *multiply(float *out, const float *matrix, const float *x, int rows, int columns)
 {

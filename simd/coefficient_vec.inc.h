@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * cos and sin of p * inv_freq for one register of pairs, in f64; it must not know any ISA. Parameters: VEC, whose
- * verbs are load, store, set1, add, sub, mul, sincos, store_f32 and stream_f32 (round and store), and SINCOS (INLINE, or
+ * cos and sin of p * inv_freq for one register of pairs, in f64; it must not know any ISA. Parameters: VEC, whose verbs
+ * are load, store, set1, add, sub, mul, sincos, store_f32 and stream_f32 (round and store), and SINCOS (INLINE, or
  * static NOINLINE where speed is not worth five copies of the longest function). */
 
 #define T CAT(VEC, _t)
@@ -91,8 +91,8 @@ INLINE void V(multiply)(T *re, T *im, const double *cos, const double *sin)
     *re = product;
 }
 
-/* `levels` (1, 2 or 3, a constant where it must be fast): f[0] times f[1] times f[2], in this order. Pointers are copied: a
- * store of cos could change f, for all the compiler knows. */
+/* `levels` (1, 2 or 3, a constant where it must be fast): f[0] times f[1] times f[2], in this order. Pointers are
+ * copied: a store of cos could change f, for all the compiler knows. */
 INLINE ptrdiff_t V(combine)(int levels, float *cos, float *sin, const double *const f[3], ptrdiff_t stride,
                             ptrdiff_t pairs, double scale, int stream, ptrdiff_t j)
 {

@@ -75,8 +75,8 @@ INLINE void CAT(combine_some_, ISA)(float *cos, float *sin, const double *const 
     else CAT(combine_levels_, ISA)(1, cos, sin, f, stride, pairs, scale, stream);
 }
 
-static ROPEROT_FAST_CODE void CAT(combine_f64_, ISA)(float *cos, float *sin, const double *const f[3], ptrdiff_t stride, ptrdiff_t pairs,
-                                   double scale)
+static ROPEROT_FAST_CODE void CAT(combine_f64_, ISA)(float *cos, float *sin, const double *const f[3], ptrdiff_t stride,
+                                                     ptrdiff_t pairs, double scale)
 {
     CAT(combine_some_, ISA)(cos, sin, f, stride, pairs, scale, 0);
 }

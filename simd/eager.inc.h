@@ -13,8 +13,8 @@ typedef struct NAME(copy) {
     float cos[16], sin[16];
 } NAME(copy);
 
-/* 16 pairs, half-split in and out. One operation in a statement: where lanes are an array, clang 14 keeps one of them on
- * the stack for each operation of an expression, 1.6 KiB instead of 1.0, and a job has 12. */
+/* 16 pairs, half-split in and out. One operation in a statement: where lanes are an array, clang 14 keeps one of them
+ * on the stack for each operation of an expression, 1.6 KiB instead of 1.0, and a job has 12. */
 INLINE void NAME(turn)(const M *src, M *dst, ptrdiff_t src_half, ptrdiff_t dst_half, const float *cos, const float *sin)
 {
     lanes_t c = lanes_load_f32(cos), s = lanes_load_f32(sin);
@@ -97,7 +97,7 @@ static NOINLINE void NAME(tile)(const roperot_tile *tile, int in, int out)
 #define PAIRING(in, out)                                                                                               \
     static void CAT6(rotate_eager_, CAT3(T, _, MEMORY), _##in##_, out, _, ISA)(const roperot_tile *tile)               \
     {                                                                                                                  \
-        NAME(tile)(tile, opaque(PAIRING_##in), opaque(PAIRING_##out));                                                                 \
+        NAME(tile)(tile, opaque(PAIRING_##in), opaque(PAIRING_##out));                                                 \
     }
 PAIRING(half, half)
 PAIRING(half, interleaved)

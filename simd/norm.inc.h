@@ -3,8 +3,8 @@
  * Parameters: ISA, SRC (a dtype), HEADS_USUAL (whether loops of their own for what is usual are worth their code), and
  * the vocabulary of lanes (lanes_*.h).
  *
- * Rare cases are decided inside the loop by opaque values. Otherwise the compiler makes one loop per combination, 35 KiB
- * per ISA. */
+ * Rare cases are decided inside the loop by opaque values. Otherwise the compiler makes one loop per combination, 35
+ * KiB per ISA. */
 
 #define SRC_T      CAT(SRC, _t)
 #define NAME(verb) CAT6(verb, _, SRC, _, ISA, )

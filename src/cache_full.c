@@ -66,8 +66,8 @@ static void fill_block(const roperot_plan *plan, float *data, int64_t begin, int
 }
 
 /* Level-0 entries are made in blocks that fit the first-level cache, and each block is multiplied with every higher
- * entry. In order of positions, all 2 MiB of them (64 pairs) would be read again from beyond that cache for every higher
- * entry. */
+ * entry. In order of positions, all 2 MiB of them (64 pairs) would be read again from beyond that cache for every
+ * higher entry. */
 static int32_t build_exact(roperot_plan *plan)
 {
     enum { BLOCK_BYTES = 8 << 10 };

@@ -17,8 +17,8 @@ typedef struct roperot_call {
     roperot_walk walk;
 } roperot_call;
 
-/* Checks the options of any verb. *options stays what the caller gave, but becomes the defaults for NULL, and `full` for
- * an older, shorter struct, whose members are copied there. */
+/* Checks the options of any verb. *options stays what the caller gave, but becomes the defaults for NULL, and `full`
+ * for an older, shorter struct, whose members are copied there. */
 int32_t roperot_options_read(const roperot_options **options, roperot_options *full);
 
 /* Everything that can be wrong with the call, before anything is written. On success with begin < end, there is

@@ -345,8 +345,8 @@ static void sums_of(roperot_hub *hub, const roperot_task *j, const roperot_line 
 {
     const int after = roperot_norm_is(j->norm, ROPEROT_NORM_AFTER);
     if (!after && j->src.dtype) {
-        j->kernels->heads.sum[roperot_format_index(j->src.dtype)](sum, roperot_dense_at(&j->src, line->b, line->t, head),
-                                                                  j->src.head, heads, j->dim, terms, mean);
+        j->kernels->heads.sum[roperot_format_index(j->src.dtype)](
+            sum, roperot_dense_at(&j->src, line->b, line->t, head), j->src.head, heads, j->dim, terms, mean);
         return;
     }
     if (j->dim > ROPEROT_HUB_FLOATS) {
@@ -415,8 +415,9 @@ static int stores_pages(const roperot_task *j, const roperot_line *line)
     return j->to.pages && line->slot >= 0;
 }
 
-/* The inverses of the scales of some heads; dynamic ones are made of amax, and kept. A scale whose inverse is not finite
- * stores zeros. All of ROPEROT_HUB_HEADS are computed: loops of a known length are two or four divisions at once. */
+/* The inverses of the scales of some heads; dynamic ones are made of amax, and kept. A scale whose inverse is not
+ * finite stores zeros. All of ROPEROT_HUB_HEADS are computed: loops of a known length are two or four divisions at
+ * once. */
 static void inverses_of(const roperot_task *j, int64_t slot, int64_t head, int64_t heads, const float *amax,
                         float *inverse)
 {

@@ -675,8 +675,8 @@ ROPEROT_API int32_t roperot_run(const roperot_plan *plan, const roperot_position
 #define ROPEROT_CONFIG_INIT { sizeof(roperot_config), 0, 0, 0, ROPEROT_PAIR_HALF, 0, 0, 1, 10000.0, 1.0, NULL, NULL, \
                               ROPEROT_ANGLES_EXACT, ROPEROT_CACHE_AUTO, 0, NULL, ROPEROT_BOUNDS_ERROR, \
                               ROPEROT_ISA_AUTO, ROPEROT_ARITHMETIC_F32, ROPEROT_FREQUENCIES_PER_PAIR }
-#define ROPEROT_PLAN_INFO_INIT { sizeof(roperot_plan_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, NULL, NULL, 0, 0, \
-                                 0 }
+#define ROPEROT_PLAN_INFO_INIT { sizeof(roperot_plan_info), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.0, NULL, NULL, 0, \
+                                 0, 0 }
 #define ROPEROT_NORM_INIT { sizeof(roperot_norm), ROPEROT_NORM_RMS, ROPEROT_NORM_ROUND_NONE, 0, 1e-6, NULL, NULL, \
                             ROPEROT_F32, 0 }
 #define ROPEROT_PAGES_INIT { sizeof(roperot_pages), ROPEROT_F32, NULL, 1, 1, 0, 0, 0, 1, ROPEROT_PAGES_STRIDED, 2, \

@@ -402,7 +402,7 @@ static void negative_zero(const void *arg)
     CHECK(memcmp(rows[0], rows[1], sizeof rows[0]) == 0, "-0 and +0 are not one frequency");
 }
 
-/* ---- the caller's floating-point flags ----------------------------------------------------------------------------- */
+/* ---- the caller's floating-point flags --------------------------------------------------------------------------- */
 
 /* What makes plans, tables and frequencies leaves the caller's sticky flags as they were, raised or not. */
 static void sticky_flags(const void *arg)
@@ -446,7 +446,7 @@ static void sticky_flags(const void *arg)
     guard_buffer_close(&memory);
 }
 
-/* ---- views that do not agree ---------------------------------------------------------------------------------------- */
+/* ---- views that do not agree ------------------------------------------------------------------------------------- */
 
 /* One token of one sequence, and a second view that has more of either: refused, however short the call is. */
 static void views_of_another_shape(const void *arg)
@@ -504,7 +504,7 @@ static void one_in_place_one_moved(const void *arg)
     guard_buffer_close(&memory);
 }
 
-/* ---- integers at their ends ---------------------------------------------------------------------------------------- */
+/* ---- integers at their ends -------------------------------------------------------------------------------------- */
 
 static void dtypes(const void *arg)
 {

@@ -528,8 +528,10 @@ static void yarn_with_equal_ends(const void *arg)
     s.truncate = 0;
     run(&s, 64, 1e4, &got);
     run(NULL, 64, 1e4, &want);
-    for (int32_t j = 0; j < 32; j++)
-        rotate_trial_close(got.frequency[j], want.frequency[j] * (j < 10 ? 1 : j > 10 ? 0.25 : 0.625), 1e-9, "equal ends", j);
+    for (int32_t j = 0; j < 32; j++) {
+        const double share = j < 10 ? 1 : j > 10 ? 0.25 : 0.625;
+        rotate_trial_close(got.frequency[j], want.frequency[j] * share, 1e-9, "equal ends", j);
+    }
 }
 
 /* Llama 4 Scout: both factors are 1. A pair exactly on the only limit keeps its frequency (transformers: 0/0). */
@@ -665,7 +667,8 @@ static void has_the_same_bits_everywhere(const void *arg)
                 for (int32_t j = 0; j < dim / 2; j++) hash = hash_of(hash, got.frequency[j]);
                 hash = hash_of(hash, got.attention_factor);
             }
-    CHECK(hash == (emulated ? 0x9ea36d745462f567u : 0xde668e2c7ac68214u), "the hash is %#llx", (unsigned long long)hash);
+    CHECK(hash == (emulated ? 0x9ea36d745462f567u : 0xde668e2c7ac68214u), "the hash is %#llx",
+          (unsigned long long)hash);
 }
 
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
@@ -853,7 +856,8 @@ static void refuses_exponents(const void *arg)
     s.frequency_count = 1;
     refuse(&s, 4, 1e4, 2, ROPEROT_ERROR_ARGUMENT, "frequency_count is 1; it must be 2, which is rotary_dim / 2");
     s.frequency_index = NULL;
-    refuse(&s, 4, 1e4, 2, ROPEROT_ERROR_ARGUMENT, "frequency_count is 1; it must be 0, because frequency_index is NULL");
+    refuse(&s, 4, 1e4, 2, ROPEROT_ERROR_ARGUMENT,
+           "frequency_count is 1; it must be 0, because frequency_index is NULL");
     s.frequency_count = 0;
     for (int i = 0; i < 4; i++) {
         static const int32_t dims[4] = { -2, 1, 3, 65538 };

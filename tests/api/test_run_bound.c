@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: MIT
- * Jobs against plain doubles: norm, rotation, factor and store within a bound that is derived here from the roundings of
- * the recipe; it must not know the order in which the library adds.
+ * Jobs against plain doubles: norm, rotation, factor and store within a bound that is derived here from the roundings
+ * of the recipe; it must not know the order in which the library adds.
  *
  * u = 2^-24, the unit roundoff of f32, t that of T (2^-11 for f16, 2^-8 for bf16, 0 for f32 here); k roundings in a row
  * are within (1 + u)^k - 1 of exact. Numbers are chosen so that nothing but what is said below underflows or overflows.
  *
- * Sum of n = dim (times heads) squares. A term is rounded once, added in its lane at most dim / 16 times, folded 4 times
- * and, over all heads, added heads times; all terms are positive, so that the sum is within
+ * Sum of n = dim (times heads) squares. A term is rounded once, added in its lane at most dim / 16 times, folded 4
+ * times and, over all heads, added heads times; all terms are positive, so that the sum is within
  *     k = 1 + ceil(dim / 16) + 4 + (heads or 0)
- * roundings. Division by n, + epsilon (itself rounded to f32): k + 2. The root halves a relative error; root and division
- * round: r is within k/2 + 1 + 2 roundings, rounded up. n w = (x r) w: two more, w = 1 + weight one more; T rounds
- * once or twice more. So |n' - n| <= E |n w| with E = (1 + u)^(k/2 + 6) (1 + t)^roundings - 1.
+ * roundings. Division by n, + epsilon (itself rounded to f32): k + 2. The root halves a relative error; root and
+ * division round: r is within k/2 + 1 + 2 roundings, rounded up. n w = (x r) w: two more, w = 1 + weight one more; T
+ * rounds once or twice more. So |n' - n| <= E |n w| with E = (1 + u)^(k/2 + 6) (1 + t)^roundings - 1.
  *
  * LAYER. The mean's error is absolute: e = ((1 + u)^(k + 1) - 1) mean |x|, the same for all channels. Deviations x - m
  * are off by e and one rounding. Since exact deviations add up to 0, mean (d + e)^2 = mean d^2 + e^2: r is off by a
- * further factor of (1 + (e r)^2)^(-1/2), which is below 1 and above 1 - (e r)^2 / 2. In all, with two roundings more per
- * term and one for the difference: |n' - n| <= E |n w| + e r (1 + E) |w|, and + bias costs u (|n w| + |bias|).
+ * further factor of (1 + (e r)^2)^(-1/2), which is below 1 and above 1 - (e r)^2 / 2. In all, with two roundings more
+ * per term and one for the difference: |n' - n| <= E |n w| + e r (1 + E) |w|, and + bias costs u (|n w| + |bias|).
  *
  * Rotation. c and s are within u of cos and sin, relatively, and 2^-50 absolutely; product and sum round:
  *     |y0' - y0| <= (|n0 c| + |n1 s|) ((1 + E) (1 + u)^3 - 1) + 2^-49 (|n0| + |n1|),
  * and so for y1; channels that are not rotated have |n| E. The factor rounds once more.
  *
  * Stores. T'(y): half a unit in the last place, t' |y| or half the least denormal. E4M3 and I8 take T(y) / scale, with
- * scale = amax / qmax (one rounding), its inverse (one) and the product (one): 4 u of 448 or 127 steps, and half a step:
- * I8 scale (1/2 + 127 * 4 u), E4M3 max(|y| 2^-4, scale 2^-10) and 4 u |y|. Q8_0: the codes are by d in f32, d itself is stored as
- * f16: d (1/2 + 127 * 4 u) + 127 d 2^-11. */
+ * scale = amax / qmax (one rounding), its inverse (one) and the product (one): 4 u of 448 or 127 steps, and half a
+ * step: I8 scale (1/2 + 127 * 4 u), E4M3 max(|y| 2^-4, scale 2^-10) and 4 u |y|. Q8_0: the codes are by d in f32, d
+ * itself is stored as f16: d (1/2 + 127 * 4 u) + 127 d 2^-11. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -312,7 +312,8 @@ static void is_refused(const void *arg)
     memcpy(&sound, &f, sizeof f);
     r->spoil(&f);
     refuse(r, &f);
-    const int other = memcmp(f.job + 1, sound.job + 1, sizeof f.job[1]) || memcmp(&f.from, &sound.from, sizeof f.from) ||
+    const int other = memcmp(f.job + 1, sound.job + 1, sizeof f.job[1]) ||
+                      memcmp(&f.from, &sound.from, sizeof f.from) ||
                       memcmp(f.source_slots, sound.source_slots, sizeof f.source_slots);
     if (other) return;
     set_up(&f);

@@ -70,7 +70,7 @@ void __wrap_free(void *block)
     __real_free(block);
 }
 
-/* ---- a layer: more jobs than are kept at hand, every verb among them ----------------------------------------------- */
+/* ---- a layer: more jobs than are kept at hand, every verb among them --------------------------------------------- */
 
 enum { BATCH = 5, TOKENS = 36, LINES = BATCH * TOKENS, HEADS = 3, DIM = 64, JOBS = 5, PAGE_TOKENS = 16, PAGES = 12 };
 enum { ROW = HEADS * DIM, SLOTS = PAGES * PAGE_TOKENS, Q8_ROW = HEADS * DIM / 32 * 34 };
@@ -203,7 +203,7 @@ static int32_t run(const roperot_plan *plan, layer *l, const roperot_options *o)
 
 static const int32_t caches[] = { ROPEROT_CACHE_FULL, ROPEROT_CACHE_FACTORED };
 
-/* ---- executors ----------------------------------------------------------------------------------------------------- */
+/* ---- executors --------------------------------------------------------------------------------------------------- */
 
 enum { MOST_TASKS = 6, IN_ORDER = 0, REVERSED, THREADED, DELAYED, ONE_ONLY, ORDERS = ONE_ONLY };
 
@@ -315,7 +315,7 @@ static void tasks_are_disjoint(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-/* ---- one plan in several threads ----------------------------------------------------------------------------------- */
+/* ---- one plan in several threads --------------------------------------------------------------------------------- */
 
 typedef struct worker {
     const roperot_plan *plan;
@@ -356,7 +356,7 @@ static void shared_plan(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-/* ---- memory -------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static void allocates_nothing(const void *arg)
 {
@@ -382,7 +382,7 @@ static void allocates_nothing(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-/* ---- floating-point modes ------------------------------------------------------------------------------------------ */
+/* ---- floating-point modes ---------------------------------------------------------------------------------------- */
 
 #if defined __x86_64__
 #include <xmmintrin.h>
@@ -445,7 +445,7 @@ static void keeps_the_mode(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-/* ---- little stack -------------------------------------------------------------------------------------------------- */
+/* ---- little stack ------------------------------------------------------------------------------------------------ */
 
 #if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
 enum { STACK = 1 << 19 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A row kept in a caller's scratch: the bits without it, whatever came before; reuse, refusals, and that nothing else is
- * touched. It must not know how a row is kept, but that a row of pairs ends a scratch. */
+ * A row kept in a caller's scratch: the bits without it, whatever came before; reuse, refusals, and that nothing else
+ * is touched. It must not know how a row is kept, but that a row of pairs ends a scratch. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +15,8 @@ enum { DIM = 96, ROTARY = 64, HEADS = 3, MOST_BYTES = 1024, PLANS = 5 };
 
 static _Alignas(64) unsigned char memory[MOST_BYTES];
 
-/* Factors in both pairings and with four axes; rows, which need no scratch, and rows whose pure ones come from factors. */
+/* Factors in both pairings and with four axes; rows, which need no scratch, and rows whose pure ones come from
+ * factors. */
 static roperot_plan *plan_of(int which)
 {
     static uint8_t axis[ROTARY / 2];
@@ -32,7 +33,7 @@ static roperot_plan *plan_of(int which)
     return expect_plan(&c);
 }
 
-/* ---- the same bits ------------------------------------------------------------------------------------------------ */
+/* ---- the same bits ----------------------------------------------------------------------------------------------- */
 
 typedef struct call {
     const roperot_plan *plan;
@@ -112,7 +113,7 @@ static void same_bits(const void *arg)
     for (int i = 0; i < PLANS; i++) roperot_plan_destroy(plans[i]);
 }
 
-/* ---- reuse -------------------------------------------------------------------------------------------------------- */
+/* ---- reuse ------------------------------------------------------------------------------------------------------- */
 
 /* A row that is falsified in the scratch shows where it is taken. */
 static int takes_what_is_kept(const call *c)
@@ -177,9 +178,10 @@ static void is_not_for_executors(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-/* ---- sizes and refusals ------------------------------------------------------------------------------------------- */
+/* ---- sizes and refusals ------------------------------------------------------------------------------------------ */
 
-static void refuses(const call *c, void *scratch, int64_t bytes, int32_t status, const char *argument, const char *value)
+static void refuses(const call *c, void *scratch, int64_t bytes, int32_t status, const char *argument,
+                    const char *value)
 {
     guarded_tensor x = guarded_tensor_plain(ROPEROT_F32, 1, 1, HEADS, DIM), before = guarded_tensor_clone(&x);
     expect_error(make(c, &x.view, scratch, bytes), status, argument, value);

@@ -41,7 +41,7 @@ static void together(void *(*fn)(void *), int threads)
     CHECK(!atomic_load(&wrong), "%d calls went wrong", atomic_load(&wrong));
 }
 
-/* ---- whatever is found out once per process -------------------------------------------------------------------------- */
+/* ---- whatever is found out once per process ---------------------------------------------------------------------- */
 
 /* Plans by AUTO, names of ISAs, a refusal and its sentence: all that looks at the machine, in another order each. */
 static void *first_calls(void *arg)
@@ -79,7 +79,7 @@ static void first_calls_race(const void *arg)
     together(first_calls, THREADS);
 }
 
-/* ---- plans that come and go while others are used -------------------------------------------------------------------- */
+/* ---- plans that come and go while others are used ---------------------------------------------------------------- */
 
 static roperot_plan *shared;
 static int rounds;
@@ -120,7 +120,7 @@ static void plans_come_and_go(const void *arg)
     roperot_plan_destroy(shared);
 }
 
-/* ---- executors ------------------------------------------------------------------------------------------------------- */
+/* ---- executors --------------------------------------------------------------------------------------------------- */
 
 enum { IN_ORDER, REVERSED, DELAYED, EXECUTORS };
 
@@ -181,7 +181,7 @@ static void any_executor(const void *arg)
     roperot_plan_destroy(plan);
 }
 
-/* ---- how a call is split --------------------------------------------------------------------------------------------- */
+/* ---- how a call is split ----------------------------------------------------------------------------------------- */
 
 typedef struct splits {
     int calls;

@@ -107,7 +107,8 @@ static void sincos_arguments(uint64_t *stream, double *x, double *y)
     *x = between(-15.0, 15.0, stream);
     if (kind < 3) *x = between(-3.15, 3.15, stream);
     else if (kind == 3) *x = ldexp(*x, -(int)(random_next(stream) % 1078));
-    else if (kind == 4) *x = 0x1.921fb54442d18p-1 * (double)(int)(random_next(stream) % 19 - 9) + between(-1e-9, 1e-9, stream);
+    else if (kind == 4)
+        *x = 0x1.921fb54442d18p-1 * (double)(int)(random_next(stream) % 19 - 9) + between(-1e-9, 1e-9, stream);
     *y = 0.0;
 }
 
@@ -130,7 +131,10 @@ static void log_arguments(uint64_t *stream, double *x, double *y)
 static void pow_arguments(uint64_t *stream, double *x, double *y)
 {
     const uint64_t kind = random_next(stream) % 5;
-    *x = kind == 4 ? fabs(any(stream)) : kind == 1 ? 2.0 : kind == 2 ? between(1.0, 1e6, stream) : between(0.5, 1.0, stream);
+    *x = kind == 4   ? fabs(any(stream))
+         : kind == 1 ? 2.0
+         : kind == 2 ? between(1.0, 1e6, stream)
+                     : between(0.5, 1.0, stream);
     *y = kind == 4 ? any(stream) : kind == 2 ? between(0.0, 4.0, stream) : kind == 3 ? between(-1e3, 1e3, stream)
                                                                        : between(-1.0, 0.0, stream);
 }
@@ -190,8 +194,8 @@ static void judge(const function *f, long count)
         const int differs = !same(own.first, sleef.first) || !same(own.second, sleef.second);
         const int is_far = is_far_from(f, own.first, libm.first) || is_far_from(f, own.second, libm.second);
         if ((differs && other_bits < MOST_NOTES) || (is_far && far < MOST_NOTES))
-            bits_note("%s(%a, %a): %a, %a; SLEEF %a, %a; libm %a, %a", f->name, x, y, own.first, own.second, sleef.first,
-                      sleef.second, libm.first, libm.second);
+            bits_note("%s(%a, %a): %a, %a; SLEEF %a, %a; libm %a, %a", f->name, x, y, own.first, own.second,
+                      sleef.first, sleef.second, libm.first, libm.second);
         other_bits += differs;
         far += is_far;
     }

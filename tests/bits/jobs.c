@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Hashes of what roperot_run makes of literal bits: norms, stores in every format, eager arithmetic; it must not know how
- * the library fuses. */
+ * Hashes of what roperot_run makes of literal bits: norms, stores in every format, eager arithmetic; it must not know
+ * how the library fuses. */
 #include <stdio.h>
 #include <string.h>
 

@@ -573,8 +573,8 @@ static double angle(int round, uint64_t random)
     return ldexp((double)(int64_t)random, -60 - (round % 40));
 }
 
-/* The scalar vector's bits on every lane, of SLEEF's function where there is one and of the built-in one, and that vector
- * within 2^-52 of libm. */
+/* The scalar vector's bits on every lane, of SLEEF's function where there is one and of the built-in one, and that
+ * vector within 2^-52 of libm. */
 static void sincos_of(const vocabulary_vector *vector, const vocabulary_vector *scalar)
 {
     const ptrdiff_t lanes = vector->lanes();

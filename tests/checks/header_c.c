@@ -39,7 +39,8 @@ _Static_assert(offsetof(roperot_options, scratch) == 48 && offsetof(roperot_opti
 #endif
 
 _Static_assert(ROPEROT_OK == 0 && ROPEROT_ERROR_ARGUMENT == 1 && ROPEROT_ERROR_VERSION == 8, "statuses count up");
-_Static_assert(ROPEROT_ISA_AUTO == 0 && ROPEROT_ISA_SCALAR == 1 && ROPEROT_ISA_RVV == 6 && ROPEROT_ISA_WASM == 7, "ISAs count up");
+_Static_assert(ROPEROT_ISA_AUTO == 0 && ROPEROT_ISA_SCALAR == 1 && ROPEROT_ISA_RVV == 6 && ROPEROT_ISA_WASM == 7,
+               "ISAs count up");
 _Static_assert(ROPEROT_F32 == 1 && ROPEROT_F16 == 2 && ROPEROT_BF16 == 3, "dtypes");
 _Static_assert(ROPEROT_POSITIONS_OFFSET == 0 && ROPEROT_POSITIONS_RAGGED == 3, "positions kinds");
 _Static_assert(ROPEROT_POSITIONS_I32 == 1 && ROPEROT_POSITIONS_F64 == 4, "positions types");

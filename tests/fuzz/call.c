@@ -76,7 +76,8 @@ static void decode_mixed(call *c, input *in)
     if (input_byte(in) % 32 != 31) c->config.axis = NULL;
 }
 
-/* Heads outside of the rows, or inside of them; both forwards or not. Elements of one head's rows from first to last. */
+/* Heads outside of the rows, or inside of them; both forwards or not. Elements of one head's rows from first to
+ * last. */
 static int64_t decode_table_heads(roperot_table *t, int64_t row, input *in)
 {
     const int64_t gap = input_byte(in) % 3;

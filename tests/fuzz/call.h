@@ -51,7 +51,8 @@ int64_t call_decode_heads(const call *c, input *in);
 int call_decode_view(const call *c, roperot_tensor *v, const roperot_tensor *like, input *in);
 /* Bytes from any seed. */
 void *call_filled(size_t bytes, input *in);
-/* The rest of a call of roperot_apply; 0 if some view or list would be accepted although it reaches outside the memory that it was given. */
+/* The rest of a call of roperot_apply; 0 if some view or list would be accepted although it reaches outside the memory
+ * that it was given. */
 int call_decode_apply(call *c, input *in);
 void call_free(call *c);
 

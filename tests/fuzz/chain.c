@@ -125,7 +125,7 @@ static void read_line(line *l)
         }
 }
 
-/* ---- norm: sums in 16 lanes, each operation in double and then rounded ---------------------------------------------- */
+/* ---- norm: sums in 16 lanes, each operation in double and then rounded ------------------------------------------- */
 
 static float plus(float a, float b)
 {

@@ -8,7 +8,7 @@
 #include "fuzz/numbers.h"
 #include "fuzz/require.h"
 
-/* ---- positions, as the header words them --------------------------------------------------------------------------- */
+/* ---- positions, as the header words them ------------------------------------------------------------------------- */
 
 static int64_t id_at(const void *ids, int32_t type, int64_t i)
 {
@@ -46,7 +46,7 @@ static double coordinate_at(const roperot_positions *p, int32_t axis, int64_t b,
     return x + (double)p->offset;
 }
 
-/* ---- coefficients ---------------------------------------------------------------------------------------------------- */
+/* ---- coefficients ------------------------------------------------------------------------------------------------ */
 
 static int64_t last_position(const call *c)
 {
@@ -78,8 +78,8 @@ coefficients coefficients_open(const call *c)
 
 static float table_value(const call *c, const void *values, int64_t row, int64_t h, int64_t j)
 {
-    const int64_t i =
-        row * c->table.row_stride + (h ? h * c->table.head_stride : 0) + (c->table.width == ROPEROT_TABLE_FULL_REPEAT ? 2 * j : j) * c->table.element_stride;
+    const int64_t i = row * c->table.row_stride + (h ? h * c->table.head_stride : 0) +
+                      (c->table.width == ROPEROT_TABLE_FULL_REPEAT ? 2 * j : j) * c->table.element_stride;
     const char *const at = (const char *)values + i * (int64_t)number_bytes(c->table.dtype);
     return number_widen(c->table.dtype, number_read(c->table.dtype, at));
 }
@@ -203,7 +203,7 @@ int coefficients_token(coefficients *k, int64_t b, int64_t t)
     return 1;
 }
 
-/* ---- the rotation ---------------------------------------------------------------------------------------------------- */
+/* ---- the rotation ------------------------------------------------------------------------------------------------ */
 
 /* Products and sums of floats in double, each then rounded to float: what float arithmetic gives. */
 void coefficients_turn(const coefficients *k, int32_t j, const float x[2], float y[2])

@@ -8,7 +8,7 @@
 
 typedef struct coefficients {
     const call *c;
-    roperot_plan *plan; /* scalar kernels, one axis unless frequencies are mixed, nothing else; NULL: the table itself */
+    roperot_plan *plan; /* scalar kernels, one axis unless frequencies are mixed; NULL: the table itself */
     int64_t last;       /* largest position */
     float factor;
     int left_alone;        /* of the token that was asked for last */

@@ -94,7 +94,7 @@ static int expect_call(const arenas *a)
     return allowed;
 }
 
-/* ---- one call -------------------------------------------------------------------------------------------------------- */
+/* ---- one call ---------------------------------------------------------------------------------------------------- */
 
 static void last_task_first(void *ctx, int64_t tasks, void (*task)(void *arg, int64_t index), void *arg)
 {
@@ -163,7 +163,7 @@ static int check(const arenas *a, const roperot_plan *plan)
     return 1;
 }
 
-/* ---- the same as jobs ------------------------------------------------------------------------------------------------ */
+/* ---- the same as jobs -------------------------------------------------------------------------------------------- */
 
 /* Jobs without norm and pages are the call. */
 static void check_dense_jobs(const arenas *a, const roperot_plan *plan)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A fuzz target for roperot_run: jobs with norms, pages to and from and factors from bytes, every result compared with a
- * chain of its own; it must share no code with the library or with the reference of the other tests. */
+ * A fuzz target for roperot_run: jobs with norms, pages to and from and factors from bytes, every result compared with
+ * a chain of its own; it must share no code with the library or with the reference of the other tests. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,7 @@ static struct {
     unsigned long long normed, rotated, stored, loaded, quantised, eager, longer, mixed, per_head, kept;
 } statistics;
 
-/* ---- what a call must give ------------------------------------------------------------------------------------------- */
+/* ---- what a call must give --------------------------------------------------------------------------------------- */
 
 static int is_empty_job(const roperot_job *job)
 {
@@ -133,7 +133,7 @@ static void compare(const image *m, const char *what)
     }
 }
 
-/* ---- the same in other ways ------------------------------------------------------------------------------------------ */
+/* ---- the same in other ways -------------------------------------------------------------------------------------- */
 
 static void start_again(const image *m)
 {
@@ -191,7 +191,7 @@ static void run_apply(const jobs *j, const image *m, const roperot_plan *plan)
     compare(m, "apply");
 }
 
-/* ---- one input ------------------------------------------------------------------------------------------------------- */
+/* ---- one input --------------------------------------------------------------------------------------------------- */
 
 static void check(const jobs *j, const image *m, const roperot_plan *plan)
 {

@@ -120,7 +120,8 @@ static void decode_tile(roperot_pages *p, int64_t heads, int64_t dim, input *in)
         p->tile = 0;
         return;
     }
-    if (input_byte(in) % 16) p->page_tokens = (p->page_tokens + tokens[p->tile] - 1) / tokens[p->tile] * tokens[p->tile];
+    if (input_byte(in) % 16)
+        p->page_tokens = (p->page_tokens + tokens[p->tile] - 1) / tokens[p->tile] * tokens[p->tile];
     p->head_stride = p->page_tokens * dim;
     p->page_stride = heads * p->head_stride + input_byte(in) % 2 * 8;
     p->token_stride = p->channel_stride = 0;

@@ -212,7 +212,8 @@ static void turn_wanted(const roperot_norm_of_heads *n, int dtype, unsigned char
     const ptrdiff_t size = element_bytes(dtype);
     for (ptrdiff_t i = 0; i < n->heads * n->pairs; i++) {
         const ptrdiff_t j = i % n->pairs;
-        unsigned char *const x = dst + i / n->pairs * n->dst_head + (n->first + j) * size, *const y = x + n->pairs * size;
+        unsigned char *const x = dst + i / n->pairs * n->dst_head + (n->first + j) * size;
+        unsigned char *const y = x + n->pairs * size;
         const float a = value_of(dtype, x), b = value_of(dtype, y), c = n->cos[j], s = n->sin[j];
         const float ac = a * c, bs = b * s, as = a * s, bc = b * c;
         format_store(dtype, x, oracle_round(dtype, (double)(ac - bs)));

@@ -209,8 +209,8 @@ static void fill_coefficients(const rotate_shape *s, roperot_row rows[ROTATE_MAX
         }
 }
 
-/* The list of tokens; for the kernel that is tried in a read-only slot with nothing behind it. `fixed` moves what is read
- * to its read-only mapping. */
+/* The list of tokens; for the kernel that is tried in a read-only slot with nothing behind it. `fixed` moves what is
+ * read to its read-only mapping. */
 static const roperot_token *list_tokens(const rotate_shape *s, const view *src, ptrdiff_t fixed, const view *dst,
                                         const roperot_row *rows)
 {

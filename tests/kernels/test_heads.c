@@ -12,7 +12,7 @@
 #include "support/formats.h"
 #include "support/harness.h"
 
-/* ---- one deliberate flaw each, on top of the scalar kernels --------------------------------------------------------- */
+/* ---- one deliberate flaw each, on top of the scalar kernels ------------------------------------------------------ */
 
 static const roperot_head_kernels *sound(void)
 {

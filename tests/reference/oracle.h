@@ -8,7 +8,7 @@
 
 #include "support/formats.h"
 
-/* ---- numbers: dtypes and bits as in support/formats.h ------------------------------------------------------------- */
+/* ---- numbers: dtypes and bits as in support/formats.h ------------------------------------------------------------ */
 
 double oracle_value(int dtype, uint32_t bits);
 /* Nearest, ties to even, denormals kept, overflow to infinity; a NaN becomes one NaN. From a double: one rounding. */

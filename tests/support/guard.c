@@ -60,7 +60,7 @@ void guard_buffer_close(guard_buffer *buffer)
     *buffer = (guard_buffer){ NULL, 0, NULL, 0 };
 }
 
-/* ---- many isolated runs: on Linux, where everything that uses them runs ------------------------------------------- */
+/* ---- many isolated runs: on Linux, where everything that uses them runs ------------------------------------------ */
 
 #if defined __linux__
 

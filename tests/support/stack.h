@@ -23,8 +23,8 @@ enum { STACK_IS_USUAL = 0 };
 #endif
 
 /* Bytes of stack that fn(arg) takes at most, its own frame and callees included, on a thread whose stack is painted. It
- * is called twice: what a first call has to resolve (lazy binding) is not counted. At least 512. 0 if there is no thread
- * to be had. */
+ * is called twice: what a first call has to resolve (lazy binding) is not counted. At least 512. 0 if there is no
+ * thread to be had. */
 size_t stack_used(void (*fn)(void *arg), void *arg);
 
 #endif

@@ -37,7 +37,7 @@ unsigned char *views_at(const roperot_tensor *v, int64_t b, int64_t t, int64_t h
     return (unsigned char *)v->data + element * (int64_t)format_bytes(v->dtype);
 }
 
-/* ---- one memory for many views ------------------------------------------------------------------------------------- */
+/* ---- one memory for many views ----------------------------------------------------------------------------------- */
 
 guard_buffer views_open(size_t bytes)
 {

@@ -28,7 +28,7 @@ void views_put(roperot_tensor *view, unsigned char *first);
 /* Address of an element. */
 unsigned char *views_at(const roperot_tensor *view, int64_t b, int64_t t, int64_t h, int64_t d);
 
-/* ---- one memory for many views, one after the other ---------------------------------------------------------------- */
+/* ---- one memory for many views, one after the other -------------------------------------------------------------- */
 
 /* Full of canaries wherever no view's element is. */
 guard_buffer views_open(size_t bytes);
