@@ -8,9 +8,9 @@ what the same path takes on a tensor that is too small to matter (one token, one
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
-import sys
 import time
 
 import numpy
@@ -79,4 +79,9 @@ def main(name: str, shapes: str, quick: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], "--quick" in sys.argv[3:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="the peer's")
+    parser.add_argument("shapes", help="a JSON object of shapes")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    given = parser.parse_args()
+    main(given.name, given.shapes, given.quick)

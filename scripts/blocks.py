@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Turns the code blocks of Markdown pages into shell scripts, in their order; it must not know what they do.
 
-usage: blocks.py <folder> <page.md> [<page.md> ...]      writes <folder>/001.sh and so on, whose first lines say where from
+usage: blocks.py <folder> <page.md> [<page.md> ...]
+
+Writes <folder>/001.sh and so on, whose first lines say where they are from.
 
 A `sh` block is run as it stands. A `c` or `cpp` block is saved as first.c or first.cpp if it is a whole program. A
 `python` block is run by .venv/bin/python where that exists, else by python3 with the package of the checkout. Other
 blocks are for reading.
 """
 
+import argparse
 import pathlib
 import shlex
-import sys
 
 from markdown_it import MarkdownIt
 
@@ -32,15 +34,18 @@ def commands(language, content):
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1])
-    folder.mkdir(parents=True)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("pages", nargs="+")
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True)
     count = 0
-    for page in sys.argv[2:]:
+    for page in given.pages:
         for token in MarkdownIt().parse(pathlib.Path(page).read_text()):
             block = token.type == "fence" and commands(token.info.strip(), token.content)
             if block:
                 count += 1
-                (folder / f"{count:03}.sh").write_text(f"# {page}:{token.map[0] + 1}\nset -eu\n{block}")
+                (given.folder / f"{count:03}.sh").write_text(f"# {page}:{token.map[0] + 1}\nset -eu\n{block}")
 
 
 if __name__ == "__main__":

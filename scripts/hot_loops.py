@@ -2,13 +2,17 @@
 """Prints, for every rotation kernel of an object file, its widest loop: instructions, data bytes, instructions per 64.
 
 A kernel of columns has two: the loop in the caches, and in NAME_beyond_cache the one with prefetches. Conversions and
-repacking have only the latter. Streaming loops are left out. Reads a disassembly only; it does not know what the instructions cost. Usage: hot_loops.py OBJDUMP OBJECT...
+repacking have only the latter. Streaming loops are left out. Reads a disassembly only; it does not know what the
+instructions cost.
+
+usage: hot_loops.py OBJDUMP OBJECT...
+
 For RISC-V, whose branches are the linker's, OBJDUMP is 'llvm-objdump --mattr=+v' and OBJECT a linked program.
 """
+import argparse
 import re
 import shlex
 import subprocess
-import sys
 
 WIDTH = {"zmm": 64, "ymm": 32, "xmm": 16, "q": 16, "d": 8}
 BRANCHES = ("j", "b.", "cbnz", "beq", "bne", "blt", "bge")
@@ -17,7 +21,8 @@ STREAMING = ("vmovnt", "movnt", "stnt1")
 
 def functions(objdump, path):
     """Yields (name, [(address, mnemonic, operands)]) for the rotation kernels."""
-    text = subprocess.run([*shlex.split(objdump), "-d", "--no-show-raw-insn", path], check=True, capture_output=True, text=True).stdout
+    command = [*shlex.split(objdump), "-d", "--no-show-raw-insn", path]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     for block in re.split(r"\n\n", text):
         head = re.match(r"\s*[0-9a-f]+ <(rotate_\w+)>:", block)
         if head and "_rest_" not in head[1]:  # not what the widest vector leaves over
@@ -64,9 +69,13 @@ def loops(code):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("objdump", metavar="OBJDUMP", help="a command, with its options")
+    parser.add_argument("objects", metavar="OBJECT", nargs="+")
+    given = parser.parse_args()
     print(f"{'kernel':66} {'instructions':>12} {'bytes':>6} {'per 64':>7}")
-    for path in sys.argv[2:]:
-        for name, code in functions(sys.argv[1], path):
+    for path in given.objects:
+        for name, code in functions(given.objdump, path):
             best = (0, 0)
             for loop in loops(code):
                 if any(m.startswith(STREAMING) for _, m, _ in loop):

@@ -4,6 +4,7 @@
 usage: skipped.py <build directory>
 One line per reason. Exit status 1 if a test gives none.
 """
+import argparse
 import collections
 import json
 import pathlib
@@ -14,7 +15,9 @@ REASON = re.compile(r"SKIP:? +(\S.*)", re.IGNORECASE)
 
 
 def main():
-    log = pathlib.Path(sys.argv[1]) / "meson-logs" / "testlog.json"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build", type=pathlib.Path)
+    log = parser.parse_args().build / "meson-logs" / "testlog.json"
     tests = [json.loads(line) for line in log.read_text().splitlines()]
     found = collections.defaultdict(list)
     for test in tests:
@@ -22,7 +25,8 @@ def main():
             reason = REASON.search(test.get("stdout") or "")
             found[reason.group(1).strip() if reason else ""].append(test["name"].split(" / ")[-1])
     for reason, names in found.items():
-        print(f"  SKIP {len(names)} ({', '.join(names[:3])}{', ..' if len(names) > 3 else ''}): {reason or 'no reason is given'}")
+        some = ", ".join(names[:3]) + (", .." if len(names) > 3 else "")
+        print(f"  SKIP {len(names)} ({some}): {reason or 'no reason is given'}")
     return 1 if "" in found else 0
 
 

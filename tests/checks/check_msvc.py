@@ -4,6 +4,7 @@
 usage: check_msvc.py <clang> <include directory> <header_c.c> <header_cc.cc>
 No GNU extension, C99 for the header alone, and __declspec(dllimport) where ROPEROT_DLL says that it is a DLL.
 """
+import argparse
 import subprocess
 import sys
 
@@ -33,8 +34,12 @@ def check(command, sources, imports):
 
 
 def main():
-    clang, include, *sources = sys.argv[1:]
-    passed = [check([clang, f"--target={target}-pc-windows-msvc", *RULES, "-I", include, *define], sources, bool(define))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("clang", "include", "c", "cc"):
+        parser.add_argument(name)
+    given = parser.parse_args()
+    passed = [check([given.clang, f"--target={target}-pc-windows-msvc", *RULES, "-I", given.include, *define],
+                    (given.c, given.cc), bool(define))
               for target in TARGETS for define in ([], ["-DROPEROT_DLL"])]
     print(f"{sum(passed)} of {len(passed)} combinations of target and ROPEROT_DLL compile as they should")
     return 0 if all(passed) else 1

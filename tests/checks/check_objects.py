@@ -4,6 +4,7 @@ no output, exit or getenv; it must not know what the code does.
 
 usage: check_objects.py <instructions|imports> <objdump or nm> <libroperot-whole.a>
 """
+import argparse
 import collections
 import re
 import subprocess
@@ -76,8 +77,13 @@ def bad_imports(nm, archive):
 
 
 def main():
-    what, tool, archive = sys.argv[1:]
-    problems = list({"instructions": bad_instructions, "imports": bad_imports}[what](tool, archive))
+    kinds = {"instructions": bad_instructions, "imports": bad_imports}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=kinds)
+    parser.add_argument("tool", help="objdump or nm")
+    parser.add_argument("archive")
+    given = parser.parse_args()
+    problems = list(kinds[given.what](given.tool, given.archive))
     for problem in problems[:40]:
         print(problem)
     if len(problems) > 40:

@@ -3,6 +3,7 @@
 
 Usage: check_size.py STRIP LIBRARY KIB
 """
+import argparse
 import os
 import subprocess
 import sys
@@ -10,13 +11,17 @@ import tempfile
 
 
 def main():
-    strip, library, most = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("strip", "library"):
+        parser.add_argument(name)
+    parser.add_argument("kib", type=int)
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         stripped = os.path.join(folder, "stripped")
-        subprocess.run([strip, "-o", stripped, library], check=True)
+        subprocess.run([given.strip, "-o", stripped, given.library], check=True)
         size = os.path.getsize(stripped)
-    print(f"{size / 1024:.1f} KiB stripped; at most {most} are allowed (docs/kernels.md says what takes the room)")
-    return size > most * 1024
+    print(f"{size / 1024:.1f} KiB stripped; at most {given.kib} are allowed (docs/kernels.md says what takes the room)")
+    return size > given.kib * 1024
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 
 usage: check_symbols.py <nm> <libroperot.so> <symbols.txt> <debian/libroperot0.symbols>
 """
+import argparse
 import pathlib
 import subprocess
 import sys
@@ -21,9 +22,13 @@ def packaged(symbols):
 
 
 def main():
-    nm, library, listed, debian = sys.argv[1:]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("nm", "library", "listed", "debian"):
+        parser.add_argument(name)
+    given = parser.parse_args()
+    listed, debian = given.listed, given.debian
     want = set(pathlib.Path(listed).read_text().split())
-    got = exported(nm, library)
+    got = exported(given.nm, given.library)
     for name in sorted(want ^ packaged(debian)):
         print(f"in only one of {listed} and {debian}: {name}")
         got.discard(name)
