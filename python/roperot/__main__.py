@@ -251,19 +251,13 @@ def _tables(options: argparse.Namespace) -> None:
         print("NumPy files know no bfloat16: read it as numpy.load(...).view(ml_dtypes.bfloat16)")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m roperot",
-        description="Rotary position embedding (RoPE) on this CPU: rotate arrays, make cos/sin tables, look around.",
-        epilog="Each command has its own help: python -m roperot rotate --help",
-    )
-    parser.add_argument("--version", action="version", version=f"roperot {roperot.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
+def _add_info(commands: Any) -> None:
     info = commands.add_parser("info", help="what the library can do here, and what a model's config.json means")
     _geometry(info)
     info.set_defaults(run=_info)
 
+
+def _add_rotate(commands: Any) -> None:
     rotate = commands.add_parser(
         "rotate",
         help="rotate an array of a .npy file",
@@ -282,6 +276,8 @@ def _parser() -> argparse.ArgumentParser:
     _geometry(rotate)
     rotate.set_defaults(run=_rotate)
 
+
+def _add_tables(commands: Any) -> None:
     tables = commands.add_parser(
         "tables",
         help="write the cos and sin of positions 0 .. N-1",
@@ -297,6 +293,18 @@ def _parser() -> argparse.ArgumentParser:
     tables.add_argument("--out", metavar="FILE", help="default: cos_sin.npy, or cos_sin.npz for layouts of two arrays")
     _geometry(tables)
     tables.set_defaults(run=_tables)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m roperot",
+        description="Rotary position embedding (RoPE) on this CPU: rotate arrays, make cos/sin tables, look around.",
+        epilog="Each command has its own help: python -m roperot rotate --help",
+    )
+    parser.add_argument("--version", action="version", version=f"roperot {roperot.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_add_info, _add_rotate, _add_tables):
+        add(commands)
     return parser
 
 

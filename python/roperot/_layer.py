@@ -220,6 +220,22 @@ def _normed(heads: list[tuple[Tensor, Norm | None]], rope: Rope, positions: Any,
 _WRITTEN = ("q_out", "k_out", "v_out", "k_data", "k_scale", "v_data", "v_scale")
 
 
+def _norm_of(text: str, weight: Tensor | None, bias: Tensor | None) -> Norm | None:
+    return Norm(weight, bias=bias, **json.loads(text)) if text else None
+
+
+def _pages_of(text: str, data: Tensor | None, scale: Tensor | None) -> Pages | None:
+    if not text:
+        return None
+    given = json.loads(text)
+    return Pages(data, **(given if scale is None else given | {"scale": scale}))
+
+
+def _job(src: Tensor | None, out: Tensor | None, norm: Norm | None, pages: Pages | None) -> tuple[Any, ...]:
+    """Without a source, what is written is rotated in place."""
+    return (out, norm, None, pages) if src is None else (src, norm, out, pages)
+
+
 @torch.library.custom_op("roperot::run", mutates_args=_WRITTEN, device_types="cpu")
 def _run(
     q: Tensor | None,
@@ -254,27 +270,10 @@ def _run(
     layout: str,
 ) -> None:
     """What is changed in place is given as ``_out`` alone; what a graph reads, it must not write under another name."""
-
-    def norm_of(text: str, weight: Tensor | None, bias: Tensor | None) -> Norm | None:
-        return Norm(weight, bias=bias, **json.loads(text)) if text else None
-
-    def pages_of(text: str, data: Tensor | None, scale: Tensor | None) -> Pages | None:
-        if not text:
-            return None
-        given = json.loads(text)
-        return Pages(data, **(given if scale is None else given | {"scale": scale}))
-
-    def tensors_of(src: Tensor | None, out: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-        return (out, None) if src is None else (src, out)
-
-    def job(src: Tensor | None, out: Tensor | None, norm: Norm | None, pages: Pages | None) -> tuple[Any, ...]:
-        x, out = tensors_of(src, out)
-        return x, norm, out, pages
-
     given = {
-        "q": job(q, q_out, norm_of(q_norm, q_weight, q_bias), None),
-        "k": job(k, k_out, norm_of(k_norm, k_weight, k_bias), pages_of(k_pages, k_data, k_scale)),
-        "v": job(v, v_out, norm_of(v_norm, v_weight, v_bias), pages_of(v_pages, v_data, v_scale)),
+        "q": _job(q, q_out, _norm_of(q_norm, q_weight, q_bias), None),
+        "k": _job(k, k_out, _norm_of(k_norm, k_weight, k_bias), _pages_of(k_pages, k_data, k_scale)),
+        "v": _job(v, v_out, _norm_of(v_norm, v_weight, v_bias), _pages_of(v_pages, v_data, v_scale)),
     }
     at = first if positions is None else positions
     jobs.run(_rope_of(rope)._plan, given, at, slots, factor, skip, layout, cu_seqlens, inverse)

@@ -140,19 +140,18 @@ def rotated(q, k, positions, axes):
     return q, k
 
 
-def work(rank, size, directory):
-    """One rank: its tokens by context parallelism, then its heads of all tokens by tensor parallelism."""
+def gathered(part):
+    """What every rank has, in the order of ranks."""
     import torch
     import torch.distributed as dist
 
-    dist.init_process_group("gloo", init_method=f"file://{directory}/rendezvous", rank=rank, world_size=size)
+    whole = [torch.empty_like(torch.from_numpy(part)) for _ in range(dist.get_world_size())]
+    dist.all_gather(whole, torch.from_numpy(part))
+    return [tensor.numpy() for tensor in whole]
+
+
+def rotate_own_tokens(rank, size, directory):
     q, k, mrope = everything()
-
-    def gathered(part):
-        whole = [torch.empty_like(torch.from_numpy(part)) for _ in range(size)]
-        dist.all_gather(whole, torch.from_numpy(part))
-        return [tensor.numpy() for tensor in whole]
-
     for scheme in SCHEMES:
         mine = context_parallel_tokens(scheme, size, rank, CU_SEQLENS)
         for axes in (1, 3):
@@ -163,6 +162,10 @@ def work(rank, size, directory):
                 whole = np.empty((TOKENS, *part.shape[1:]), np.float32)
                 whole[order] = np.concatenate(gathered(np.ascontiguousarray(part)))
                 np.save(f"{directory}/{scheme}-{axes}-{name}-{rank}.npy", whole)
+
+
+def norm_own_tokens(rank, size, directory):
+    q, k, _ = everything()
     per_head, over_all = weights()
     for scheme in SCHEMES:
         mine = context_parallel_tokens(scheme, size, rank, CU_SEQLENS)
@@ -174,6 +177,11 @@ def work(rank, size, directory):
             whole = np.empty_like(q)
             whole[order] = np.concatenate(gathered(part))
             np.save(f"{directory}/{scheme}-norm-{what}-{rank}.npy", whole)
+
+
+def rotate_own_heads(rank, size, directory):
+    q, k, mrope = everything()
+    per_head, over_all = weights()
     heads, kv_heads = slice(rank * HEADS // size, (rank + 1) * HEADS // size), slice(rank * KV_HEADS // size, None)
     at = np.arange(TOKENS)
     part = normed_and_rotated(q[:, heads], k[:, kv_heads], at, roperot.Norm(per_head, eps=EPS))[0]
@@ -185,6 +193,15 @@ def work(rank, size, directory):
     np.save(f"{directory}/tensor-norm-all-{rank}.npy", np.concatenate(gathered(part), axis=1))
     part, _ = rotated(q[:, heads], k[:, kv_heads], mrope, 3)
     np.save(f"{directory}/tensor-{rank}.npy", np.concatenate(gathered(part), axis=1))
+
+
+def work(rank, size, directory):
+    """One rank: its tokens by context parallelism, then its heads of all tokens by tensor parallelism."""
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo", init_method=f"file://{directory}/rendezvous", rank=rank, world_size=size)
+    for part in (rotate_own_tokens, norm_own_tokens, rotate_own_heads):
+        part(rank, size, directory)
     dist.destroy_process_group()
 
 
