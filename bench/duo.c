@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Two pinned threads that meet by spinning, because a sleeping thread would take longer to wake than a rotation takes.
- */
+ * Two pinned threads that meet by spinning, because a sleeping thread would take longer to wake than a rotation takes;
+ * it must not know what they run. */
 #include "duo.h"
 
 #include <pthread.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The AVX2 backend (with F16C): which vectors each kernel takes. */
+ * The AVX2 backend (with F16C): which vectors each kernel takes; it must not know what a kernel does. */
 #define ROPEROT_TAILS_ONLY
 #include "lanes_avx2.h"
 #include "vec_avx2.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The AVX-512 backend: which vectors each kernel takes. */
+ * The AVX-512 backend: which vectors each kernel takes; it must not know what a kernel does. */
 #define ROPEROT_TAILS_ONLY
 #include "lanes_avx512.h"
 #include "vec_avx512.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The NEON backend: which vectors each kernel takes. */
+ * The NEON backend: which vectors each kernel takes; it must not know what a kernel does. */
 #include "lanes_neon.h"
 #include "vec_neon.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The RVV 1.0 backend, vector-length agnostic: which vectors each kernel takes. */
+ * The RVV 1.0 backend, vector-length agnostic: which vectors each kernel takes; it must not know what a kernel does. */
 #include "lanes_rvv.h"
 #include "vec_rvv.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The scalar backend: every other one equals it bit for bit, and any CPU runs it. */
+ * The scalar backend: every other one equals it bit for bit, and any CPU runs it; it must not know what
+ * a kernel does. */
 #include "lanes_scalar.h"
 #include "vec_scalar.h"
 

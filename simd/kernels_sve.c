@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The SVE backend, vector-length agnostic: which vectors each kernel takes. */
+ * The SVE backend, vector-length agnostic: which vectors each kernel takes; it must not know what a kernel does. */
 #include "lanes_neon.h"
 #include "vec_sve.h"
 

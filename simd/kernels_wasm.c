@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The WebAssembly backend (SIMD128): which vectors each kernel takes. */
+ * The WebAssembly backend (SIMD128): which vectors each kernel takes; it must not know what a kernel does. */
 #include "lanes_scalar.h"
 #include "vec_wasm.h"
 

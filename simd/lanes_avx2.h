@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The vocabulary of lanes for AVX2: 16 lanes are two registers; verbs as in lanes_scalar.h. */
+ * The vocabulary of lanes for AVX2: 16 lanes are two registers; verbs as in lanes_scalar.h. It knows no norm. */
 #ifndef ROPEROT_LANES_AVX2_H
 #define ROPEROT_LANES_AVX2_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The vocabulary of lanes for AVX-512: 16 lanes are one register; verbs as in lanes_scalar.h. */
+ * The vocabulary of lanes for AVX-512: 16 lanes are one register; verbs as in lanes_scalar.h. It knows no norm. */
 #ifndef ROPEROT_LANES_AVX512_H
 #define ROPEROT_LANES_AVX512_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The vocabulary of lanes for NEON (and SVE, whose registers need not hold 16 lanes): four registers; verbs as in
- * lanes_scalar.h. */
+ * lanes_scalar.h. It knows no norm. */
 #ifndef ROPEROT_LANES_NEON_H
 #define ROPEROT_LANES_NEON_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The vocabulary of lanes for RVV 1.0: four registers of at least 128 bits hold 16 lanes whatever their length; verbs
- * as in lanes_scalar.h. */
+ * as in lanes_scalar.h. It knows no norm. */
 #ifndef ROPEROT_LANES_RVV_H
 #define ROPEROT_LANES_RVV_H
 
