@@ -202,6 +202,7 @@ MUTANTS = [
         "",
         "edges",
     ),
+    Mutant("keys: arithmetic", "src/config_key.c", "N(arithmetic) ", "", "config_key"),
     Mutant("plan: frequencies of -0", "src/plan.c", "+ 0.0;", ";", "edges"),
     Mutant(
         "fpenv: sticky flags",

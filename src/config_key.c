@@ -15,11 +15,11 @@ _Static_assert(offsetof(roperot_table, head_stride) + sizeof(int64_t) == sizeof(
 #endif
 
 /* Every member that is compared as a number, after defaults have replaced zeros. */
+/* clang-format off */
 #define CONFIG_NUMBERS(N)                                                                                              \
-    N(head_dim)                                                                                                        \
-    N(rotary_dim)                                                                                                      \
-    N(rotary_offset) N(pairing) N(pairing_out) N(pairs) N(axes) N(angles) N(cache) N(max_positions) N(bounds) N(isa)   \
-        N(arithmetic) N(frequencies)
+    N(head_dim) N(rotary_dim) N(rotary_offset) N(pairing) N(pairing_out) N(pairs) N(axes) N(angles) N(cache)           \
+    N(max_positions) N(bounds) N(isa) N(arithmetic) N(frequencies)
+/* clang-format on */
 #define TABLE_NUMBERS(N) N(dtype) N(rows) N(row_stride) N(element_stride) N(width) N(heads) N(head_stride)
 
 void roperot_config_key(const roperot_config *config, roperot_config *key)

@@ -6,8 +6,9 @@
  * cache. Whatever else is asked for, right or wrong, goes to roperot_apply_any before anything is written.
  *
  * Such a call finds neither its code nor the plan in the caches, so that lines and pages are what it costs
- * (docs/performance.md): checks are one OR, no branch leads away and back, and lines that are going to be needed are
- * asked for at once instead of one after the other. */
+ * (docs/performance.md). The checks are collected by OR and tested once. Code for slow cases is never jumped to and
+ * returned from, which would cost lines of the instruction cache. Lines that are going to be needed are asked for at
+ * once instead of one after the other. */
 #include "apply.h"
 #include "cache_factors.h"
 #include "coefficient_rows.h"
