@@ -46,3 +46,31 @@ void roperot_convert(const void *src, int32_t src_dtype, ptrdiff_t src_step, voi
     }
     for (ptrdiff_t i = 0; i < n; i++) store(dst, dst_dtype, i * dst_step, load(src, src_dtype, i * src_step));
 }
+
+/* n channels of all heads, `step` channels apart. */
+static void convert_channels(const roperot_heads_copy *c, const char *src, int64_t src_first, int64_t src_step,
+                             char *dst, int64_t dst_first, int64_t dst_step, int64_t n)
+{
+    src += src_first * roperot_dtype_size(c->src_dtype);
+    dst += dst_first * roperot_dtype_size(c->dst_dtype);
+    for (int64_t h = 0; h < c->heads && n > 0; h++)
+        roperot_convert(src + h * c->src_head, c->src_dtype, (ptrdiff_t)src_step, dst + h * c->dst_head, c->dst_dtype,
+                        (ptrdiff_t)dst_step, (ptrdiff_t)n);
+}
+
+void roperot_convert_pairs(const roperot_heads_copy *c, const char *src, char *dst, int32_t first, int32_t pairs,
+                           int32_t in, int32_t out)
+{
+    const int in_half = in == ROPEROT_PAIR_HALF, out_half = out == ROPEROT_PAIR_HALF;
+    for (int second = 0; second < 2; second++)
+        convert_channels(c, src, first + second * (in_half ? pairs : 1), in_half ? 1 : 2, dst,
+                         first + second * (out_half ? pairs : 1), out_half ? 1 : 2, pairs);
+}
+
+void roperot_convert_beside(const roperot_heads_copy *c, const char *src, char *dst, int32_t first, int32_t count,
+                            int64_t dim)
+{
+    const int64_t behind = (int64_t)first + count;
+    convert_channels(c, src, 0, 1, dst, 0, 1, first);
+    convert_channels(c, src, behind, 1, dst, behind, 1, dim - behind);
+}

@@ -117,39 +117,29 @@ static void copy(const part *p)
     if (streamed) t->kernels->fence();
 }
 
-/* n channels of all heads of a line, `step` channels apart. */
-static void convert(const part *p, const char *src, int64_t src_first, int64_t src_step, char *dst, int64_t dst_first,
-                    int64_t dst_step, int64_t n)
+static roperot_heads_copy copy_of(const part *p)
 {
     const roperot_task *const t = p->l->task;
-    src += src_first * t->src.size;
-    dst += dst_first * p->size;
-    for (int64_t h = 0; h < t->heads && n > 0; h++)
-        roperot_convert(src + h * t->src.head, t->src.dtype, src_step, dst + h * p->head, p->dtype, dst_step, n);
+    return (roperot_heads_copy){ t->heads, t->src.head, p->head, t->src.dtype, p->dtype };
 }
 
-/* A line that IDENTITY leaves alone: re-paired or converted only. */
+/* A line that IDENTITY leaves alone: repacked or converted only. */
 static void leave_alone(const part *p, int32_t k)
 {
     const roperot_task *const t = p->l->task;
-    const int in_half = t->in == ROPEROT_PAIR_HALF, out_half = t->out == ROPEROT_PAIR_HALF;
+    const roperot_heads_copy copy = copy_of(p);
     char *const dst = target_of(p, k);
-    for (int second = 0; dst && second < 2; second++)
-        convert(p, source_of(p, k), t->offset + second * (in_half ? t->pairs : 1), in_half ? 1 : 2, dst,
-                t->offset + second * (out_half ? t->pairs : 1), out_half ? 1 : 2, t->pairs);
+    if (dst) roperot_convert_pairs(&copy, source_of(p, k), dst, t->offset, t->pairs, t->in, t->out);
 }
 
-/* The channels on both sides of the rotated ones. */
 static void pass_through(const part *p)
 {
     const roperot_task *const t = p->l->task;
-    const int64_t behind = t->offset + 2 * (int64_t)t->pairs;
-    if (t->dim == behind - t->offset) return;
+    const roperot_heads_copy copy = copy_of(p);
+    if (t->dim == 2 * (int64_t)t->pairs) return;
     for (int32_t k = p->begin; k < p->end; k++) {
         char *const dst = target_of(p, k);
-        if (!dst) continue;
-        convert(p, source_of(p, k), 0, 1, dst, 0, 1, t->offset);
-        convert(p, source_of(p, k), behind, 1, dst, behind, 1, t->dim - behind);
+        if (dst) roperot_convert_beside(&copy, source_of(p, k), dst, t->offset, 2 * t->pairs, t->dim);
     }
 }
 

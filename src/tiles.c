@@ -30,41 +30,17 @@ static char *dst_of(const roperot_operand *o, const roperot_token_range *range, 
 
 /* ---- what is not rotated ----------------------------------------------------------------------------------------- */
 
-/* n channels of all heads of a token, `step` channels apart. */
-static void copy_channels(const roperot_operand *o, const char *src, int64_t src_first, int64_t src_step, char *dst,
-                          int64_t dst_first, int64_t dst_step, int64_t n)
-{
-    src += src_first * roperot_dtype_size(o->src_dtype);
-    dst += dst_first * roperot_dtype_size(o->dst_dtype);
-    for (int64_t head = 0; head < o->heads && n > 0; head++, src += o->src_head, dst += o->dst_head)
-        roperot_convert(src, o->src_dtype, src_step, dst, o->dst_dtype, dst_step, n);
-}
-
-/* The rotated channels of a token that IDENTITY leaves alone: repacked or converted only. */
-static void copy_unrotated(const roperot_walk *w, const roperot_operand *o, const char *src, char *dst)
-{
-    const int in_half = w->in == ROPEROT_PAIR_HALF, out_half = w->out == ROPEROT_PAIR_HALF;
-    const int32_t first = w->plan->rotary_offset, pairs = w->plan->pairs;
-    for (int second = 0; second < 2; second++)
-        copy_channels(o, src, first + second * (in_half ? pairs : 1), in_half ? 1 : 2, dst,
-                      first + second * (out_half ? pairs : 1), out_half ? 1 : 2, pairs);
-}
-
-/* Out of place, the channels on both sides of the rotated ones. */
-static void copy_pass_through(const roperot_walk *w, const roperot_operand *o, const char *src, char *dst)
-{
-    const int64_t before = w->plan->rotary_offset, behind = before + w->plan->rotary_dim;
-    copy_channels(o, src, 0, 1, dst, 0, 1, before);
-    copy_channels(o, src, behind, 1, dst, behind, 1, w->plan->head_dim - behind);
-}
-
 static void copy_others(const part *p, const roperot_operand *o)
 {
+    const roperot_walk *const w = p->walk;
+    const roperot_plan *const plan = w->plan;
+    const roperot_heads_copy copy = { o->heads, o->src_head, o->dst_head, o->src_dtype, o->dst_dtype };
     for (int32_t k = 0; k < p->range.count; k++) {
         const char *const src = src_of(o, &p->range, k);
         char *const dst = dst_of(o, &p->range, k);
-        if (!p->rows[k].cos) copy_unrotated(p->walk, o, src, dst);
-        if (p->walk->plan->rotary_dim != p->walk->plan->head_dim) copy_pass_through(p->walk, o, src, dst);
+        if (!p->rows[k].cos) roperot_convert_pairs(&copy, src, dst, plan->rotary_offset, plan->pairs, w->in, w->out);
+        if (plan->rotary_dim != plan->head_dim)
+            roperot_convert_beside(&copy, src, dst, plan->rotary_offset, plan->rotary_dim, plan->head_dim);
     }
 }
 
