@@ -16,9 +16,9 @@
 #include "lists.h"
 #include "overlap.h"
 
-/* What is asked for ahead, every second line of it (the neighbour comes along): a row, and with factors the code that
- * makes it. Each costs a hot call a third of a nanosecond; asking for the kernel and for this file's code, too, won
- * nothing with full rows. */
+/* What is asked for ahead: a row, and with factors every second line (the neighbour comes along) of their rows and of
+ * the code that makes one of them. Each line costs a hot call a sixth of a nanosecond; asking for the kernel and for
+ * this file's code, too, won nothing with full rows. */
 enum {
     LINE = 64,
     PAIR_OF_LINES = 128,
@@ -28,10 +28,11 @@ enum {
     MOST_ROW_BYTES = 1024
 };
 
-/* Of a long row only the beginning: the processor reads on by itself. */
-static ROPEROT_INLINE void prefetch_row(const void *row, int64_t bytes)
+/* Of a long row only the beginning: the processor reads on by itself. A row of f32 is asked for line by line: a kernel
+ * that takes two strips for it would wait for the memory twice. */
+static ROPEROT_INLINE void prefetch_row(const void *row, int64_t bytes, int step)
 {
-    for (int64_t i = 0; i < bytes && i < MOST_ROW_BYTES; i += PAIR_OF_LINES) {
+    for (int64_t i = 0; i < bytes && i < MOST_ROW_BYTES; i += step) {
         ROPEROT_SMALL_LOOP;
         ROPEROT_PREFETCH_DATA((const char *)row + i);
     }
@@ -174,19 +175,19 @@ static ROPEROT_FAST_CODE int32_t rotate_kept(const roperot_plan *plan, const rop
 static ROPEROT_INLINE void prefetch_rows(const roperot_plan *plan, int64_t position, const roperot_kept_row *kept)
 {
     if (plan->rows.cos) {
-        prefetch_row(plan->rows.cos + position * plan->rows.stride, 2 * plan->pairs * (int64_t)sizeof(float));
+        prefetch_row(plan->rows.cos + position * plan->rows.stride, 2 * plan->pairs * (int64_t)sizeof(float), LINE);
         return;
     }
     if (kept) {
-        prefetch_row(kept, plan->scratch_bytes);
+        prefetch_row(kept, plan->scratch_bytes, LINE);
         if (roperot_kept_row_is(kept, plan, position, 0)) return;
     }
     const double *f[ROPEROT_LEVELS];
     prefetch_code((uintptr_t)plan->combine, COMBINE_BYTES);
     if (!kept) prefetch_code((uintptr_t)rotate_factored, FACTORED_BYTES);
     roperot_factors_of(plan, position, 0, f);
-    prefetch_row(f[0], 2 * plan->pairs * (int64_t)sizeof(double));
-    if (f[1]) prefetch_row(f[1], 2 * plan->pairs * (int64_t)sizeof(double));
+    prefetch_row(f[0], 2 * plan->pairs * (int64_t)sizeof(double), PAIR_OF_LINES);
+    if (f[1]) prefetch_row(f[1], 2 * plan->pairs * (int64_t)sizeof(double), PAIR_OF_LINES);
 }
 
 /* 0 if the options are usual ones. */
