@@ -3,6 +3,9 @@
  * after so much other data was read, against the ten-line loop in the same situation; it must not know either's code.
  *
  * <kind>: offset; ids, of one token, int32; signed, int64 ids with ROPEROT_SIGNED_POSITIONS and an equal view as dst.
+ * With these every call has a position of its own, whose row comes from memory, as in the first layer of a decode step.
+ * layer: ids that stay for 28 calls, as in the other layers of it. bare: the situation of ids without a call; kernels
+ * alone, with everything else prepared, which no call can be faster than.
  */
 #include <math.h>
 #include <stdio.h>
@@ -10,6 +13,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "front.h"
 #include "groups.h"
 #include "isas.h"
 #include "measure.h"
@@ -20,8 +24,8 @@
 #include "support/formats.h"
 #include "values.h"
 
-typedef enum cold_kind { OFFSET, IDS, SIGNED, KINDS } cold_kind;
-static const char *const kind_names[KINDS] = { "offset", "ids", "signed" };
+typedef enum cold_kind { OFFSET, IDS, SIGNED, LAYER, BARE, KINDS } cold_kind;
+static const char *const kind_names[KINDS] = { "offset", "ids", "signed", "layer", "bare" };
 
 typedef struct cold_swept {
     const char *name;
@@ -34,6 +38,7 @@ static const cold_swept swept[] = { { "96MiB", (size_t)96 << 20, 61 },
                                     { "hot", 0, 2001 } };
 enum { SWEPT = sizeof swept / sizeof swept[0], CACHES = 2, NAME = 96 };
 enum { FIRST_POSITION = 100, STRIDE = 37, POSITIONS = 3000, ROWS = 4096 };
+enum { SIDES = 2, LAYERS = 28 };
 static const float base = 500000.0f; /* rotation.c's */
 
 typedef struct cold_case {
@@ -50,7 +55,7 @@ static struct {
     bench_rotation rotation;
     roperot_options options;
     naive_token_fn *plain;
-    int32_t id, turn;
+    int32_t id, turn, calls;
     int64_t wide_id;
 } prepared;
 
@@ -70,12 +75,14 @@ static void go_cold(void *self, int part)
 {
     bench_rotation *const r = self;
     (void)part;
-    prepared.turn = (prepared.turn + STRIDE) % POSITIONS;
+    const int is_next = prepared.owner->kind != LAYER || prepared.calls++ % (SIDES * LAYERS) == 0;
+    if (is_next) prepared.turn = (prepared.turn + STRIDE) % POSITIONS;
     prepared.id = FIRST_POSITION + prepared.turn;
     prepared.wide_id = prepared.id;
     if (prepared.owner->kind == OFFSET) r->positions.offset = prepared.id;
     bench_passing_read(0, prepared.owner->swept->bytes);
     bench_passing_warm(r->data, r->bytes);
+    if (prepared.owner->kind == BARE) bench_bare_move(prepared.id);
 }
 
 /* ---- preparing --------------------------------------------------------------------------------------------------- */
@@ -90,7 +97,7 @@ static void set_kind(cold_kind kind)
 {
     bench_rotation *const r = &prepared.rotation;
     const roperot_options defaults = ROPEROT_OPTIONS_INIT;
-    if (kind == IDS) r->positions = roperot_positions_i32(&prepared.id, 0);
+    if (kind == IDS || kind == LAYER || kind == BARE) r->positions = roperot_positions_i32(&prepared.id, 0);
     if (kind != SIGNED) return;
     r->positions = roperot_positions_i64(&prepared.wide_id, 0);
     prepared.options = defaults;
@@ -100,8 +107,9 @@ static void set_kind(cold_kind kind)
     r->with_dst = 1;
 }
 
-/* The plain loop's f32 angles and FMA differ from ours by less than this share of a value, and two 16-bit roundings. */
-static const char *check_plain(void)
+/* The bare kernels make the same bits. The plain loop's f32 angles and FMA differ from ours by less than this share of
+ * a value, and two 16-bit roundings. */
+static const char *check_others(void)
 {
     bench_rotation *const r = &prepared.rotation;
     const size_t count = r->bytes / format_bytes(r->dtype);
@@ -111,6 +119,13 @@ static const char *check_plain(void)
     bench_rotation_refill(r);
     bench_rotation_run(r, 1);
     memcpy(expected, r->data, r->bytes);
+    bench_rotation_refill(r);
+    bench_bare_move(prepared.id);
+    bench_bare_run(r, 1);
+    if (memcmp(expected, r->data, r->bytes) != 0) {
+        free(expected);
+        return "the bare kernels' result is not the call's; the run is void";
+    }
     bench_rotation_refill(r);
     run_plain(r, 1);
     int same = 1;
@@ -136,7 +151,8 @@ static const char *prepare(const cold_case *c)
     prepared.owner = c;
     prepared.plain = plain;
     set_kind(c->kind);
-    why = check_plain();
+    bench_bare_prepare(&prepared.rotation);
+    why = check_others();
     if (why != NULL) release();
     return why;
 }
@@ -147,9 +163,10 @@ static void run_case(shim_state *state, const void *argument)
     const char *why = prepare(c);
     if (why == NULL) {
         bench_rotation *const r = &prepared.rotation;
-        const bench_side sides[2] = { { bench_rotation_run, r, 0 }, { run_plain, r, 0 } };
+        const bench_side sides[SIDES] = { { c->kind == BARE ? bench_bare_run : bench_rotation_run, r, 0 },
+                                          { run_plain, r, 0 } };
         bench_times times;
-        bench_measure_calls(state, sides, 2, go_cold, r, 1, c->swept->rounds, &times);
+        bench_measure_calls(state, sides, SIDES, go_cold, r, 1, c->swept->rounds, &times);
         bench_report(state, &times, 0);
         shim_counter(state, "plain_ratio", times.median[0] / times.median[1]);
         shim_counter(state, "plain_ns", times.median[1]);

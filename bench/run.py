@@ -34,13 +34,13 @@ ROOT = Path(__file__).resolve().parent.parent
 QUICK = (
     r"^rotate/.*/({isas})/({shapes}|front|decode-out)$|^naive/f32/half|^growth/f32/half/.*/tokens-"
     r"|^reference/(sweep|copy-stream)/{best}/.*/1t$|^reference/memcpy/.*/1t$|^cache/.*/(4k|128k)/|^startup/"
-    r"|^cold/f32/half/{best}/(full|factored)-ids-"
+    r"|^cold/f32/half/{best}/(full|factored)-(ids|layer|bare)-"
 )
 CHECKED = 3  # exit status of --check, as 0 is that of --help, after which nothing is to be built
 FULL = (
     r"^(rotate|mrope|naive|growth|cache|build|startup)/|^reference/.*/({isas}|libc)/|^step/roperot"
     r"|^run/(norm|layer)/.*/{best}/"
-    r"|^cold/f32/.*/({isas})/|^cold/.*16/.*/{best}/.*-(ids|offset)-"
+    r"|^cold/f32/.*/({isas})/|^cold/.*16/.*/{best}/.*-(ids|offset|layer|bare)-"
 )
 INTERRUPTED = "interrupted"
 

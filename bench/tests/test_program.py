@@ -68,7 +68,7 @@ def test_a_cold_call_is_held_against_the_plain_loop():
         for dtype in ("f32", "f16", "bf16")
         for pairing in ("half", "interleaved")
         for cache in ("full", "factored")
-        for kind in ("offset", "ids", "signed")
+        for kind in ("offset", "ids", "signed", "layer", "bare")
         for swept in ("96MiB", "12MiB", "hot")
     )
     chosen = "--benchmark_filter=^cold/.*/scalar/full-.*-hot"
