@@ -11,8 +11,8 @@ Steps, in this order if none is named:
     times    microseconds of each node or chain of nodes within a real prefill and decode, both sides in turns
     speed    tokens a second, roperot and ggml in turns
     kl       KL divergence of the logits from ggml's own, and that fusing changes no bit of them where it must not
-A step prints a table in Markdown, and leaves it in DIR (trial/ by default). It may be interrupted and called again: what
-is built stays built, and a measurement is not repeated unless a library is newer. --quick tries all of it on small
+A step prints a table in Markdown, and leaves it in DIR (trial/ by default). It may be interrupted and called again:
+what is built stays built, and a measurement is not repeated unless a library is newer. --quick tries all of it on small
 models. With --floors, times has a third side: a plain loop with cos and sin at hand for one token, and for a prompt the
 bytes of the node read and written, where chains do not take it.
 Needs cmake, ninja, a C++ compiler, and this repository's libroperot.so (build/ by default). The checkout is only read.
