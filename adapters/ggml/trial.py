@@ -164,10 +164,10 @@ class Trial:
         """Where the result of one run is."""
         return self.place / "-".join([*map(str, parts), *(["quick"] if self.quick else [])])
 
-    def go(self, name, threads, cache, *more, **environment):
-        """Decode; what the program says."""
-        return run([self.tree / "decode", self.model(name), threads, self.prefill, self.decode, cache, *more],
-                   **environment)  # fmt: skip
+    def go(self, name, threads, cache, *more, prompts=1, **environment):
+        """Prefill one prompt or several in a row, and decode; what the program says."""
+        command = [self.tree / "decode", self.model(name), threads, prompts * self.prefill, self.decode, cache, *more]
+        return run(command, **environment)
 
     def times(self):
         """Times of nodes and chains, medians and minima in microseconds on thread 0."""
@@ -188,7 +188,9 @@ class Trial:
         path = self.file("times", name, cache, threads, fuse, *(["floors"] if "floor" in self.sides else []))
         if not self.is_done(path):
             part = self.place / "times.part"
-            self.go(name, threads, cache, LD_LIBRARY_PATH=str(self.clocks), ROPEROT_GGML_FUSE=fuse,
+            # As many prompts as sides: each side has each layer about once.
+            self.go(name, threads, cache, prompts=len(self.sides),
+                    LD_LIBRARY_PATH=str(self.clocks), ROPEROT_GGML_FUSE=fuse,
                     ROPEROT_GGML="floors" if "floor" in self.sides else "alternate",
                     ROPEROT_GGML_TIMES=str(part), LLAMA_ATTN_ROT_DISABLE="1")  # fmt: skip
             part.rename(path)
