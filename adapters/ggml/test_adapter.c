@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * The adapter against ggml's own operators, node by node and by chains: modes, types, strides, threads, far positions,
  * and what it leaves to ggml; it must not know how the adapter finds its plans. */
+#include <dlfcn.h>
 #include <ggml-cpu.h>
 #include <ggml.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,6 +197,41 @@ static void leaves_to_ggml(const void *arg)
     struct ggml_tensor folded = *node;
     folded.nb[2] = folded.nb[1];
     CHECK(!roperot_ggml_rope(0, 1, &folded), "a view that overlaps itself: not left to ggml");
+    ggml_free(context);
+}
+
+/* Words that are no parameters, and some that nearly are: turned or left, and then not a byte is written. */
+static void survives_any_parameters(const void *arg)
+{
+    static const int32_t words[] = { 0, 1, 2, 4, 6, 8, 40, 24, -1, -2, 32, INT32_MAX, INT32_MIN };
+    static const float numbers[] = { 0, 1, -1, 1e4f, 1e-4f, 1e38f, -1e38f, INFINITY, NAN, 1e-45f };
+    (void)arg;
+    const struct ggml_init_params parameters = { MEMORY, NULL, false };
+    struct ggml_context *const context = ggml_init(parameters);
+    tokens = MOST_TOKENS, batch = 1;
+    for (int i = 0; i < 4 * tokens; i++) positions[i] = (int32_t)random_below(500);
+    struct ggml_tensor *const x = tensor_of(context, GGML_TYPE_F32, 8, PACKED);
+    const shape usual = { "any", 8, 8, 0, GGML_ROPE_TYPE_NEOX, { 0 } };
+    struct ggml_tensor *const node = node_of(context, &usual, x, 0);
+    const struct ggml_tensor good = *node, at = *node->src[1];
+    int turned = 0;
+    for (int i = 0; i < 4000; i++) {
+        *node = good, *node->src[1] = at;
+        for (int changes = 1 + (int)random_below(3); changes > 0; changes--) {
+            const int word = (int)random_below(16), is_float = word >= 5 && word <= 10;
+            if (is_float) set_float(node, word, numbers[random_below(sizeof numbers / sizeof *numbers)]);
+            else ((int32_t *)node->op_params)[word] = words[random_below(sizeof words / sizeof *words)];
+        }
+        if (i % 16 == 0) node->src[1]->ne[0] = (int64_t)random_below((uint64_t)tokens);
+        if (i % 16 == 1) node->src[1]->type = GGML_TYPE_I64;
+        memset(node->data, 0x55, ggml_nbytes(node));
+        const int done = roperot_ggml_rope(0, 1, node);
+        turned += done;
+        for (size_t k = 0; k < ggml_nbytes(node) && !done; k++)
+            CHECK(((const unsigned char *)node->data)[k] == 0x55, "round %d: left to ggml, but byte %zu was written", i,
+                  k);
+    }
+    CHECK(turned > 100 && turned < 3900, "%d of 4000 were turned", turned);
     ggml_free(context);
 }
 
@@ -442,6 +479,75 @@ static void leaves_chains_to_ggml(const void *arg)
     ggml_free(l.context);
 }
 
+/* ---- locks and allocations --------------------------------------------------------------------------------------- */
+
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define WATCHED 1
+void *__libc_malloc(size_t bytes);
+void *__libc_calloc(size_t count, size_t bytes);
+void *__libc_memalign(size_t alignment, size_t bytes);
+static int is_watched, events;
+
+void *malloc(size_t bytes)
+{
+    events += is_watched;
+    return __libc_malloc(bytes);
+}
+
+void *calloc(size_t count, size_t bytes)
+{
+    events += is_watched;
+    return __libc_calloc(count, bytes);
+}
+
+void *aligned_alloc(size_t alignment, size_t bytes)
+{
+    events += is_watched;
+    return __libc_memalign(alignment, bytes);
+}
+
+int pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    static int (*next)(pthread_mutex_t *);
+    events += is_watched;
+    if (!next) {
+        void *const found = dlsym(RTLD_NEXT, "pthread_mutex_lock");
+        memcpy(&next, &found, sizeof next);
+    }
+    return next(mutex);
+}
+#else
+#define WATCHED 0
+static int is_watched, events;
+#endif
+
+/* Once its parameters are known, a node or chain takes no lock and allocates nothing; before, it does both. */
+static void watch(const layer *l, int far, int is_first, const char *what)
+{
+    events = 0, is_watched = 1;
+    const int turned = roperot_ggml_rope(0, 2, l->rope) & roperot_ggml_rope(1, 2, l->rope), of_node = events;
+    const int ran = run_layer(l, 1, 2);
+    is_watched = 0;
+    CHECK(turned && ran, "%s: left to ggml", what);
+    if (is_first && WATCHED) CHECK(of_node > 1, "%s: the first call is not seen to lock and allocate", what);
+    if (!is_first) CHECK(events == 0, "%s, far %d: %d locks and allocations", what, far, events);
+}
+
+static void takes_no_lock(const void *arg)
+{
+    const shape *const s = arg;
+    batch = 1;
+    for (tokens = 1; tokens <= MOST_TOKENS; tokens += MOST_TOKENS - 1)
+        for (int far = 0; far < 2; far++) {
+            for (int i = 0; i < 4 * tokens; i++) positions[i] = (int32_t)random_below(500) + (far ? NEAR : 0);
+            const layer l = layer_of(s, 1, 3, GGML_TYPE_F16);
+            set_float(l.rope, 8, 1.375f); /* attn_factor: parameters that nobody has asked for */
+            watch(&l, far, tokens == 1 && !far, s->name);
+            watch(&l, far, 0, s->name);
+            ggml_free(l.context);
+        }
+}
+
 int main(int argc, char **argv)
 {
     setenv("ROPEROT_GGML_FUSE", "all", 1); /* one line, too */
@@ -450,7 +556,9 @@ int main(int argc, char **argv)
     for (int i = 0; i < SHAPES; i++) harness_add(agrees, &shapes[i], "%s", shapes[i].name);
     for (int i = 0; i < FAR_SHAPES; i++) harness_add(turns_far, &shapes[i], "far %s", shapes[i].name);
     for (int i = 0; i < SHAPES; i++) harness_add(chains_agree, &shapes[i], "chains %s", shapes[i].name);
+    for (int i = 0; i < SHAPES; i++) harness_add(takes_no_lock, &shapes[i], "no lock %s", shapes[i].name);
     harness_add(leaves_to_ggml, NULL, "leaves to ggml");
+    harness_add(survives_any_parameters, NULL, "any parameters");
     harness_add(leaves_chains_to_ggml, NULL, "leaves chains to ggml");
     return harness_run(argc, argv, "ggml-adapter");
 }
