@@ -142,7 +142,7 @@ static int32_t check_counts(const roperot_sections *sections, const struct schem
 
 static int32_t check(const roperot_sections *sections, int32_t pairs, const uint8_t *axis)
 {
-    if (!sections) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "sections is NULL; it must point to a roperot_sections");
+    if (!sections) return roperot_null_error("sections", "roperot_sections");
     const int32_t status = roperot_check_size(sections, sizeof *sections, sizeof *sections, "sections");
     if (status) return status;
     if (sections->reserved)

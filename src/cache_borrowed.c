@@ -12,11 +12,6 @@
 #include "numbers.h"
 #include "table.h"
 
-static int64_t heads_of(const roperot_plan *plan)
-{
-    return plan->heads ? plan->heads : 1;
-}
-
 /* NaN coefficients: the 16-bit kernels round in integers and count on NaNs whose lower half is zero, which
  * arithmetic makes of elements but a table may break. */
 static int is_odd_nan(float x)
@@ -29,7 +24,7 @@ static int is_odd_nan(float x)
 static int has_odd_nan(const roperot_plan *plan, const roperot_row_table *rows)
 {
     for (int64_t p = 0; p < plan->max_positions; p++)
-        for (int64_t head = 0; head < heads_of(plan); head++) {
+        for (int64_t head = 0; head < roperot_plan_row_heads(plan); head++) {
             const int64_t at = p * rows->stride + head * rows->head_stride;
             for (int64_t j = at; j < at + plan->pairs; j++)
                 if (is_odd_nan(rows->cos[j]) || is_odd_nan(rows->sin[j])) return 1;
@@ -56,7 +51,7 @@ static int32_t copy_table(roperot_plan *plan, const roperot_table *table, int sl
     float *const data = roperot_full_allocate(plan, slot, rows);
     if (!data) return ROPEROT_ERROR_MEMORY;
     for (int64_t p = 0; p < plan->max_positions; p++)
-        for (int64_t head = 0; head < heads_of(plan); head++)
+        for (int64_t head = 0; head < roperot_plan_row_heads(plan); head++)
             copy_row(table, p * table->row_stride + head * table->head_stride, plan->pairs, factor,
                      data + p * rows->stride + head * rows->head_stride);
     return ROPEROT_OK;
@@ -68,7 +63,7 @@ int32_t roperot_borrowed_build(roperot_plan *plan, const roperot_table *table)
     const int in_place = table->dtype == ROPEROT_F32 && roperot_table_shape_of(table, plan->pairs).pair_stride == 1 &&
                          !has_odd_nan(plan, &given);
     const int copies = !in_place + (plan->attention_factor != 1.0);
-    const int64_t rows = roperot_saturating_mul(plan->max_positions, heads_of(plan));
+    const int64_t rows = roperot_saturating_mul(plan->max_positions, roperot_plan_row_heads(plan));
     const int64_t bytes = roperot_saturating_mul(copies, roperot_full_bytes(plan->pairs, rows));
     int32_t status = roperot_memory_check(bytes, copies == 1 ? "a copy of the table" : "two copies of the table");
     if (status) return status;

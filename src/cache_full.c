@@ -30,7 +30,7 @@ int64_t roperot_full_cache_bytes(const roperot_plan *plan)
 
 float *roperot_full_allocate(roperot_plan *plan, int slot, roperot_row_table *table)
 {
-    const int64_t heads = plan->heads ? plan->heads : 1, rows = roperot_saturating_mul(plan->max_positions, heads);
+    const int64_t heads = roperot_plan_row_heads(plan), rows = roperot_saturating_mul(plan->max_positions, heads);
     const int64_t bytes = roperot_full_bytes(plan->pairs, rows), row = row_stride(plan->pairs);
     float *const data = roperot_memory_allocate(bytes);
     if (!data) {

@@ -67,7 +67,7 @@ static uint64_t mix_real(uint64_t hash, double value)
 uint64_t roperot_config_hash(const roperot_config *config)
 {
     if (!config) {
-        roperot_fail(ROPEROT_ERROR_ARGUMENT, "config is NULL; it must point to a roperot_config");
+        roperot_null_error("config", "roperot_config");
         return 0;
     }
     roperot_config full, key;
@@ -111,8 +111,7 @@ static int same_table(const roperot_table *a, const roperot_table *b)
 int32_t roperot_plan_is(const roperot_plan *plan, const roperot_config *config)
 {
     if (!plan || !config) {
-        roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s is NULL; it must point to a roperot_%s", plan ? "config" : "plan",
-                     plan ? "config" : "plan");
+        (void)(plan ? roperot_null_error("config", "roperot_config") : roperot_null_plan_error());
         return 0;
     }
     roperot_config full, key;

@@ -2,6 +2,7 @@
  * A plan's cos and sin as a table in the caller's layout; it must not know tensors or kernels. */
 #include "coefficient_rows.h"
 #include "convert.h"
+#include "extent.h"
 #include "fpenv.h"
 #include "lists.h"
 #include "numbers.h"
@@ -68,28 +69,22 @@ static int overlaps(const roperot_table *dst, int32_t pairs, int64_t count)
     return 0;
 }
 
-typedef struct byte_range {
-    uintptr_t begin, end;
-} byte_range;
-
-/* The bytes of cos, or of sin (which 1), of the first `rows` rows of a table. */
-static byte_range range_of_half(const roperot_table *table, int32_t pairs, int64_t rows, int which)
+/* Of cos, or of sin (which 1), of the first `rows` rows of a table. */
+static roperot_extent extent_of_half(const roperot_table *table, int32_t pairs, int64_t rows, int which)
 {
-    const int64_t size = roperot_dtype_size(table->dtype);
-    const uintptr_t at = (uintptr_t)(which ? table->sin : table->cos);
     roperot_table part = *table;
     int64_t below, above;
     part.rows = rows;
     roperot_table_reach(&part, pairs, &below, &above);
-    return (byte_range){ at - (uintptr_t)(below * size), at + (uintptr_t)(above * size) };
+    return roperot_extent_around(which ? table->sin : table->cos, below, above, roperot_dtype_size(table->dtype));
 }
 
-static int meets_table(const roperot_plan *plan, const byte_range *e)
+static int overlaps_table(const roperot_plan *plan, const roperot_extent *written)
 {
     const roperot_table *const table = plan->asked.table;
     for (int which = 0; table && which < 2; which++) {
-        const byte_range own = range_of_half(table, plan->pairs, plan->max_positions, which);
-        if (e->begin < own.end && own.begin < e->end) return 1;
+        const roperot_extent own = extent_of_half(table, plan->pairs, plan->max_positions, which);
+        if (roperot_extents_overlap(&own, written)) return 1;
     }
     return 0;
 }
@@ -99,11 +94,11 @@ static int32_t check_apart(const roperot_plan *plan, const roperot_positions *po
                            const roperot_table *dst)
 {
     for (int which = 0; which < 2; which++) {
-        const byte_range e = range_of_half(dst, plan->pairs, batch * tokens, which);
+        const roperot_extent written = extent_of_half(dst, plan->pairs, batch * tokens, which);
         const char *const name = which ? "sin" : "cos";
-        if (roperot_positions_meet(positions, batch, tokens, e.begin, e.end))
+        if (roperot_positions_overlap(positions, batch, tokens, &written))
             return roperot_fail(ROPEROT_ERROR_ALIAS, "dst.%s overlaps the positions; they must be apart", name);
-        if (meets_table(plan, &e))
+        if (overlaps_table(plan, &written))
             return roperot_fail(ROPEROT_ERROR_ALIAS, "dst.%s overlaps the plan's table; they must be apart", name);
     }
     return ROPEROT_OK;
@@ -152,11 +147,6 @@ static ROPEROT_NOINLINE void write_rows(const roperot_row_source *source, int64_
         }
 }
 
-static int32_t null_error(const char *argument, const char *type)
-{
-    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s is NULL; it must point to a roperot_%s", argument, type);
-}
-
 static int32_t overlap_error(const roperot_table *dst)
 {
     return roperot_fail(
@@ -171,9 +161,9 @@ int32_t roperot_cos_sin(const roperot_plan *plan, const roperot_positions *posit
                         const roperot_table *dst)
 {
     roperot_table full;
-    if (!plan) return null_error("plan", "plan");
-    if (!positions) return null_error("positions", "positions");
-    if (!dst) return null_error("dst", "table");
+    if (!plan) return roperot_null_plan_error();
+    if (!positions) return roperot_null_error("positions", "roperot_positions");
+    if (!dst) return roperot_null_error("dst", "roperot_table");
     if (batch < 0 || tokens < 0)
         return roperot_fail(ROPEROT_ERROR_SHAPE, "batch is %lld and tokens is %lld; they must be at least 0",
                             (long long)batch, (long long)tokens);

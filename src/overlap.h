@@ -5,11 +5,6 @@
 
 #include "tensor.h"
 
-static inline int roperot_extents_overlap(const roperot_extent *a, const roperot_extent *b)
-{
-    return a->begin < b->end && b->begin < a->end;
-}
-
 /* 1 if two views, one of them written, may be in one call although their extents overlap: equal batch and token
  * strides, and no token's heads x dim of one overlap any token's of the other. */
 int roperot_tensors_disjoint(const roperot_tensor *a, const roperot_tensor *b);

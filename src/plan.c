@@ -170,7 +170,7 @@ int32_t roperot_plan_create(const roperot_config *config, roperot_plan **plan)
 {
     if (!plan) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "plan is NULL; it must point to where the plan goes");
     *plan = NULL;
-    if (!config) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config is NULL; it must point to a roperot_config");
+    if (!config) return roperot_null_error("config", "roperot_config");
     roperot_config full;
     roperot_table table;
     int32_t status = roperot_read_config(config, &full, &table);
@@ -204,9 +204,8 @@ void roperot_plan_destroy(roperot_plan *plan)
 
 int32_t roperot_plan_describe(const roperot_plan *plan, roperot_plan_info *info)
 {
-    if (!plan)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "plan is NULL; it must be one that roperot_plan_create made");
-    if (!info) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "info is NULL; it must point to a roperot_plan_info");
+    if (!plan) return roperot_null_plan_error();
+    if (!info) return roperot_null_error("info", "roperot_plan_info");
     const int32_t status = roperot_check_size(info, offsetof(roperot_plan_info, arithmetic), sizeof *info, "info");
     if (status) return status;
     const roperot_plan_info all = {

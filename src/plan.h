@@ -69,4 +69,10 @@ struct roperot_plan {
     roperot_table asked_table;
 };
 
+/* How many heads have rows of their own; 1 if all share them. */
+static inline int64_t roperot_plan_row_heads(const roperot_plan *plan)
+{
+    return plan->heads ? plan->heads : 1;
+}
+
 #endif

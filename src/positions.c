@@ -18,7 +18,7 @@ void roperot_position_read_any(const roperot_positions *p, int32_t axes, int64_t
 
 void roperot_coordinate_read(const roperot_positions *p, int32_t axes, int64_t b, int64_t t, double *coordinate)
 {
-    const int32_t given = p->axes > 1 ? p->axes : 1;
+    const int32_t given = roperot_positions_axes(p);
     const int64_t at = b * p->batch_stride + t * p->token_stride;
     for (int32_t a = 0; a < axes; a++) {
         const int64_t i = at + (a < given ? a : 0) * p->axis_stride;
@@ -108,17 +108,18 @@ static void ids_reach(const roperot_positions *p, int64_t batch, int64_t tokens,
     for (int i = 0; i < 3; i++) roperot_reach_axis(below, above, ids.stride[i], ids.count[i]);
 }
 
-int roperot_positions_meet(const roperot_positions *p, int64_t batch, int64_t tokens, uintptr_t begin, uintptr_t end)
+int roperot_positions_overlap(const roperot_positions *p, int64_t batch, int64_t tokens, const roperot_extent *written)
 {
     if (roperot_positions_rule_of(p->kind)->ids == ROPEROT_IDS_UNUSED) return 0;
-    const uintptr_t cu = (uintptr_t)p->cu_seqlens, ids = (uintptr_t)p->ids;
-    const uintptr_t cu_size = p->cu_type == ROPEROT_POSITIONS_I32 ? 4 : 8;
-    if (p->kind == ROPEROT_POSITIONS_RAGGED && cu < end && begin < cu + ((uintptr_t)p->sequences + 1) * cu_size)
-        return 1;
+    const int64_t cu_size = p->cu_type == ROPEROT_POSITIONS_I32 ? 4 : 8;
+    const roperot_extent cu = roperot_extent_around(p->cu_seqlens, 0, (int64_t)p->sequences + 1, cu_size);
+    if (p->kind == ROPEROT_POSITIONS_RAGGED && roperot_extents_overlap(&cu, written)) return 1;
     const int64_t size = p->type == ROPEROT_POSITIONS_I32 || p->type == ROPEROT_POSITIONS_F32 ? 4 : 8;
     int64_t below, above;
+    if (!p->ids) return 0; /* whose strides may be anything */
     ids_reach(p, batch, tokens, &below, &above);
-    return p->ids && ids - (uintptr_t)(below * size) < end && begin < ids + (uintptr_t)(above * size);
+    const roperot_extent ids = roperot_extent_around(p->ids, below, above, size);
+    return roperot_extents_overlap(&ids, written);
 }
 
 /* Strides from strangers: the farthest element must be addressable. */

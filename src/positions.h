@@ -4,6 +4,7 @@
 #define ROPEROT_POSITIONS_H
 
 #include "bounds.h"
+#include "extent.h"
 #include "numbers.h"
 #include "plan.h"
 
@@ -21,9 +22,15 @@ static inline int32_t roperot_positions_check(const roperot_plan *plan, const ro
     return roperot_positions_check_any(plan, positions, flags, batch, tokens, begin, end);
 }
 
-/* Whether a checked set of positions, OFFSET or not, is read from [begin, end), going by the hull of its ids. */
-int roperot_positions_meet(const roperot_positions *positions, int64_t batch, int64_t tokens, uintptr_t begin,
-                           uintptr_t end);
+/* Whether a checked set of positions, OFFSET or not, is read from what is written, going by the extent of its ids. */
+int roperot_positions_overlap(const roperot_positions *positions, int64_t batch, int64_t tokens,
+                              const roperot_extent *written);
+
+/* How many axes the caller gives; 0 means 1. */
+static inline int32_t roperot_positions_axes(const roperot_positions *positions)
+{
+    return positions->axes > 1 ? positions->axes : 1;
+}
 
 static inline int roperot_positions_are_real(const roperot_positions *positions)
 {
@@ -48,7 +55,7 @@ static inline void roperot_position_read(const roperot_positions *positions, int
         roperot_position_read_any(positions, axes, b, t, position);
         return;
     }
-    const int32_t given = positions->axes > 1 ? positions->axes : 1;
+    const int32_t given = roperot_positions_axes(positions);
     const int64_t at = b * positions->batch_stride + t * positions->token_stride, offset = positions->offset;
     for (int32_t a = 0; a < given; a++) {
         const int64_t i = at + (a ? a * positions->axis_stride : 0);

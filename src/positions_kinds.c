@@ -12,11 +12,6 @@
 
 /* ---- what kinds share -------------------------------------------------------------------------------------------- */
 
-static int32_t axes_of(const roperot_positions *p)
-{
-    return p->axes > 1 ? p->axes : 1;
-}
-
 static int32_t check_nothing(const roperot_positions *p, int64_t batch, int64_t tokens)
 {
     (void)p, (void)batch, (void)tokens;
@@ -66,13 +61,14 @@ static int offset_find_stray(const roperot_positions *p, const roperot_position_
 static void ids_layout(const roperot_positions *p, int64_t batch, int64_t tokens, roperot_ids_layout *layout)
 {
     *layout =
-        (roperot_ids_layout){ { axes_of(p), batch, tokens }, { p->axis_stride, p->batch_stride, p->token_stride } };
+        (roperot_ids_layout){ { roperot_positions_axes(p), batch, tokens },
+                              { p->axis_stride, p->batch_stride, p->token_stride } };
 }
 
 static int32_t ids_read(const roperot_positions *p, int64_t b, int64_t t, int64_t *position)
 {
-    roperot_position_read(p, axes_of(p), b, t, position);
-    return axes_of(p);
+    roperot_position_read(p, roperot_positions_axes(p), b, t, position);
+    return roperot_positions_axes(p);
 }
 
 /* Whether `count` ids of one axis, with the offset, are all in the range: differences modulo 2^64, which an offset of
@@ -118,17 +114,17 @@ static int64_t start_stride(const roperot_positions *p)
 static int32_t start_read(const roperot_positions *p, int64_t s, int64_t behind, int64_t *position)
 {
     const int64_t at = s * start_stride(p);
-    for (int32_t a = 0; a < axes_of(p); a++) {
+    for (int32_t a = 0; a < roperot_positions_axes(p); a++) {
         const int64_t id = p->ids ? roperot_id_read(p->ids, p->type, at + (a ? a * p->axis_stride : 0)) : 0;
         position[a] = roperot_saturating_add(roperot_saturating_add(id, p->offset), behind);
     }
-    return axes_of(p);
+    return roperot_positions_axes(p);
 }
 
 static void starts_layout(const roperot_positions *p, int64_t batch, int64_t tokens, roperot_ids_layout *layout)
 {
     (void)tokens;
-    *layout = (roperot_ids_layout){ { axes_of(p), batch, 1 }, { p->axis_stride, start_stride(p), 0 } };
+    *layout = (roperot_ids_layout){ { roperot_positions_axes(p), batch, 1 }, { p->axis_stride, start_stride(p), 0 } };
 }
 
 static int32_t starts_read(const roperot_positions *p, int64_t b, int64_t t, int64_t *position)

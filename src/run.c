@@ -16,8 +16,7 @@ enum { TASKS = 3 };
 static int32_t check_arguments(const roperot_plan *plan, const roperot_positions *positions, const roperot_job *jobs,
                                int32_t count)
 {
-    if (!plan)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "plan is NULL; it must be one that roperot_plan_create made");
+    if (!plan) return roperot_null_plan_error();
     if (count < 0) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "count is %d; it must be at least 0", count);
     if (count > 0 && !jobs)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs is NULL; it must point to count = %d jobs", count);

@@ -27,6 +27,16 @@ int32_t roperot_fail(int32_t status, const char *format, ...)
     return status;
 }
 
+int32_t roperot_null_error(const char *argument, const char *type)
+{
+    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s is NULL; it must point to a %s", argument, type);
+}
+
+int32_t roperot_null_plan_error(void)
+{
+    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "plan is NULL; it must be one that roperot_plan_create made");
+}
+
 const char *roperot_last_error(void)
 {
     return last_error;

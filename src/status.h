@@ -6,14 +6,20 @@
 #include <roperot/roperot.h>
 
 #if defined __GNUC__
+#define ROPEROT_COLD         __attribute__((cold, noinline))
 #define ROPEROT_PRINTF(f, a) __attribute__((format(printf, f, a), cold, noinline))
 #else
+#define ROPEROT_COLD
 #define ROPEROT_PRINTF(f, a)
 #endif
 
 /* Stores the sentence for roperot_last_error and returns `status`: `return roperot_fail(ROPEROT_ERROR_SHAPE, "...")`.
  * The sentence names the argument, its value and what is allowed. */
 int32_t roperot_fail(int32_t status, const char *format, ...) ROPEROT_PRINTF(2, 3);
+
+/* An argument that is NULL and must point to a `type`; a plan, which only roperot_plan_create makes. */
+int32_t roperot_null_error(const char *argument, const char *type) ROPEROT_COLD;
+int32_t roperot_null_plan_error(void) ROPEROT_COLD;
 
 /* The rule of every struct that starts with `size`: known is sizeof here, first is the size it was first published
  * with. OK, or ROPEROT_ERROR_VERSION with a sentence that calls the struct `name`, or, of a list, name[index] and the

@@ -108,7 +108,6 @@ int32_t roperot_tensor_check_any(const roperot_tensor *t, int32_t head_dim, int 
     int64_t below, above;
     reach(t, &below, &above);
     if (!roperot_is_addressable(t->data, below, above, size)) return overflow_error(t, name, index, member);
-    extent->begin = data - (uintptr_t)(below * size);
-    extent->end = data + (uintptr_t)(above * size);
+    *extent = roperot_extent_around(t->data, below, above, size);
     return written ? check_written(t, name, index, member) : ROPEROT_OK;
 }

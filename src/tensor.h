@@ -7,13 +7,9 @@
 
 #include <roperot/roperot.h>
 
+#include "extent.h"
 #include "lists.h"
 #include "numbers.h"
-
-/* The bytes that a view touches lie in [begin, end); empty if they are equal. */
-typedef struct roperot_extent {
-    uintptr_t begin, end;
-} roperot_extent;
 
 /* One view by itself, and, if it is written, that it does not overlap itself. `name`, `index` and `member` are for the
  * sentence ("src[1]", "jobs[1].src"). */

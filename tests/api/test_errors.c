@@ -101,7 +101,7 @@ static void borrow_30_heads(roperot_config *c)
     c->table = &table;
 }
 
-static void repair(roperot_config *c)
+static void repack(roperot_config *c)
 {
     c->pairing_out = ROPEROT_PAIR_INTERLEAVED;
 }
@@ -139,9 +139,9 @@ static void two_axes(roperot_config *c)
     X(dtype_most, f->src[0].dtype = INT32_MAX, DTYPE, "dtype", "2147483647")                                           \
     X(dst_dtype, (out_of_place(f), f->dst[1].dtype = -1), DTYPE, "dtype", "-1")                                        \
     X(f16_to_bf16, (out_of_place(f), f->src[1].dtype = 2, f->dst[1].dtype = 3), DTYPE, "dtype", "3")                   \
-    X(repair_and_convert, (another_plan(f, repair), out_of_place(f), f->dst[0].dtype = 2), DTYPE, "dtype", "2")        \
-    X(repair_in_place, another_plan(f, repair), ALIAS, "pairing_out", "2")                                             \
-    X(repair_same_view, (another_plan(f, repair), f->dst_arg = f->src), ALIAS, "pairing_out", "2")                     \
+    X(repair_and_convert, (another_plan(f, repack), out_of_place(f), f->dst[0].dtype = 2), DTYPE, "dtype", "2")        \
+    X(repair_in_place, another_plan(f, repack), ALIAS, "pairing_out", "2")                                             \
+    X(repair_same_view, (another_plan(f, repack), f->dst_arg = f->src), ALIAS, "pairing_out", "2")                     \
     X(batch_negative, f->src[0].shape[0] = -2, SHAPE, "shape", "-2")                                                   \
     X(tokens_negative, f->src[1].shape[1] = -9, SHAPE, "shape", "-9")                                                  \
     X(tokens_least, f->src[0].shape[1] = INT64_MIN, SHAPE, "shape", "-9223372036854775808")                            \

@@ -122,6 +122,11 @@ static void choose_slots(cache *it, int64_t lines, int64_t tokens)
     p->slot_token_stride = 1;
 }
 
+static int32_t any_dtype(void)
+{
+    return ROPEROT_F32 + (int32_t)random_below(ROPEROT_DTYPES);
+}
+
 static void fill_pages(cache *it, int64_t heads, int64_t dim)
 {
     const roperot_pages *const p = &it->pages;
@@ -219,7 +224,7 @@ static void choose_norm(trial *t, int64_t heads, int64_t dim)
     n->rounding = (int32_t)random_below(3);
     n->flags = (int32_t)random_below(8);
     n->epsilon = random_below(3) ? 1e-6 : random_below(2) ? 1e-5 : 0.0;
-    n->weight_dtype = ROPEROT_F32 + (int32_t)random_below(ROPEROT_DTYPES);
+    n->weight_dtype = any_dtype();
     if (random_below(5)) n->weight = t->weight;
     if (n->kind == ROPEROT_NORM_LAYER && random_below(2)) n->bias = t->bias;
     if (!n->weight) n->flags &= ~ROPEROT_NORM_UNIT_OFFSET;
@@ -303,20 +308,20 @@ static void choose_source(trial *t, const int64_t s[4])
         t->job.batch = s[0], t->job.tokens = s[1], t->job.heads = s[2], t->job.dim = s[3];
         return;
     }
-    t->src = guarded_tensor_open(1 + (int32_t)random_below(3), s[0], s[1], s[2], s[3], any_layout());
+    t->src = guarded_tensor_open(any_dtype(), s[0], s[1], s[2], s[3], any_layout());
     if (random_below(3)) spice(&t->src.view, random_below(4) ? VALUES_NORMAL : VALUES_SPECIAL);
     if (random_below(5) == 0) hush(&t->src.view);
 }
 
-static void choose_targets(trial *t, const int64_t s[4], int repairs)
+static void choose_targets(trial *t, const int64_t s[4], int repacks)
 {
     const int what = 1 + (int)random_below(3);
     t->has_dst = what & 1;
     t->has_to = (what & 2) != 0;
-    t->in_place = t->has_dst && t->has_src && !repairs && random_below(2);
-    t->same_pages = t->has_to && t->has_from && !repairs && random_below(3) == 0;
+    t->in_place = t->has_dst && t->has_src && !repacks && random_below(2);
+    t->same_pages = t->has_to && t->has_from && !repacks && random_below(3) == 0;
     if (t->has_dst && !t->in_place)
-        t->dst = guarded_tensor_open(usual ? t->src.view.dtype : 1 + (int32_t)random_below(3), s[0], s[1], s[2], s[3],
+        t->dst = guarded_tensor_open(usual ? t->src.view.dtype : any_dtype(), s[0], s[1], s[2], s[3],
                                      any_layout());
     if (t->has_to && !t->same_pages)
         cache_open(&t->to, usual ? t->src.view.dtype : any_format(s[3]), s[0], s[1], s[2], s[3]);
@@ -342,14 +347,14 @@ static void bind(trial *t)
         caches[i]->pages.slots = caches[i]->pages.slot_type == 1 ? (const void *)caches[i]->slots32 : caches[i]->slots;
 }
 
-static void trial_open(trial *t, const int64_t shape[4], int rotated, int repairs, uint32_t call_flags)
+static void trial_open(trial *t, const int64_t shape[4], int rotated, int repacks, uint32_t call_flags)
 {
     memset(t, 0, offsetof(trial, weight));
     t->job = (roperot_job)ROPEROT_JOB_INIT;
     t->job.flags = (rotated ? 0 : ROPEROT_JOB_UNROTATED) | (random_below(2) ? ROPEROT_JOB_SKIP : 0) |
                    (random_below(3) ? 0 : ROPEROT_JOB_UNROUNDED);
     choose_source(t, shape);
-    choose_targets(t, shape, repairs && rotated);
+    choose_targets(t, shape, repacks && rotated);
     if (random_below(3) && !(call_flags & ROPEROT_INVERSE)) choose_norm(t, shape[2], shape[3]);
     if (!usual && random_below(3) == 0) {
         t->job.factor = t->factor;
