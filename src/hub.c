@@ -123,7 +123,7 @@ static void repack(const roperot_task *j, const piece *p, const float *from, flo
 }
 
 /* `n` pairs from the piece's pair `first` on, of some of its heads, by one row. */
-static void turn_heads(const roperot_task *j, const piece *p, const roperot_row *row, run_of_channels pairs,
+static void turn_piece(const roperot_task *j, const piece *p, const roperot_row *row, run_of_channels pairs,
                        int64_t heads, const float *from, float *to)
 {
     const ptrdiff_t head = p->pitch * (ptrdiff_t)sizeof(float);
@@ -178,7 +178,7 @@ static float *turn(roperot_hub *hub, const roperot_task *j, const roperot_line *
     for (; pairs.first < p->pairs; pairs.first += pairs.count)
         for (int64_t h = 0; h < p->heads; h += step) {
             if (h + pairs.first > 0) row = row_of(line, p, p->head + h, &pairs);
-            turn_heads(j, p, &row, pairs, step, hub->half[0] + h * p->pitch, to + h * p->pitch);
+            turn_piece(j, p, &row, pairs, step, hub->half[0] + h * p->pitch, to + h * p->pitch);
         }
     return to;
 }
