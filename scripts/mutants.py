@@ -316,7 +316,7 @@ MUTANTS = [
         "src/usual_jobs.c",
         "slots, (uint64_t)(lines * slot_size)) &&",
         "slots, (uint64_t)slot_size) &&",
-        "run_errors",
+        "run_errors run_alias",
     ),
     Mutant("pages: slot == all slots", "src/pages.c", "if (slot >= slots)", "if (slot > slots)", "run_errors"),
     Mutant("pages: one element short", "src/pages.c", "if (stride < extent)", "if (stride < extent - 1)", "run_errors"),

@@ -43,7 +43,7 @@ static int place(const cache *c, int64_t k, int fixed, int64_t at[AXES])
 
 static int blocks_meet(const cache *a, const cache *b, int fixed)
 {
-    int64_t at[AXES], x[2], y[2];
+    int64_t at[AXES] = { 0 }, x[2], y[2];
     for (int64_t i = 0; place(a, i, fixed, at); i++) {
         block(a, at, fixed, x);
         for (int64_t j = 0; place(b, j, fixed, at); j++) {
@@ -89,7 +89,7 @@ static int apart(const cache *a, const cache *b)
 /* Marks the bytes of every slot; 0 if one is marked already. */
 static int mark(const cache *c, unsigned char *map)
 {
-    int64_t at[AXES], x[2];
+    int64_t at[AXES] = { 0 }, x[2];
     int fresh = 1;
     for (int64_t k = 0; place(c, k, AXES, at); k++) {
         block(c, at, AXES, x);
@@ -311,11 +311,72 @@ static void opposite_strides(const void *arg)
     roperot_plan_destroy(plan);
 }
 
+/* ---- pages of bytes against every other place of a job ----------------------------------------------------------- */
+
+enum { TOKENS = 4, HEADS = 2, DIM = 6, LENGTH = TOKENS * HEADS * DIM };
+enum { SRC, DST, SLOTS, SCALE, DYNAMIC_SCALES, PLACES };
+
+/* A job from src to dst and to pages; one of its places is in the buffer, beside or `by` bytes within the pages. */
+typedef struct meeting {
+    roperot_tensor src, dst;
+    roperot_pages to;
+    roperot_job job;
+} meeting;
+
+static void set_meeting(meeting *m, int which, int behind, int by)
+{
+    static float src[LENGTH], dst[LENGTH], scale[TOKENS * HEADS];
+    static int64_t list[TOKENS];
+    static const int64_t bytes[PLACES] = { sizeof src, sizeof dst, sizeof list, sizeof(float), sizeof scale };
+    void *const place = buffer + BYTES / 2;
+    float *const scales = which == SCALE || which == DYNAMIC_SCALES ? place : scale;
+    int64_t *const lines = which == SLOTS ? place : list;
+    for (int i = 0; i < TOKENS; i++) lines[i] = i;
+    scales[0] = 1.0f;
+    m->src = roperot_tensor_shd(which == SRC ? place : src, ROPEROT_F32, TOKENS, HEADS, DIM);
+    m->dst = roperot_tensor_shd(which == DST ? place : dst, ROPEROT_F32, TOKENS, HEADS, DIM);
+    m->to = (roperot_pages)ROPEROT_PAGES_INIT;
+    m->to.dtype = ROPEROT_I8;
+    m->to.data = (char *)place + (behind ? bytes[which] - by : by - LENGTH);
+    m->to.pages = TOKENS;
+    m->to.page_stride = HEADS * DIM, m->to.head_stride = DIM;
+    m->to.slots = lines;
+    m->to.scale = scales;
+    m->to.scaling = which == DYNAMIC_SCALES ? ROPEROT_SCALE_DYNAMIC : ROPEROT_SCALE_STATIC;
+    if (which == DYNAMIC_SCALES) m->to.scale_page_stride = HEADS, m->to.scale_head_stride = 1;
+    m->job = (roperot_job)ROPEROT_JOB_INIT;
+    m->job.flags = ROPEROT_JOB_UNROTATED;
+    m->job.src = &m->src, m->job.dst = &m->dst, m->job.to = &m->to;
+}
+
+/* One byte of the pages at either end is in the place, or they touch it. */
+static void one_byte(const void *arg)
+{
+    static const char *const names[PLACES] = { "src", "dst", "slots", "scale", "dynamic scales" };
+    (void)arg;
+    roperot_config config = ROPEROT_CONFIG_INIT;
+    config.head_dim = 2;
+    roperot_plan *const plan = expect_plan(&config);
+    for (int which = 0; which < PLACES; which++)
+        for (int behind = 0; behind < 2; behind++)
+            for (int by = 0; by < 2; by++) {
+                meeting m;
+                set_meeting(&m, which, behind, by);
+                memcpy(before, buffer, BYTES);
+                const int32_t status = roperot_run(plan, NULL, &m.job, 1, NULL);
+                CHECK(status == (by ? ROPEROT_ERROR_ALIAS : ROPEROT_OK), "%d bytes of %s, %s: %s", by, names[which],
+                      behind ? "behind" : "before", status ? roperot_last_error() : roperot_status_name(status));
+                CHECK(!by || memcmp(before, buffer, BYTES) == 0, "%s: written in spite of an error", names[which]);
+            }
+    roperot_plan_destroy(plan);
+}
+
 int main(int argc, char **argv)
 {
     static const int reads[] = { 0, 1 };
     harness_add(random_pairs, &reads[0], "two-written");
     harness_add(random_pairs, &reads[1], "written-and-read");
+    harness_add(one_byte, NULL, "one-byte");
     harness_add(opposite_strides, NULL, "opposite-strides");
     return harness_run(argc, argv, "run_alias");
 }
