@@ -150,16 +150,16 @@ MUTANTS = [
     Mutant(
         "tiles: heads outside",
         "src/tiles.c",
-        "tile.heads_outer = p->range.count > 1 &&",
+        "tile.heads_outer = step->range.count > 1 &&",
         "tile.heads_outer = 0 &&",
         "apply",
         "speed only: both orders of walking a tile rotate the same elements",
     ),
     Mutant(
-        "tiles: channels behind",
-        "src/tiles.c",
-        "copy_channels(o, src, behind, 1, dst, behind, 1, w->plan->head_dim - behind);",
-        "copy_channels(o, src, behind, 1, dst, behind, 1, w->plan->head_dim - behind - 1);",
+        "convert: channels behind",
+        "src/convert.c",
+        "convert_channels(c, src, behind, 1, dst, behind, 1, dim - behind);",
+        "convert_channels(c, src, behind, 1, dst, behind, 1, dim - behind - 1);",
         "apply",
     ),
     # ---- coefficients
