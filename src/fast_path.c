@@ -17,14 +17,13 @@
 #include "overlap.h"
 
 /* What is asked for ahead: a row, and with factors every second line (the neighbour comes along) of their rows and of
- * the code that makes one of them. Each line costs a hot call a sixth of a nanosecond; asking for the kernel and for
- * this file's code, too, won nothing with full rows. */
+ * the kernel that makes one of them. Each line costs a hot call a sixth of a nanosecond; asking for the rotation
+ * and for this file's code, too, won nothing. */
 enum {
     LINE = 64,
     PAIR_OF_LINES = 128,
     MOST_VIEWS = 4,
     COMBINE_BYTES = 768,
-    FACTORED_BYTES = 384,
     MOST_ROW_BYTES = 1024
 };
 
@@ -184,7 +183,6 @@ static ROPEROT_INLINE void prefetch_rows(const roperot_plan *plan, int64_t posit
     }
     const double *f[ROPEROT_LEVELS];
     prefetch_code((uintptr_t)plan->combine, COMBINE_BYTES);
-    if (!kept) prefetch_code((uintptr_t)rotate_factored, FACTORED_BYTES);
     roperot_factors_of(plan, position, 0, f);
     prefetch_row(f[0], 2 * plan->pairs * (int64_t)sizeof(double), PAIR_OF_LINES);
     if (f[1]) prefetch_row(f[1], 2 * plan->pairs * (int64_t)sizeof(double), PAIR_OF_LINES);
