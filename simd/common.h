@@ -79,6 +79,16 @@ typedef struct head_range {
     const float *cos, *sin;
 } head_range;
 
+/* Some heads of a norm that are taken at once. Not a copy of all that is said of it: what has just been written in
+ * small pieces is slow to read in large ones. */
+typedef struct heads_of_norm {
+    const roperot_norm_of_heads *all;
+    const char *src;
+    char *dst;
+    ptrdiff_t heads;
+    const float *r;
+} heads_of_norm;
+
 /* Half-split and interleaved as numbers, so that a body can ask which of the two a token is. */
 #define PAIRING_half        1
 #define PAIRING_interleaved 2

@@ -88,17 +88,18 @@ INLINE void NAME(norm_vector)(const char *src, char *dst, ptrdiff_t c, ptrdiff_t
 
 /* `count` (1 or 4, a constant) vectors of some heads, with their weights in registers; `rounding` is a constant, too:
  * the store does what ONCE asks for. */
-INLINE void NAME(norm_strip)(const int count, const roperot_norm_of_heads *a, ptrdiff_t c, const float *r,
-                             const int rounding)
+INLINE void NAME(norm_strip)(const int count, const heads_of_norm *g, ptrdiff_t c, const int rounding)
 {
+    const roperot_norm_of_heads *const a = g->all;
     const ptrdiff_t n = V(pairs)(), src_head = a->src_head, dst_head = a->dst_head, ahead = a->ahead;
     const ptrdiff_t c1 = count > 1 ? n : 0, c2 = 2 * c1, c3 = 3 * c1;
     const float *const w = a->weight + c;
     const T w0 = V(kept)(w), w1 = V(kept)(w + c1), w2 = V(kept)(w + c2), w3 = V(kept)(w + c3);
-    const char *src = (const char *)a->src + c * (ptrdiff_t)sizeof(SRC_T);
-    char *dst = (char *)a->dst + c * (ptrdiff_t)sizeof(SRC_T);
+    const float *r = g->r;
+    const char *src = g->src + c * (ptrdiff_t)sizeof(SRC_T);
+    char *dst = g->dst + c * (ptrdiff_t)sizeof(SRC_T);
     NO_UNROLL
-    for (ptrdiff_t heads = a->heads; heads > 0; heads--, src += src_head, dst += dst_head) {
+    for (ptrdiff_t heads = g->heads; heads > 0; heads--, src += src_head, dst += dst_head) {
         const T by = V(all)(*r++);
         NAME(norm_vector)(src, dst, 0, ahead, by, w0, rounding);
         if (count == 1) continue;
@@ -109,24 +110,23 @@ INLINE void NAME(norm_strip)(const int count, const roperot_norm_of_heads *a, pt
 }
 
 /* Strips of channels [c, end) of a few heads. */
-INLINE void NAME(norm_strips)(const roperot_norm_of_heads *a, ptrdiff_t c, ptrdiff_t end, const float *r,
-                              const int rounding)
+INLINE void NAME(norm_strips)(const heads_of_norm *g, ptrdiff_t c, ptrdiff_t end, const int rounding)
 {
     const ptrdiff_t n = V(pairs)();
     NO_UNROLL
-    for (; end - c >= 4 * n; c += 4 * n) NAME(norm_strip)(4, a, c, r, rounding);
+    for (; end - c >= 4 * n; c += 4 * n) NAME(norm_strip)(4, g, c, rounding);
     NO_UNROLL
-    for (; end - c > 0; c += n) NAME(norm_strip)(1, a, c, r, rounding);
+    for (; end - c > 0; c += n) NAME(norm_strip)(1, g, c, rounding);
 }
 
-static NOINLINE void NAME(norm_group_once)(const roperot_norm_of_heads *a, ptrdiff_t c, ptrdiff_t end, const float *r)
+static NOINLINE void NAME(norm_group_once)(const heads_of_norm *g, ptrdiff_t c, ptrdiff_t end)
 {
-    NAME(norm_strips)(a, c, end, r, ROPEROT_NORM_ROUND_ONCE);
+    NAME(norm_strips)(g, c, end, ROPEROT_NORM_ROUND_ONCE);
 }
 
-static NOINLINE void NAME(norm_group_twice)(const roperot_norm_of_heads *a, ptrdiff_t c, ptrdiff_t end, const float *r)
+static NOINLINE void NAME(norm_group_twice)(const heads_of_norm *g, ptrdiff_t c, ptrdiff_t end)
 {
-    NAME(norm_strips)(a, c, end, r, ROPEROT_NORM_ROUND_TWICE);
+    NAME(norm_strips)(g, c, end, ROPEROT_NORM_ROUND_TWICE);
 }
 
 /* ---- and the rotation -------------------------------------------------------------------------------------------- */
@@ -148,8 +148,9 @@ INLINE void NAME(turned_vector)(const char *src, char *dst, ptrdiff_t j, ptrdiff
 }
 
 /* `count` (1, 2 or 4, a constant) vectors of pairs of some heads, with their weights and coefficients in registers. */
-INLINE void NAME(turned_strip)(const int count, const roperot_norm_of_heads *a, ptrdiff_t j, const float *r)
+INLINE void NAME(turned_strip)(const int count, const heads_of_norm *g, ptrdiff_t j)
 {
+    const roperot_norm_of_heads *const a = g->all;
     const ptrdiff_t n = V(pairs)(), half = a->pairs, src_head = a->src_head, dst_head = a->dst_head, ahead = a->ahead;
     const ptrdiff_t j1 = count > 1 ? n : 0, j2 = count > 2 ? 2 * n : 0, j3 = count > 2 ? 3 * n : 0;
     const float *const w = a->weight + a->first + j, *const cos = a->cos + j, *const sin = a->sin + j;
@@ -158,10 +159,11 @@ INLINE void NAME(turned_strip)(const int count, const roperot_norm_of_heads *a, 
             v3 = V(kept)(w + half + j3);
     const T c0 = V(load_f32)(cos), c1 = V(load_f32)(cos + j1), c2 = V(load_f32)(cos + j2), c3 = V(load_f32)(cos + j3);
     const T s0 = V(load_f32)(sin), s1 = V(load_f32)(sin + j1), s2 = V(load_f32)(sin + j2), s3 = V(load_f32)(sin + j3);
-    const char *src = (const char *)a->src + (a->first + j) * (ptrdiff_t)sizeof(SRC_T);
-    char *dst = (char *)a->dst + (a->first + j) * (ptrdiff_t)sizeof(SRC_T);
+    const float *r = g->r;
+    const char *src = g->src + (a->first + j) * (ptrdiff_t)sizeof(SRC_T);
+    char *dst = g->dst + (a->first + j) * (ptrdiff_t)sizeof(SRC_T);
     NO_UNROLL
-    for (ptrdiff_t heads = a->heads; heads > 0; heads--, src += src_head, dst += dst_head) {
+    for (ptrdiff_t heads = g->heads; heads > 0; heads--, src += src_head, dst += dst_head) {
         const T by = V(all)(*r++);
         NAME(turned_vector)(src, dst, 0, half, ahead, by, w0, v0, c0, s0);
         if (count > 1) NAME(turned_vector)(src, dst, j1, half, ahead, by, w1, v1, c1, s1);
@@ -170,52 +172,55 @@ INLINE void NAME(turned_strip)(const int count, const roperot_norm_of_heads *a, 
     }
 }
 
-static NOINLINE void NAME(turned_group)(const roperot_norm_of_heads *a, const float *r)
+static NOINLINE void NAME(turned_group)(const heads_of_norm *g)
 {
+    const roperot_norm_of_heads *const a = g->all;
     const ptrdiff_t n = V(pairs)(), pairs = a->pairs, behind = a->first + 2 * pairs;
     ptrdiff_t j = 0;
     NO_UNROLL
-    for (; pairs - j >= TURNED_VECS * n; j += TURNED_VECS * n) NAME(turned_strip)(TURNED_VECS, a, j, r);
+    for (; pairs - j >= TURNED_VECS * n; j += TURNED_VECS * n) NAME(turned_strip)(TURNED_VECS, g, j);
     NO_UNROLL
-    for (; pairs - j > 0; j += n) NAME(turned_strip)(1, a, j, r);
-    if (a->first) NAME(norm_group_once)(a, 0, a->first, r);
-    if (behind < a->channels) NAME(norm_group_once)(a, behind, a->channels, r);
+    for (; pairs - j > 0; j += n) NAME(turned_strip)(1, g, j);
+    if (a->first) NAME(norm_group_once)(g, 0, a->first);
+    if (behind < a->channels) NAME(norm_group_once)(g, behind, a->channels);
 }
 
 #endif
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
 
-INLINE void NAME(norm_group)(const roperot_norm_of_heads *a, const float *r)
+INLINE void NAME(norm_group)(const heads_of_norm *g)
 {
+    const roperot_norm_of_heads *const a = g->all;
 #if NORM_TURNS
     if (a->pairs) {
-        NAME(turned_group)(a, r);
+        NAME(turned_group)(g);
         return;
     }
 #endif
     if (CAT(ROPEROT_FORMAT_, SRC) != ROPEROT_FORMAT_f32 && a->rounding == ROPEROT_NORM_ROUND_TWICE)
-        NAME(norm_group_twice)(a, 0, a->channels, r);
+        NAME(norm_group_twice)(g, 0, a->channels);
     else
-        NAME(norm_group_once)(a, 0, a->channels, r);
+        NAME(norm_group_once)(g, 0, a->channels);
 }
 
 /* Eight heads at a time, and the r of the next ones before: their divisions are done when they are needed. */
 static void NAME(norm)(const roperot_norm_of_heads *a)
 {
     enum { GROUP = ROPEROT_NORM_HEADS };
-    roperot_norm_of_heads group = *a;
+    heads_of_norm group = { a, a->src, a->dst, 0, NULL };
     float r[2][GROUP];
     int now = 0;
     NAME(factors_of_group)(r[0], a, a->src, a->heads);
     NO_UNROLL
     for (ptrdiff_t left = a->heads; left > 0; left -= GROUP, now = !now) {
-        const char *const next = (const char *)group.src + GROUP * a->src_head;
+        const char *const next = group.src + GROUP * a->src_head;
         group.heads = left < GROUP ? left : GROUP;
         if (left > GROUP) NAME(factors_of_group)(r[!now], a, next, left - GROUP);
-        NAME(norm_group)(&group, r[now]);
+        group.r = r[now];
+        NAME(norm_group)(&group);
         group.src = next;
-        group.dst = (char *)group.dst + GROUP * a->dst_head;
+        group.dst += GROUP * a->dst_head;
     }
 }
 

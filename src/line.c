@@ -11,7 +11,7 @@
 
 /* Lines that are normed, and then rotated, stay in the first-level cache in between. Beyond the caches heads go through
  * a scratch on their way to pages, whose lines need not be read then. What is quantised is made in another one. */
-enum { NEAR_BYTES = 16 << 10, AHEAD_BYTES = 8 << 10, SCRATCH_BYTES = 2 << 10, LINE = 64 };
+enum { NEAR_BYTES = 16 << 10, AHEAD_BYTES = 8 << 10, SCRATCH_BYTES = 2 << 10, FAR_HEADS = 16, LINE = 64 };
 
 typedef struct job_lines {
     const roperot_task *task;
@@ -285,13 +285,14 @@ static void turn_heads(const roperot_task *t, const roperot_norm_of_heads *n, co
 }
 
 /* One line, a few heads at a time and each of them once: what comes from memory, and goes there, is spread over what is
- * computed. */
+ * computed. Where the rotation is a step of its own, more of them: it has a start, and reads nothing ahead. */
 static void norm_line_far(const part *p, int32_t k, char *dst, roperot_norm_of_heads *n, char *scratch)
 {
     const roperot_task *const t = p->l->task;
     const roperot_row none = { NULL, NULL }, *const row = t->pairs ? &p->l->lines->rows[k] : &none;
-    const int64_t bytes = t->dim * p->size, fit = scratch ? SCRATCH_BYTES / bytes : ROPEROT_NORM_HEADS;
-    const int64_t most = fit < ROPEROT_NORM_HEADS ? fit : ROPEROT_NORM_HEADS;
+    const int64_t bytes = t->dim * p->size, fit = scratch ? SCRATCH_BYTES / bytes : t->heads;
+    const int64_t together = t->turns ? ROPEROT_NORM_HEADS : FAR_HEADS;
+    const int64_t most = fit < together ? fit : together;
     n->src = source_of(p, k);
     n->dst_head = scratch ? bytes : p->head;
     if (t->turns) set_row(n, t, row);
