@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT
+ * What this CPU's vector units and its memory allow at least for norm and rotation of heads of 128 channels on AVX-512:
+ * the same operations as the kernels', but none of them waits for another one. It must not call roperot.
+ *
+ *     roperot-ports
+ *
+ * prints cycles a head for the operations alone, and for 4096 tokens of 40 heads the time of a sweep in place, with and
+ * without the operations between its loads and stores. Medians; the clock is that of a chain of multiplications. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { HEADS = 40, TOKENS = 4096, CHANNELS = 128, ROUNDS = 41, CALLS = 20000, LINE = 64, AHEAD = 4096 };
+
+/* ---- operations -------------------------------------------------------------------------------------------------- */
+
+/* Destinations are three registers each, a, b and c; sources are registers that never change. */
+#define MUL(d)   "vmulps %%zmm30,%%zmm31,%%zmm" d "\n"
+#define ADD(d)   "vaddps %%zmm30,%%zmm31,%%zmm" d "\n"
+#define EVEN(d)  "vpslld $16,%%zmm31,%%zmm" d "\n"
+#define ODD(d)   "vpandd %%zmm30,%%zmm31,%%zmm" d "\n"
+#define WIDEN(d) "vpermw %%zmm30,%%zmm31,%%zmm" d "%{%%k1%}%{z%}\n"
+
+/* Two registers of f32 to one of bf16, as round_pairs_bf16x32 does it. */
+#define ROUND(a, b, c, k)                                                                                              \
+    "vpshufb %%zmm30,%%zmm31,%%zmm" a "%{%%k1%}\nvpshufb %%zmm30,%%zmm31,%%zmm" b "%{%%k1%}\n"                         \
+    "vpternlogd $0xf8,%%zmm30,%%zmm31,%%zmm" b "\nvpcmpuw $6,%%zmm30,%%zmm31,%%k" k "\n"                               \
+    "vpaddw %%zmm30,%%zmm31,%%zmm" c "%{%%k1%}\n"
+
+/* Of 32 channels of bf16 each; the rotation of 32 pairs. */
+#define SUM_BF16(a, b)        WIDEN(a) MUL(a) ADD(b) WIDEN(a) MUL(a) ADD(b)
+#define NORM_BF16(a, b, c, k) EVEN(a) ODD(b) MUL(a) MUL(b) MUL(a) MUL(b) ROUND(a, b, c, k)
+#define TURN_BF16(a, b, c, k)                                                                                          \
+    EVEN(a) ODD(b) EVEN(c) ODD(a) MUL(b) MUL(c) MUL(a) MUL(b) ADD(a) ADD(b) MUL(c) MUL(a) MUL(b) MUL(c) ADD(a) ADD(b)  \
+        ROUND(a, b, c, k) ROUND(a, b, c, k)
+
+#define SUMS_BF16  SUM_BF16("0", "1") SUM_BF16("2", "3") SUM_BF16("4", "5") SUM_BF16("6", "7")
+#define NORMS_BF16                                                                                                     \
+    NORM_BF16("8", "9", "10", "2") NORM_BF16("11", "12", "13", "3") NORM_BF16("14", "15", "16", "4")                   \
+    NORM_BF16("17", "18", "19", "5")
+#define TURNS_BF16 TURN_BF16("20", "21", "22", "6") TURN_BF16("23", "24", "25", "7")
+
+/* Of 16 channels of f32 each; the rotation of 16 pairs. */
+#define SUM_F32(a, b)     MUL(a) ADD(b)
+#define NORM_F32(a)       MUL(a) MUL(a)
+#define TURN_F32(a, b, c) MUL(a) MUL(b) ADD(c) MUL(a) MUL(b) ADD(c)
+#define SUMS_F32                                                                                                       \
+    SUM_F32("0", "1") SUM_F32("2", "3") SUM_F32("4", "5") SUM_F32("6", "7") SUM_F32("0", "1") SUM_F32("2", "3")        \
+    SUM_F32("4", "5") SUM_F32("6", "7")
+#define NORMS_F32                                                                                                      \
+    NORM_F32("8") NORM_F32("9") NORM_F32("10") NORM_F32("11") NORM_F32("12") NORM_F32("13") NORM_F32("14")             \
+    NORM_F32("15")
+#define TURNS_F32                                                                                                      \
+    TURN_F32("16", "17", "18") TURN_F32("19", "20", "21") TURN_F32("22", "23", "24") TURN_F32("25", "26", "27")
+
+#define REGISTERS                                                                                                      \
+    "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11", "zmm12",         \
+        "zmm13", "zmm14", "zmm15", "zmm16", "zmm17", "zmm18", "zmm19", "zmm20", "zmm21", "zmm22", "zmm23", "zmm24",    \
+        "zmm25", "zmm26", "zmm27", "zmm28", "zmm30", "zmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "memory"
+#define START                                                                                                          \
+    "vpxord %%zmm30,%%zmm30,%%zmm30\nvpxord %%zmm31,%%zmm31,%%zmm31\nmov $0xaaaaaaaa,%%eax\nkmovd %%eax,%%k1\n"
+
+/* ---- a head ------------------------------------------------------------------------------------------------------ */
+
+#define TAKE(at) "prefetcht0 4096+" at "(%[p])\nvmulps " at "(%[p]),%%zmm30,%%zmm28\n"
+#define PUT(at)  "vmovups %%zmm29," at "(%[p])\n"
+#define LOADS_BF16  TAKE("0") TAKE("64") TAKE("128") TAKE("192")
+#define STORES_BF16 PUT("0") PUT("64") PUT("128") PUT("192")
+#define LOADS_F32   LOADS_BF16 TAKE("256") TAKE("320") TAKE("384") TAKE("448")
+#define STORES_F32  STORES_BF16 PUT("256") PUT("320") PUT("384") PUT("448")
+
+/* `operations` of `heads` heads, `step` bytes apart. */
+#define LOOP(name, operations)                                                                                         \
+    static void name(char *p, long heads, long step)                                                                   \
+    {                                                                                                                  \
+        __asm__ volatile(START "vpxord %%zmm29,%%zmm29,%%zmm29\n.p2align 6\n1:\n" operations                           \
+                               "add %[step],%[p]\ndec %[heads]\njne 1b\nvzeroupper\n"                                  \
+                         : [p] "+r"(p), [heads] "+r"(heads)                                                            \
+                         : [step] "r"(step)                                                                            \
+                         : "rax", "zmm29", "cc", REGISTERS);                                                           \
+    }
+LOOP(sum_bf16, SUMS_BF16)
+LOOP(norm_bf16, NORMS_BF16)
+LOOP(turn_bf16, TURNS_BF16)
+LOOP(all_bf16, SUMS_BF16 NORMS_BF16 TURNS_BF16)
+LOOP(sweep_bf16, LOADS_BF16 STORES_BF16)
+LOOP(swept_bf16, LOADS_BF16 SUMS_BF16 NORMS_BF16 TURNS_BF16 STORES_BF16)
+LOOP(sum_f32, SUMS_F32)
+LOOP(norm_f32, NORMS_F32)
+LOOP(turn_f32, TURNS_F32)
+LOOP(all_f32, SUMS_F32 NORMS_F32 TURNS_F32)
+LOOP(sweep_f32, LOADS_F32 STORES_F32)
+LOOP(swept_f32, LOADS_F32 SUMS_F32 NORMS_F32 TURNS_F32 STORES_F32)
+
+typedef void loop_fn(char *p, long heads, long step);
+typedef struct row {
+    const char *name;
+    loop_fn *sum, *norm, *turn, *all, *sweep, *swept;
+    long bytes; /* of a head */
+} row;
+static const row rows[] = {
+    { "bf16", sum_bf16, norm_bf16, turn_bf16, all_bf16, sweep_bf16, swept_bf16, 2 * CHANNELS },
+    { "f32", sum_f32, norm_f32, turn_f32, all_f32, sweep_f32, swept_f32, 4 * CHANNELS },
+};
+
+/* ---- times ------------------------------------------------------------------------------------------------------- */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return 1e9 * (double)t.tv_sec + (double)t.tv_nsec;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *ns)
+{
+    qsort(ns, ROUNDS, sizeof *ns, ascending);
+    return ns[ROUNDS / 2];
+}
+
+/* A chain of multiplications of integers, three cycles each. */
+static double cycles_per_ns(void)
+{
+    double ns[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        uint64_t x = 1;
+        const double start = now();
+        for (int k = 0; k < 10 * CALLS; k++) __asm__ volatile("imul $3,%0,%0" : "+r"(x));
+        ns[i] = now() - start;
+    }
+    return 3.0 * 10 * CALLS / median(ns);
+}
+
+static double cycles(loop_fn *loop, double clock)
+{
+    static char nothing[LINE];
+    double ns[ROUNDS];
+    for (int i = 0; i < ROUNDS; i++) {
+        const double start = now();
+        loop(nothing, CALLS, 0);
+        ns[i] = now() - start;
+    }
+    return clock * median(ns) / CALLS;
+}
+
+/* In turns: `ns` of each loop over all heads of memory. */
+static void sweep(const row *r, char *memory, double ns[2])
+{
+    static double all[2][ROUNDS];
+    loop_fn *const loops[2] = { r->sweep, r->swept };
+    for (int i = 0; i < ROUNDS; i++)
+        for (int k = 0; k < 2; k++) {
+            const double start = now();
+            loops[k](memory, (long)HEADS * TOKENS, r->bytes);
+            all[k][i] = now() - start;
+        }
+    for (int k = 0; k < 2; k++) ns[k] = median(all[k]);
+}
+
+int main(void)
+{
+    const double clock = cycles_per_ns();
+    printf("%.2f GHz\n", clock);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const row *const r = &rows[i];
+        const size_t bytes = (size_t)r->bytes * HEADS * TOKENS + AHEAD;
+        char *const memory = aligned_alloc(AHEAD, bytes);
+        double ns[2];
+        if (!memory) return 1;
+        memset(memory, 0, bytes);
+        const double turn = cycles(r->turn, clock), all = cycles(r->all, clock);
+        printf("%-4s cycles a head: sum %.1f, norm %.1f, rotation %.1f, all %.1f (%.2f of the rotation)\n", r->name,
+               cycles(r->sum, clock), cycles(r->norm, clock), turn, all, all / turn);
+        sweep(r, memory, ns);
+        const double operations = all / clock * HEADS * TOKENS;
+        printf("%-4s %d tokens of %d heads: sweep %.2f ms, operations %.2f ms, both %.2f ms (sweep / both %.2f)\n",
+               r->name, TOKENS, HEADS, ns[0] * 1e-6, operations * 1e-6, ns[1] * 1e-6, ns[0] / ns[1]);
+        free(memory);
+    }
+    return 0;
+}
