@@ -49,10 +49,8 @@ int32_t roperot_options_read(const roperot_options **options, roperot_options *f
 static int32_t check_arguments(const roperot_plan *plan, const roperot_positions *positions, const roperot_tensor *src,
                                int32_t count)
 {
-    if (!plan)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "plan is NULL; it must be one that roperot_plan_create made");
-    if (!positions)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions is NULL; it must point to a roperot_positions");
+    if (!plan) return roperot_null_plan_error();
+    if (!positions) return roperot_null_error("positions", "roperot_positions");
     if (count < 0) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "count is %d; it must be at least 0", count);
     if (count > 0 && !src)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "src is NULL; it must point to count = %d tensors", count);

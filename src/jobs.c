@@ -34,15 +34,15 @@ enum {
     LAST_WRITTEN = TO_SCALE
 };
 
-/* The hulls of one job's places, and the numbers of those that exist, rising. Other hulls are not initialised. */
+/* The extents of one job's places, and the numbers of those that exist, rising. Others are not initialised. */
 typedef struct places {
-    roperot_extent hull[PLACES];
+    roperot_extent extent[PLACES];
     int32_t count, at[PLACES + 1];
 } places;
 
 /* ---- one job by itself ------------------------------------------------------------------------------------------- */
 
-static int32_t bad_combination(int32_t i, const char *what)
+static int32_t combination_error(int32_t i, const char *what)
 {
     return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d] %s", i, what);
 }
@@ -53,11 +53,11 @@ static int32_t check_combination(const roperot_jobs *c, const roperot_job *j, in
         return roperot_fail(ROPEROT_ERROR_ARGUMENT,
                             "jobs[%d].flags is %#x; only 1 (unrotated), 2 (skip) and 4 (unrounded) are known", i,
                             (unsigned)j->flags);
-    if (!j->src && !j->from) return bad_combination(i, "has neither src nor from; it must have one");
-    if (j->src && j->from) return bad_combination(i, "has src and from; it must have only one");
-    if (!j->dst && !j->to) return bad_combination(i, "has neither dst nor to; it must have one");
+    if (!j->src && !j->from) return combination_error(i, "has neither src nor from; it must have one");
+    if (j->src && j->from) return combination_error(i, "has src and from; it must have only one");
+    if (!j->dst && !j->to) return combination_error(i, "has neither dst nor to; it must have one");
     if (j->norm && c->flags & ROPEROT_INVERSE)
-        return bad_combination(i, "has a norm and options.flags 1 (inverse); a norm must not be turned back");
+        return combination_error(i, "has a norm and options.flags 1 (inverse); a norm must not be turned back");
     if (!roperot_job_is_rotated(j) || c->positions) return ROPEROT_OK;
     return roperot_fail(ROPEROT_ERROR_ARGUMENT,
                         "positions is NULL; it must be given unless every job is unrotated, and "
@@ -69,7 +69,7 @@ static int32_t check_shape(const roperot_jobs *c, const roperot_job *j, int32_t 
 {
     static const char *const axis[] = { "batch", "tokens", "heads", "dim" };
     if (j->src && (j->batch || j->tokens || j->heads || j->dim))
-        return bad_combination(i, "has src and a shape of its own; batch, tokens, heads and dim must be 0");
+        return combination_error(i, "has src and a shape of its own; batch, tokens, heads and dim must be 0");
     roperot_job_shape(j, shape);
     for (int a = 0; a < 4; a++)
         if (shape[a] < 0)
@@ -103,18 +103,17 @@ static int32_t check_tensors(const roperot_job *j, int32_t i, const int64_t shap
     int32_t status = ROPEROT_OK;
     const int32_t dim = (int32_t)shape[3];
     const int stays = roperot_job_stays(j);
-    if (j->src) status = roperot_tensor_check_any(j->src, dim, stays, "jobs", i, ".src", &p->hull[SRC]);
+    if (j->src) status = roperot_tensor_check_any(j->src, dim, stays, "jobs", i, ".src", &p->extent[SRC]);
     if (status || !j->dst) return status;
     if (j->dst == j->src) {
-        p->hull[DST].begin = p->hull[SRC].begin;
-        p->hull[DST].end = p->hull[SRC].end;
+        p->extent[DST] = p->extent[SRC];
         return ROPEROT_OK;
     }
     for (int axis = 0; axis < 4; axis++)
         if (j->dst->shape[axis] != shape[axis])
             return roperot_fail(ROPEROT_ERROR_SHAPE, "jobs[%d].dst.shape[%d] is %lld; it must be the source's, %lld", i,
                                 axis, (long long)j->dst->shape[axis], (long long)shape[axis]);
-    return roperot_tensor_check_any(j->dst, dim, 1, "jobs", i, ".dst", &p->hull[DST]);
+    return roperot_tensor_check_any(j->dst, dim, 1, "jobs", i, ".dst", &p->extent[DST]);
 }
 
 static int32_t check_pairing(const roperot_jobs *c, const roperot_job *j, int32_t i)
@@ -146,11 +145,12 @@ static int32_t check_pages(const roperot_jobs *c, const roperot_job *j, int32_t 
     int32_t status = ROPEROT_OK;
     if (j->to) {
         const int scale = j->to->scaling == ROPEROT_SCALE_STATIC ? TO_GIVEN_SCALE : TO_SCALE;
-        status = roperot_pages_check(j->to, shape, 1, i, ".to", &p->hull[TO], &p->hull[scale], &p->hull[TO_SLOTS]);
+        status = roperot_pages_check(j->to, shape, 1, i, ".to", &p->extent[TO], &p->extent[scale],
+                                     &p->extent[TO_SLOTS]);
     }
     if (!status && j->from)
-        status = roperot_pages_check(j->from, shape, 0, i, ".from", &p->hull[FROM], &p->hull[FROM_SCALE],
-                                     &p->hull[FROM_SLOTS]);
+        status = roperot_pages_check(j->from, shape, 0, i, ".from", &p->extent[FROM], &p->extent[FROM_SCALE],
+                                     &p->extent[FROM_SLOTS]);
     return status ? status : check_blocks(c, j, i, shape);
 }
 
@@ -221,7 +221,7 @@ static const roperot_pages *pages_at(const roperot_job *j, int at)
     return at == TO ? j->to : at == FROM ? j->from : NULL;
 }
 
-/* Whether what is written at `at` of job i may be, although its hull meets that at `other` of job k. */
+/* Whether what is written at `at` of job i may be, although its extent overlaps that at `other` of job k. */
 static int may_meet(const roperot_jobs *c, int32_t i, int at, int32_t k, int other)
 {
     const roperot_job *const a = roperot_job_at(c, i), *const b = roperot_job_at(c, k);
@@ -238,7 +238,7 @@ static int may_meet(const roperot_jobs *c, int32_t i, int at, int32_t k, int oth
     return roperot_pages_apart(pages, shape_a[2], shape_a[3], other_pages, shape_b[2], shape_b[3]);
 }
 
-static int32_t overlap(int32_t i, int at, int32_t k, int other)
+static int32_t overlap_error(int32_t i, int at, int32_t k, int other)
 {
     static const char *const name[PLACES] = { "dst",  "to",         "to.scale", "src",
                                               "from", "from.scale", "from.slots", "to.slots", "to.scale" };
@@ -254,12 +254,11 @@ static int32_t check_pair(const roperot_jobs *c, int32_t i, const places *own, i
 {
     for (int32_t a = 0; a < own->count && own->at[a] <= LAST_WRITTEN; a++) {
         const int32_t at = own->at[a];
-        const uintptr_t begin = own->hull[at].begin, end = own->hull[at].end;
         for (int32_t b = 0; b < others->count; b++) {
             const int32_t other = others->at[b];
-            if (begin >= others->hull[other].end || others->hull[other].begin >= end) continue;
+            if (!roperot_extents_overlap(&own->extent[at], &others->extent[other])) continue;
             if (other <= LAST_WRITTEN && (i < k || (i == k && other >= at))) continue;
-            if (!may_meet(c, i, at, k, other)) return overlap(i, at, k, other);
+            if (!may_meet(c, i, at, k, other)) return overlap_error(i, at, k, other);
         }
     }
     return ROPEROT_OK;

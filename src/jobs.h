@@ -49,12 +49,6 @@ static inline int roperot_shape_is_empty(const int64_t shape[4])
     return shape[0] == 0 || shape[1] == 0 || shape[2] == 0;
 }
 
-/* Of a tensor's dtype, or of a format of pages, as which it counts. */
-static inline int64_t roperot_element_bytes(int32_t dtype)
-{
-    return roperot_is_tensor_dtype(dtype) ? roperot_dtype_size(dtype) : 1;
-}
-
 static inline int roperot_job_stays(const roperot_job *j)
 {
     return j->src && j->dst && (j->src == j->dst || roperot_tensor_same(j->src, j->dst));

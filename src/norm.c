@@ -11,7 +11,7 @@
 #include "numbers.h"
 #include "status.h"
 
-static int32_t bad(int32_t index, const char *field, long long value, const char *allowed)
+static int32_t field_error(int32_t index, const char *field, long long value, const char *allowed)
 {
     return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d].norm.%s is %lld; it must be %s", index, field, value,
                         allowed);
@@ -23,10 +23,11 @@ static int32_t check_kinds(const roperot_norm *n, int32_t index)
     if (n->reserved)
         return roperot_fail(ROPEROT_ERROR_VERSION, "jobs[%d].norm.reserved is %d; it must be 0", index, n->reserved);
     if (n->kind != ROPEROT_NORM_RMS && n->kind != ROPEROT_NORM_LAYER)
-        return bad(index, "kind", n->kind, "1 (RMS) or 2 (layer)");
+        return field_error(index, "kind", n->kind, "1 (RMS) or 2 (layer)");
     if (n->rounding < ROPEROT_NORM_ROUND_NONE || n->rounding > ROPEROT_NORM_ROUND_TWICE)
-        return bad(index, "rounding", n->rounding, "0 (none), 1 (once) or 2 (twice)");
-    if (n->flags & ~known) return bad(index, "flags", n->flags, "of 1 (unit offset), 2 (after) and 4 (all heads)");
+        return field_error(index, "rounding", n->rounding, "0 (none), 1 (once) or 2 (twice)");
+    if (n->flags & ~known)
+        return field_error(index, "flags", n->flags, "of 1 (unit offset), 2 (after) and 4 (all heads)");
     if (!(n->epsilon >= 0.0 && n->epsilon <= (double)FLT_MAX))
         return roperot_fail(ROPEROT_ERROR_ARGUMENT,
                             "jobs[%d].norm.epsilon is %g; it must be finite as f32 and at least 0", index, n->epsilon);

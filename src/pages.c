@@ -14,11 +14,6 @@
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
-static int32_t element_size(int32_t dtype)
-{
-    return roperot_is_scaled(dtype) ? 1 : roperot_dtype_size(dtype);
-}
-
 /* One axis of a layout: how many, and how far apart in units (elements, Q8_0: bytes). */
 typedef struct axis {
     const char *name;
@@ -38,7 +33,7 @@ static layout layout_of(const roperot_pages *p, int64_t heads, int64_t dim)
 {
     const int is_blocked = p->dtype == ROPEROT_Q8_0, is_tiled = p->tile != ROPEROT_PAGES_STRIDED;
     layout l = { { { "page_stride", p->pages, p->page_stride }, { "head_stride", heads, p->head_stride } }, 2, 1, 1 };
-    l.unit = is_blocked ? 1 : element_size(p->dtype);
+    l.unit = roperot_element_bytes(p->dtype);
     if (is_tiled) {
         l.core = roperot_saturating_mul(p->page_tokens, dim);
         return l;
@@ -71,16 +66,15 @@ static void reach(const layout *l, int64_t *below, int64_t *above)
     for (int i = 0; i < l->axes; i++) roperot_reach_axis(below, above, l->axis[i].stride, l->axis[i].count);
 }
 
-static int32_t find_hull(const layout *l, const void *data, int32_t index, const char *name, const char *what,
-                         roperot_extent *hull)
+static int32_t find_extent(const layout *l, const void *data, int32_t index, const char *name, const char *what,
+                           roperot_extent *extent)
 {
     int64_t below, above;
     reach(l, &below, &above);
     if (!roperot_is_addressable(data, below, above, l->unit))
         return roperot_fail(ROPEROT_ERROR_SHAPE, "jobs[%d]%s.%s: the strides must not reach outside the address space",
                             index, name, what);
-    hull->begin = (uintptr_t)data - (uintptr_t)(below * l->unit);
-    hull->end = (uintptr_t)data + (uintptr_t)(above * l->unit);
+    *extent = roperot_extent_around(data, below, above, l->unit);
     return ROPEROT_OK;
 }
 
@@ -114,7 +108,7 @@ typedef struct where {
     const char *name;
 } where;
 
-static int32_t bad(where at, const char *field, long long value, const char *allowed)
+static int32_t field_error(where at, const char *field, long long value, const char *allowed)
 {
     return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d]%s.%s is %lld; it must be %s", at.index, at.name, field,
                         value, allowed);
@@ -132,7 +126,7 @@ static int32_t check_dtype(const roperot_pages *p, int64_t dim, where at)
         return roperot_fail(ROPEROT_ERROR_SHAPE,
                             "jobs[%d]%s.dtype is 6 (q8_0) and heads have %lld channels; they must be a multiple of 32",
                             at.index, at.name, (long long)dim);
-    if (p->channel_stride) return bad(at, "channel_stride", p->channel_stride, "0 with q8_0");
+    if (p->channel_stride) return field_error(at, "channel_stride", p->channel_stride, "0 with q8_0");
     return ROPEROT_OK;
 }
 
@@ -141,13 +135,13 @@ static int32_t check_tile(const roperot_pages *p, int64_t dim, where at)
 {
     static const int64_t tokens[] = { 1, 16, 2, 8, 4, 1 }, channels[] = { 1, 2, 16, 4, 2, 0 };
     if (p->tile < ROPEROT_PAGES_STRIDED || p->tile > ROPEROT_PAGES_CHUNKED)
-        return bad(at, "tile", p->tile, "0 (strided) .. 5 (chunked)");
+        return field_error(at, "tile", p->tile, "0 (strided) .. 5 (chunked)");
     if (p->tile == ROPEROT_PAGES_STRIDED) return ROPEROT_OK;
-    if (p->dtype == ROPEROT_Q8_0) return bad(at, "tile", p->tile, "0 (strided) with q8_0");
+    if (p->dtype == ROPEROT_Q8_0) return field_error(at, "tile", p->tile, "0 (strided) with q8_0");
     if (p->token_stride || p->channel_stride)
-        return bad(at, p->token_stride ? "token_stride" : "channel_stride",
-                   p->token_stride ? p->token_stride : p->channel_stride, "0 with a tile");
-    const int64_t each = channels[p->tile] ? channels[p->tile] : 16 / element_size(p->dtype);
+        return field_error(at, p->token_stride ? "token_stride" : "channel_stride",
+                           p->token_stride ? p->token_stride : p->channel_stride, "0 with a tile");
+    const int64_t each = channels[p->tile] ? channels[p->tile] : 16 / roperot_element_bytes(p->dtype);
     if (p->page_tokens % tokens[p->tile] || dim % each)
         return roperot_fail(
             ROPEROT_ERROR_SHAPE,
@@ -160,8 +154,8 @@ static int32_t check_tile(const roperot_pages *p, int64_t dim, where at)
 
 static int32_t check_counts(const roperot_pages *p, where at)
 {
-    if (p->pages < 1) return bad(at, "pages", p->pages, "at least 1");
-    if (p->page_tokens < 1) return bad(at, "page_tokens", p->page_tokens, "at least 1");
+    if (p->pages < 1) return field_error(at, "pages", p->pages, "at least 1");
+    if (p->page_tokens < 1) return field_error(at, "page_tokens", p->page_tokens, "at least 1");
     if (roperot_saturating_mul(p->pages, p->page_tokens) == INT64_MAX)
         return roperot_fail(ROPEROT_ERROR_SHAPE,
                             "jobs[%d]%s has %lld pages of %lld tokens; the product must fit 63 "
@@ -170,8 +164,8 @@ static int32_t check_counts(const roperot_pages *p, where at)
     if (!p->data)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d]%s.data is NULL; it must point to page 0", at.index,
                             at.name);
-    const int32_t size = element_size(p->dtype);
-    if (size > 1 && (uintptr_t)p->data % (uintptr_t)size)
+    const int64_t size = roperot_element_bytes(p->dtype);
+    if ((uintptr_t)p->data % (uintptr_t)size)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT,
                             "jobs[%d]%s.data is %p; it must be a multiple of the element's %d bytes", at.index,
                             at.name, p->data, (int)size);
@@ -197,7 +191,7 @@ static int32_t check_scaling(const roperot_pages *p, where at)
         return roperot_fail(ROPEROT_ERROR_VERSION, "jobs[%d]%s.scale_reserved is %d; it must be 0", at.index, at.name,
                             p->scale_reserved);
     if (p->scaling != ROPEROT_SCALE_STATIC && p->scaling != ROPEROT_SCALE_DYNAMIC)
-        return bad(at, "scaling", p->scaling, "0 (static) or 1 (dynamic)");
+        return field_error(at, "scaling", p->scaling, "0 (static) or 1 (dynamic)");
     if (!roperot_is_scaled(p->dtype) && (p->scale || p->scaling != ROPEROT_SCALE_STATIC))
         return roperot_fail(ROPEROT_ERROR_ARGUMENT,
                             "jobs[%d]%s.dtype is %d, which has no scales; scaling must be 0 (static) and scale NULL",
@@ -217,7 +211,7 @@ static int32_t check_scaling(const roperot_pages *p, where at)
 static int32_t check_slot_fields(const roperot_pages *p, where at)
 {
     if (p->slot_type != ROPEROT_POSITIONS_I32 && p->slot_type != ROPEROT_POSITIONS_I64)
-        return bad(at, "slot_type", p->slot_type, "1 (int32) or 2 (int64)");
+        return field_error(at, "slot_type", p->slot_type, "1 (int32) or 2 (int64)");
     if (!p->slots)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d]%s.slots is NULL; it must point to a slot per line",
                             at.index, at.name);
@@ -231,15 +225,15 @@ static int32_t check_slot_fields(const roperot_pages *p, where at)
 
 /* ---- a cache by itself ------------------------------------------------------------------------------------------- */
 
-static int32_t check_hulls(const roperot_pages *p, const int64_t shape[4], int written, where at, roperot_extent *whole,
-                           roperot_extent *scale)
+static int32_t check_extents(const roperot_pages *p, const int64_t shape[4], int written, where at,
+                             roperot_extent *whole, roperot_extent *scale)
 {
     layout data = layout_of(p, shape[2], shape[3]);
-    int32_t status = find_hull(&data, p->data, at.index, at.name, "data", whole);
+    int32_t status = find_extent(&data, p->data, at.index, at.name, "data", whole);
     if (!status && written) status = check_nesting(&data, at.index, at.name);
     if (status || !p->scale) return status;
     layout scales = scales_of(p, shape[2]);
-    status = find_hull(&scales, p->scale, at.index, at.name, "scale", scale);
+    status = find_extent(&scales, p->scale, at.index, at.name, "scale", scale);
     if (status) return status;
     if (p->scaling == ROPEROT_SCALE_STATIC) return check_static_scales(p, shape[2], at);
     return written ? check_nesting(&scales, at.index, at.name) : ROPEROT_OK;
@@ -255,14 +249,14 @@ int32_t roperot_pages_check(const roperot_pages *p, const int64_t shape[4], int 
     if (!status) status = check_tile(p, shape[3], at);
     if (!status) status = check_scaling(p, at);
     if (!status) status = check_slot_fields(p, at);
-    if (!status) status = check_hulls(p, shape, written, at, data, scale);
+    if (!status) status = check_extents(p, shape, written, at, data, scale);
     if (status) return status;
     const layout ids = { { { "slot_batch_stride", shape[0], p->slot_batch_stride },
                            { "slot_token_stride", shape[1], p->slot_token_stride } },
                          2,
                          1,
                          p->slot_type == ROPEROT_POSITIONS_I32 ? 4 : 8 };
-    return find_hull(&ids, p->slots, index, name, "slots", slots);
+    return find_extent(&ids, p->slots, index, name, "slots", slots);
 }
 
 int32_t roperot_pages_check_slots(const roperot_pages *p, int64_t tokens, int64_t begin, int64_t end, int32_t index,
@@ -374,7 +368,7 @@ static int32_t shift_of(int64_t n)
 
 void roperot_page_view_init(roperot_page_view *v, const roperot_pages *p, int64_t heads, int64_t dim)
 {
-    const int64_t size = p->dtype == ROPEROT_Q8_0 ? 1 : element_size(p->dtype);
+    const int64_t size = roperot_element_bytes(p->dtype);
     v->pages = p;
     v->data = p->data;
     v->shift = shift_of(p->page_tokens);

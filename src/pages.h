@@ -24,7 +24,7 @@ typedef struct roperot_page_view {
 } roperot_page_view;
 
 /* Pages by themselves, for a shape of batch, tokens, heads and channels; `name` and `index` are for the sentence
- * ("jobs[1].to"). The hulls are of what a call may touch; that of scales is left as it was if there are none. */
+ * ("jobs[1].to"). The extents are of what a call may touch; that of scales is left as it was if there are none. */
 int32_t roperot_pages_check(const roperot_pages *pages, const int64_t shape[4], int written, int32_t index,
                             const char *name, roperot_extent *data, roperot_extent *scale, roperot_extent *slots);
 
@@ -35,8 +35,8 @@ int32_t roperot_pages_check_slots(const roperot_pages *pages, int64_t tokens, in
 /* 1 if both are the same elements in the same layout, for so many heads and channels. */
 int roperot_pages_same(const roperot_pages *a, const roperot_pages *b, int64_t heads, int64_t dim);
 
-/* 1 if two caches whose hulls meet have no byte in common: pages (or pages and tokens) of equal strides, whose blocks
- * lie beside each other, as of keys and values in turns. */
+/* 1 if two caches whose extents overlap have no byte in common: pages (or pages and tokens) of equal strides, whose
+ * blocks lie beside each other, as of keys and values in turns. */
 int roperot_pages_apart(const roperot_pages *a, int64_t heads_a, int64_t dim_a, const roperot_pages *b, int64_t heads_b,
                         int64_t dim_b);
 
@@ -46,6 +46,12 @@ void roperot_page_view_init(roperot_page_view *view, const roperot_pages *pages,
 static inline int roperot_is_scaled(int32_t dtype)
 {
     return dtype == ROPEROT_E4M3 || dtype == ROPEROT_I8;
+}
+
+/* Of a known dtype: what strides count in. Blocks of q8_0 are counted in bytes. */
+static inline int64_t roperot_element_bytes(int32_t dtype)
+{
+    return roperot_is_tensor_dtype(dtype) ? roperot_dtype_size(dtype) : 1;
 }
 
 static inline int64_t roperot_step_bytes(const roperot_steps *steps, int64_t i)

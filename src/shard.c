@@ -50,7 +50,7 @@ static const struct scheme {
 
 /* ---- checks ------------------------------------------------------------------------------------------------------ */
 
-static int32_t bad(const char *field, int64_t value, const char *allowed)
+static int32_t field_error(const char *field, int64_t value, const char *allowed)
 {
     return roperot_fail(ROPEROT_ERROR_ARGUMENT, "shard.%s is %lld; it must be %s", field, (long long)value, allowed);
 }
@@ -59,7 +59,7 @@ static int32_t bad(const char *field, int64_t value, const char *allowed)
 static int32_t check_list(const char *name, const char *type_name, const void *list, int32_t type, int64_t count)
 {
     if (type != ROPEROT_POSITIONS_I32 && type != ROPEROT_POSITIONS_I64)
-        return bad(type_name, type, "1 (int32) or 2 (int64)");
+        return field_error(type_name, type, "1 (int32) or 2 (int64)");
     const int64_t size = type == ROPEROT_POSITIONS_I32 ? 4 : 8;
     if ((uintptr_t)list % roperot_id_alignment(type))
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "shard.%s is %p; it must have its element type's alignment", name,
@@ -73,15 +73,15 @@ static int32_t check_list(const char *name, const char *type_name, const void *l
 static int32_t check_numbers(const roperot_shard *s)
 {
     if (s->kind < 0 || (size_t)s->kind >= sizeof schemes / sizeof *schemes)
-        return bad("kind", s->kind, "0 (contiguous), 1 (zig-zag) or 2 (round-robin)");
-    if (s->ranks < 1 || s->ranks > ROPEROT_MAX_RANKS) return bad("ranks", s->ranks, "in 1..65536");
+        return field_error("kind", s->kind, "0 (contiguous), 1 (zig-zag) or 2 (round-robin)");
+    if (s->ranks < 1 || s->ranks > ROPEROT_MAX_RANKS) return field_error("ranks", s->ranks, "in 1..65536");
     if (s->rank < 0 || s->rank >= s->ranks)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "shard.rank is %d; it must be in 0..%d (ranks - 1)", (int)s->rank,
                             (int)s->ranks - 1);
-    if (s->axes < 0 || s->axes > ROPEROT_MAX_AXES) return bad("axes", s->axes, "1 .. 4 (0 = 1)");
-    if (s->tokens < 0) return bad("tokens", s->tokens, "at least 0");
-    if (s->start_axis_stride < 0) return bad("start_axis_stride", s->start_axis_stride, "at least 0");
-    if (s->cu_seqlens && s->sequences < 1) return bad("sequences", s->sequences, "at least 1");
+    if (s->axes < 0 || s->axes > ROPEROT_MAX_AXES) return field_error("axes", s->axes, "1 .. 4 (0 = 1)");
+    if (s->tokens < 0) return field_error("tokens", s->tokens, "at least 0");
+    if (s->start_axis_stride < 0) return field_error("start_axis_stride", s->start_axis_stride, "at least 0");
+    if (s->cu_seqlens && s->sequences < 1) return field_error("sequences", s->sequences, "at least 1");
     return ROPEROT_OK;
 }
 
@@ -123,7 +123,7 @@ static int32_t check_sequences(const roperot_shard *s, int64_t *count)
 {
     int64_t before = end_of(s, 0);
     *count = 0;
-    if (before != 0) return bad("cu_seqlens[0]", before, "0");
+    if (before != 0) return field_error("cu_seqlens[0]", before, "0");
     for (int64_t i = 0; i < sequences_of(s); i++) {
         const int64_t end = end_of(s, i + 1);
         if (end < before)
