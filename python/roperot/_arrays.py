@@ -241,8 +241,8 @@ def refuse_gradient(x: Any, name: str) -> None:
     """Refuse a tensor that autograd follows now."""
     if x.requires_grad and sys.modules["torch"].is_grad_enabled():
         raise ValueError(
-            f"{name} requires a gradient, which Rope methods do not record: call roperot.torch.rotary, "
-            "x.detach(), or run under torch.no_grad()"
+            f"{name} requires a gradient, which is not recorded here: call roperot.torch.rotary (it takes q_norm and "
+            "k_norm), use x.detach(), or run under torch.no_grad()"
         )
 
 

@@ -132,11 +132,12 @@ class Norm:
         all_heads: bool = False,
         bias: Any = None,
     ) -> None:
-        self.weight, self.bias, self.all_heads = weight, bias, bool(all_heads)
-        flags = UNIT_OFFSET * bool(unit_offset) | AFTER * bool(after) | ALL_HEADS * self.all_heads
+        self.weight, self.bias, self.all_heads = weight, bias, boolean(all_heads, "all_heads")
+        unit_offset, after = boolean(unit_offset, "unit_offset"), boolean(after, "after")
+        flags = UNIT_OFFSET * unit_offset | AFTER * after | ALL_HEADS * self.all_heads
         kinds = c.enum(kind, KINDS, "kind"), c.enum(rounding, ROUNDINGS, "rounding")
         self._recipe = {"eps": number(eps, "eps"), "kind": kind, "rounding": rounding}
-        self._recipe |= {"unit_offset": bool(unit_offset), "after": bool(after), "all_heads": self.all_heads}
+        self._recipe |= {"unit_offset": unit_offset, "after": after, "all_heads": self.all_heads}
         self._fixed = {"kind": kinds[0], "rounding": kinds[1], "flags": flags, "epsilon": number(eps, "eps")}
         self._seen: Any = None
         self._text = json.dumps(self._recipe)  # as operators of PyTorch carry it
@@ -226,6 +227,17 @@ def _memory(x: Any, name: str) -> _Memory:
     )
 
 
+def _floats(x: Any, like: Any) -> Any:
+    """float32 numbers where they are, or a copy of others, of the kind of an array: a tensor for a tensor."""
+    values = np.asarray(arrays.reals(x, "scale"), np.float32)
+    if not arrays.is_tensor(like):
+        return values
+    torch = sys.modules["torch"]
+    if arrays.is_tensor(x) and x.dtype is torch.float32:
+        return x.detach() if x.requires_grad else x
+    return torch.from_numpy(values if values.flags.writeable else values.copy())
+
+
 def _zeros(shape: tuple[int, ...], like: Any) -> Any:
     """float32 zeros of the kind of an array: a tensor for a tensor."""
     if arrays.is_tensor(like):
@@ -241,6 +253,16 @@ _PAGE_CODES = {
     "float8_e4m3fn": E4M3,
     "int8": I8,
 }
+
+
+class _Place(NamedTuple):
+    """An array of pages, as it was when they were made."""
+
+    field: str
+    array: Any
+    pointer: int
+    shape: tuple[int, ...]
+    written: bool
 
 
 class Pages:
@@ -261,8 +283,10 @@ class Pages:
     scaling : {"static", "dynamic"}, optional
         For float8 and int8: the scale is given, or made for each token and head as it is stored. Static by default.
     scale : float or array of float32, optional
-        Static: one number or ``[heads]``; None is 1. Dynamic: ``[pages, page_tokens, heads]`` ("HND": ``[pages, heads,
-        page_tokens]``), written with the values, read where values are; None makes such an array.
+        Static: one number or ``[heads]``; None is 1. An array of float32 is used where it is, so that a scale that is
+        loaded into it later counts; other numbers are copied into the attribute ``scale``, where they may be changed.
+        Dynamic: ``[pages, page_tokens, heads]`` ("HND": ``[pages, heads, page_tokens]``), written with the values, read
+        where values are; None makes such an array.
     scale_floor : float
         The least dynamic scale.
     """
@@ -285,7 +309,7 @@ class Pages:
             axes = "pages, page_tokens, heads, head_dim" if layout == "NHD" else "pages, heads, page_tokens, head_dim"
             raise ValueError(f"data has {len(memory.shape)} axes; layout {layout!r} means [{axes}]")
         self.data, self.layout = data, layout
-        self._places: list[tuple[str, Any, int, tuple[int, ...]]] = [("data", data, memory.pointer, memory.shape)]
+        self._places = [_Place("data", data, memory.pointer, memory.shape, True)]
         self._code = self._dtype_code(memory.kind, dtype)
         order = (0, 1, 2, 3) if layout == "NHD" else (0, 2, 1, 3)
         pages, tokens, heads, dim = (memory.shape[i] for i in order)
@@ -301,8 +325,7 @@ class Pages:
         )  # fmt: skip
         self._set_scale(c.enum(scaling or "static", SCALINGS, "scaling"), scaling, scale, scale_floor)
         given = {"layout": layout, "dtype": dtype, "scaling": scaling, "scale_floor": float(scale_floor)}
-        static = isinstance(self.scale, np.ndarray) and scaling != "dynamic"
-        self._text = json.dumps(given | ({"scale": self.scale.tolist()} if static else {}))  # as operators carry it
+        self._text = json.dumps(given)  # as operators carry it, and the arrays beside it
 
     @staticmethod
     def _dtype_code(kind: str, dtype: str | None) -> int:
@@ -321,21 +344,23 @@ class Pages:
 
     def _set_scale(self, code: int, scaling: str | None, scale: Any, floor: float) -> None:
         self.scale: Any = None
+        self._dynamic = code == SCALINGS["dynamic"]
         if self._code not in (E4M3, I8):
             if scaling is not None or scale is not None:
                 raise ValueError("scaling and scale are for float8_e4m3fn and int8 pages")
             return
         self._fixed |= {"scaling": code, "scale_floor": number(floor, "scale_floor")}
-        if code == SCALINGS["static"]:
-            if scale is None:
-                return
-            self.scale = np.asarray(arrays.reals(scale, "scale"), np.float32, order="C")
-            if self.scale.shape not in ((), (self.heads,)):
-                raise ValueError(
-                    f"scale has shape {self.scale.shape}; a static one is a number or [heads = {self.heads}]"
-                )
-            self._fixed |= {"scale": arrays.address(self.scale), "scale_head_stride": self.scale.ndim}
-            return
+        if self._dynamic:
+            self._set_dynamic_scale(scale)
+        elif scale is not None:
+            self.scale = _floats(scale, self.data)
+            memory = _memory(self.scale, "scale")
+            if memory.shape not in ((), (self.heads,)):
+                raise ValueError(f"scale has shape {memory.shape}; a static one is a number or [heads = {self.heads}]")
+            self._places.append(_Place("scale", self.scale, memory.pointer, memory.shape, False))
+            self._fixed |= {"scale": memory.pointer, "scale_head_stride": sum(memory.strides)}
+
+    def _set_dynamic_scale(self, scale: Any) -> None:
         order = (0, 1, 2) if self.layout == "NHD" else (0, 2, 1)
         sizes = (self.pages, self.page_tokens, self.heads)
         shape = tuple(sizes[i] for i in order)
@@ -344,13 +369,13 @@ class Pages:
         if memory.kind != "float32" or memory.shape != shape or memory.readonly:
             raise ValueError(f"scale must be writable float32 {list(shape)}, not {memory.kind} {list(memory.shape)}")
         steps = tuple(memory.strides[i] for i in order)
-        self._places.append(("scale", self.scale, memory.pointer, shape))
+        self._places.append(_Place("scale", self.scale, memory.pointer, shape, True))
         self._fixed |= {"scale": memory.pointer, "scale_page_stride": steps[0]}
         self._fixed |= {"scale_token_stride": steps[1], "scale_head_stride": steps[2]}
 
     def _check_memory(self, name: str, write: bool) -> None:
         """Refuse what has become of the arrays since they were described."""
-        for field, x, pointer, shape in self._places:
+        for field, x, pointer, shape, written in self._places:
             if isinstance(x, np.ndarray):
                 now, readonly = arrays.address(x), not x.flags.writeable
             else:
@@ -358,7 +383,7 @@ class Pages:
                 arrays.refuse_gradient(x, f"{name}.{field}")
             if now != pointer or tuple(x.shape) != shape:
                 raise ValueError(f"{name}.{field} has moved to other memory or another shape: make Pages of it anew")
-            if write and readonly:
+            if write and written and readonly:
                 raise ValueError(f"{name} is read-only")
 
     def _struct(self, slots: np.ndarray[Any, Any], steps: tuple[int, int]) -> PagesStruct:
@@ -367,7 +392,7 @@ class Pages:
         return struct
 
     def _written(self) -> tuple[Any, ...]:
-        return (self.data,) if self.scale is None else (self.data, self.scale)
+        return (self.data, self.scale) if self._dynamic else (self.data,)
 
     def __repr__(self) -> str:
         name = {**c.DTYPE_NAMES, E4M3: "e4m3", I8: "int8", Q8_0: "q8_0"}[self._code]
@@ -378,7 +403,7 @@ def memory_of(part: Any) -> tuple[Any, ...]:
     """The arrays of a norm or of pages."""
     if isinstance(part, Norm):
         return part.weight, part.bias
-    return part._written() if isinstance(part, Pages) else ()
+    return tuple(place.array for place in part._places) if isinstance(part, Pages) else ()
 
 
 # ---- a call ----------------------------------------------------------------------------------------------------------
@@ -442,18 +467,21 @@ class _Call:
 
     def _failure(self, status: int) -> Exception:
         """The library's sentence with the arguments' names in place of its structs."""
-        failure = c.failure(status)
+        failure, among = c.failure(status), set()
 
         def spoken(match: re.Match[str]) -> str:
+            among.add(match[1])
             names = self.names[int(match[1])]
             return names.get(match[2] or "", names[""])
 
         sentence = re.sub(r"jobs\[(\d+)\](?:\.(src|dst|norm|from|to)\b)?", spoken, str(failure))
+        sentence = sentence.replace(", or the same view of one job", ", or the same view" if len(among) == 1 else "")
         return type(failure)(sentence)
 
 
-def _names_of(name: str) -> dict[str, str]:
-    return {"": name, "src": name, "dst": f"{name}_out", "norm": f"{name}_norm", "to": f"{name}_pages", "from": "pages"}
+def _names_of(name: str, in_place: bool) -> dict[str, str]:
+    names = {"": name, "src": name, "dst": name if in_place else f"{name}_out"}
+    return names | {"norm": f"{name}_norm", "to": f"{name}_pages", "from": "pages"}
 
 
 def run(
@@ -468,6 +496,7 @@ def run(
     inverse: bool = False,
 ) -> None:
     """``Rope.run`` for tensors by name: (array, norm, out, pages), of which q takes the factor and v is not rotated."""
+    skip, inverse = boolean(skip, "skip"), boolean(inverse, "inverse")
     if (slots is not None or skip) and all(pages is None for *_, pages in given.values()):
         raise ValueError("slots and skip say where pages store, but neither k_pages nor v_pages is given")
     call, first = _Call(), None
@@ -483,14 +512,14 @@ def run(
             job.flags |= SKIP
         if factor is not None and name == "q":
             _multiply(call, job, factor, first.shape[0], first.shape[1])
-        call.add(job, _names_of(name))
+        call.add(job, _names_of(name, out is None))
     if first is None:
         raise ValueError("nothing to do: at least one of q, k and v must be given")
     if factor is not None and given["q"][0] is None:
         raise ValueError("factor multiplies q, which is not given")
     at = c.PositionsStruct(axes=1)
     call.keep.append(set_positions(at, positions, None, cu_seqlens, first.shape[0], first.shape[1]))
-    call.run(plan, byref(at), c.INVERSE if inverse and boolean(inverse, "inverse") else 0)
+    call.run(plan, byref(at), c.INVERSE if inverse else 0)
 
 
 def _job_of(call: _Call, name: str, x: Any, norm: Any, out: Any, pages: Any, slots: Any, layout: str) -> JobStruct:
@@ -506,6 +535,9 @@ def _job_of(call: _Call, name: str, x: Any, norm: Any, out: Any, pages: Any, slo
     if norm is not None:
         if not isinstance(norm, Norm):
             raise TypeError(f"{name}_norm must be a roperot.Norm, not {type(norm).__name__}")
+        for field, w in (("weight", norm.weight), ("bias", norm.bias)):
+            if arrays.is_tensor(w):
+                arrays.refuse_gradient(w, f"{name}_norm.{field}")
         struct = norm._struct(heads, dim, f"{name}_norm")
         call.keep += [norm, struct]
         job.norm = ctypes.pointer(struct)
@@ -521,8 +553,9 @@ def _multiply(call: _Call, job: JobStruct, factor: Any, batch: int, tokens: int)
     """One factor for all tokens, or one for each."""
     if isinstance(factor, bool):
         raise TypeError(f"factor must be a number or one for each token, not {factor}")
-    if arrays.is_tensor(factor) and factor.ndim == 0:
-        factor = factor.item()
+    if arrays.is_tensor(factor):
+        arrays.refuse_gradient(factor, "factor")
+        factor = factor.item() if factor.ndim == 0 else factor
     values = np.full(tokens, factor, np.float32) if is_number(factor) else factor
     array, (row, step) = _lines(values, "factor", batch, tokens, _factors)
     call.keep.append(array)

@@ -26,6 +26,7 @@ from roperot._operator import (
 )
 from roperot._operator import rotary as _rotary
 from roperot._rope import Rope
+from roperot._scaling import boolean
 
 
 def as_tensor(x: Any) -> Tensor:
@@ -53,6 +54,7 @@ def _norm_rotate(
 ) -> Tensor:
     _refuse_tangents(x, weight, bias)
     out = torch.empty_like(x)
+    weight, bias = (None if w is None else w.detach() for w in (weight, bias))
     given = {"q": (x.detach(), Norm(weight, bias=bias, **json.loads(norm)), out, None)}
     jobs.run(_rope_of(rope)._plan, given, first if positions is None else positions, layout=layout)
     return out
@@ -217,66 +219,41 @@ def _normed(heads: list[tuple[Tensor, Norm | None]], rope: Rope, positions: Any,
 
 # ---- a layer in one call, which writes
 
-_WRITTEN = ("q_out", "k_out", "v_out", "k_data", "k_scale", "v_data", "v_scale")
+_OUTS = ("q_out", "k_out", "v_out")
+_MEMORY = ("k_data", "k_scale", "k_static_scale", "v_data", "v_scale", "v_static_scale")
+_WEIGHTS = ("q_weight", "q_bias", "k_weight", "k_bias", "v_weight", "v_bias")
+_TENSORS = ("q", "k", "v", *_OUTS, *_MEMORY, *_WEIGHTS, "slots", "factor", "positions", "cu_seqlens")
+_TEXTS = ("q_norm", "k_norm", "v_norm", "k_pages", "v_pages", "rope")
+_ARGUMENTS = (*_TENSORS, *_TEXTS, "first", "skip", "inverse", "layout")
+_WRITTEN = (*_OUTS, "k_data", "k_scale", "v_data", "v_scale")  # a static scale is read only
 
 
-def _norm_of(text: str, weight: Tensor | None, bias: Tensor | None) -> Norm | None:
-    return Norm(weight, bias=bias, **json.loads(text)) if text else None
+def _schema() -> str:
+    tensors = [f"Tensor(a{i}!)? {name}" if name in _WRITTEN else f"Tensor? {name}" for i, name in enumerate(_TENSORS)]
+    texts = [f"str {name}" for name in _TEXTS]
+    return f"({', '.join(tensors + texts)}, SymInt first, bool skip, bool inverse, str layout) -> ()"
 
 
-def _pages_of(text: str, data: Tensor | None, scale: Tensor | None) -> Pages | None:
-    if not text:
-        return None
-    given = json.loads(text)
-    return Pages(data, **(given if scale is None else given | {"scale": scale}))
-
-
-def _job(src: Tensor | None, out: Tensor | None, norm: Norm | None, pages: Pages | None) -> tuple[Any, ...]:
-    """Without a source, what is written is rotated in place."""
-    return (out, norm, None, pages) if src is None else (src, norm, out, pages)
-
-
-@torch.library.custom_op("roperot::run", mutates_args=_WRITTEN, device_types="cpu")
-def _run(
-    q: Tensor | None,
-    k: Tensor | None,
-    v: Tensor | None,
-    q_out: Tensor | None,
-    k_out: Tensor | None,
-    v_out: Tensor | None,
-    k_data: Tensor | None,
-    k_scale: Tensor | None,
-    v_data: Tensor | None,
-    v_scale: Tensor | None,
-    q_weight: Tensor | None,
-    q_bias: Tensor | None,
-    k_weight: Tensor | None,
-    k_bias: Tensor | None,
-    v_weight: Tensor | None,
-    v_bias: Tensor | None,
-    slots: Tensor | None,
-    factor: Tensor | None,
-    positions: Tensor | None,
-    cu_seqlens: Tensor | None,
-    q_norm: str,
-    k_norm: str,
-    v_norm: str,
-    k_pages: str,
-    v_pages: str,
-    rope: str,
-    first: int,
-    skip: bool,
-    inverse: bool,
-    layout: str,
-) -> None:
+@torch.library.custom_op("roperot::run", mutates_args=_WRITTEN, device_types="cpu", schema=_schema())
+def _run(*given: Any) -> None:
     """What is changed in place is given as ``_out`` alone; what a graph reads, it must not write under another name."""
-    given = {
-        "q": _job(q, q_out, _norm_of(q_norm, q_weight, q_bias), None),
-        "k": _job(k, k_out, _norm_of(k_norm, k_weight, k_bias), _pages_of(k_pages, k_data, k_scale)),
-        "v": _job(v, v_out, _norm_of(v_norm, v_weight, v_bias), _pages_of(v_pages, v_data, v_scale)),
-    }
-    at = first if positions is None else positions
-    jobs.run(_rope_of(rope)._plan, given, at, slots, factor, skip, layout, cu_seqlens, inverse)
+    at = dict(zip(_ARGUMENTS, given))
+    parts = {name: _job_of(at, name) for name in ("q", "k", "v")}
+    first, plan = at["first"] if at["positions"] is None else at["positions"], _rope_of(at["rope"])._plan
+    jobs.run(plan, parts, first, *(at[n] for n in ("slots", "factor", "skip", "layout", "cu_seqlens", "inverse")))
+
+
+def _job_of(at: dict[str, Any], name: str) -> tuple[Any, ...]:
+    """(array, norm, out, pages) of q, k or v out of the operator's arguments."""
+    x, out, norm, pages = at[name], at[f"{name}_out"], None, None
+    if x is None:
+        x, out = out, None
+    if at[f"{name}_norm"]:
+        norm = Norm(at[f"{name}_weight"], bias=at[f"{name}_bias"], **json.loads(at[f"{name}_norm"]))
+    if at.get(f"{name}_pages"):
+        scale = at[f"{name}_scale"] if at[f"{name}_static_scale"] is None else at[f"{name}_static_scale"]
+        pages = Pages(at[f"{name}_data"], scale=scale, **json.loads(at[f"{name}_pages"]))
+    return x, norm, out, pages
 
 
 @_run.register_fake
@@ -325,47 +302,48 @@ cu_seqlens, inverse
     NotImplementedError
         Under forward-mode differentiation and the transforms of ``torch.func``, and in an ONNX export.
     """
-    sources, outs, norms = (q, k, v), (q_out, k_out, v_out), (q_norm, k_norm, v_norm)
-    pages = (k_pages, v_pages)
+    skip, inverse = boolean(skip, "skip"), boolean(inverse, "inverse")
+    sources, outs, norms, pages = (q, k, v), (q_out, k_out, v_out), (q_norm, k_norm, v_norm), (k_pages, v_pages)
     _check_kinds(sources, outs, norms, pages, rope)
-    weights = [None if n is None else w for n in norms for w in _weights_of(n)]
-    memory = [t for p in pages for t in _memory_of(p)]
-    tensors = [t for t in (*sources, *outs, *weights, *memory, slots, factor, positions) if isinstance(t, Tensor)]
+    memory, weights = [t for p in pages for t in _memory_of(p)], [w for n in norms for w in _weights_of(n)]
+    operands = dict(zip(_TENSORS, (*sources, *outs, *memory, *weights, slots, factor, positions, cu_seqlens)))
+    tensors = {name: t for name, t in operands.items() if isinstance(t, Tensor)}
     if not torch.compiler.is_compiling():
-        _refuse_transforms(*tensors, name="run")
-    if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-        raise ValueError(
-            "a tensor or weight requires a gradient, which run does not record: call roperot.torch.rotary with q_norm "
-            "and k_norm, or run under torch.no_grad()"
-        )
-    plain = all(type(t) is Tensor or type(t) is torch.nn.Parameter for t in tensors)
+        _refuse_transforms(*tensors.values(), name="run")
+    plain = all(type(t) is Tensor or type(t) is torch.nn.Parameter for t in tensors.values())
     if plain and not torch.compiler.is_compiling() and not arrays.recording():
-        named = {"q_norm": q_norm, "k_norm": k_norm, "v_norm": v_norm, "q_out": q_out, "k_out": k_out, "v_out": v_out}
-        more: Any = {"k_pages": k_pages, "v_pages": v_pages, "slots": slots, "factor": factor, "skip": skip}
-        rope.run(q, k, v, positions, **named, **more, layout=layout, cu_seqlens=cu_seqlens, inverse=inverse)  # type: ignore[arg-type]
+        named: Any = dict(zip((*_OUTS, *_TEXTS[:5]), (*outs, *norms, *pages)))
+        more: Any = {"slots": slots, "factor": factor, "skip": skip, "layout": layout, "cu_seqlens": cu_seqlens}
+        rope.run(q, k, v, positions, **named, **more, inverse=inverse)
         return
+    for name, t in tensors.items():
+        arrays.refuse_gradient(t, _spoken(name))
+    texts = ["" if part is None else part._text for part in (*norms, *pages)]
+    _record(operands, [*texts, _key(rope)], skip, inverse, layout)
+
+
+def _record(operands: dict[str, Any], texts: list[str], skip: bool, inverse: bool, layout: str) -> None:
+    """``run`` as the operator, for whoever records this call."""
     if torch.onnx.is_in_onnx_export():
         raise NotImplementedError("roperot.torch.run has no ONNX form: ONNX knows no operator that writes its inputs")
-    _check_recorded(positions, slots, factor, cu_seqlens)
-    stored = (None, *pages)
-    in_place = [x is not None and out is None and p is None for x, out, p in zip(sources, outs, stored)]
-    _run(
-        *(None if here else x for x, here in zip(sources, in_place)),
-        *(x if here else out for x, out, here in zip(sources, outs, in_place)),
-        *memory,
-        *weights,
-        slots,
-        torch.tensor(factor, dtype=torch.float64, device="cpu") if isinstance(factor, (int, float)) else factor,
-        positions if isinstance(positions, Tensor) else None,
-        cu_seqlens,
-        *("" if n is None else n._text for n in norms),
-        *("" if p is None else p._text for p in pages),
-        _key(rope),
-        0 if positions is None or isinstance(positions, Tensor) else positions,
-        skip,
-        inverse,
-        layout,
-    )
+    positions, factor = operands["positions"], operands["factor"]
+    _check_recorded(positions, operands["slots"], factor, operands["cu_seqlens"])
+    for name in ("q", "k", "v"):
+        if operands[f"{name}_out"] is None and operands.get(f"{name}_data") is None:  # in place
+            operands[name], operands[f"{name}_out"] = None, operands[name]
+    if isinstance(factor, (int, float)):
+        operands["factor"] = torch.tensor(factor, dtype=torch.float64, device="cpu")
+    first = 0 if positions is None or isinstance(positions, Tensor) else positions
+    operands["positions"] = positions if isinstance(positions, Tensor) else None
+    _run(*operands.values(), *texts, first, skip, inverse, layout)
+
+
+def _spoken(operand: str) -> str:
+    """The operator's name of a tensor as callers of ``run`` know it."""
+    part, _, field = operand.partition("_")
+    if operand in _MEMORY:
+        return f"{part}_pages.{'scale' if field.endswith('scale') else field}"
+    return f"{part}_norm.{field}" if operand in _WEIGHTS else operand
 
 
 def _check_recorded(positions: Any, slots: Any, factor: Any, cu_seqlens: Any) -> None:
@@ -402,9 +380,10 @@ def _weights_of(norm: Norm | None) -> tuple[Tensor | None, Tensor | None]:
     return tuple(None if w is None else as_tensor(w) for w in given)  # type: ignore[return-value]
 
 
-def _memory_of(pages: Pages | None) -> tuple[Tensor | None, Tensor | None]:
+def _memory_of(pages: Pages | None) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """The data, the dynamic scale and the static one."""
     if pages is None:
-        return None, None
+        return None, None, None
     if not isinstance(pages.data, Tensor):
         raise TypeError("pages of roperot.torch.run hold tensors; Rope.run takes other arrays")
-    return pages.data, pages.scale if isinstance(pages.scale, Tensor) else None
+    return (pages.data, pages.scale, None) if pages._dynamic else (pages.data, None, pages.scale)

@@ -19,7 +19,7 @@ from roperot import _jobs as jobs
 from roperot import _onnx as onnx
 from roperot._jobs import Norm
 from roperot._rope import Rope
-from roperot._scaling import Scaling, Sections
+from roperot._scaling import Scaling, Sections, boolean
 
 # Operators carry text, not objects: a Rope travels as the recipe that builds it, so that a saved program rotates by the
 # same Rope in every process. Borrowed tables have no recipe. They travel as a name that no other process can have, and
@@ -167,8 +167,7 @@ def _check(q: Any, k: Any, rope: Any, positions: Any, inverse: Any) -> None:
         _check_tensor(k, "k")
     if not isinstance(rope, Rope):
         raise TypeError(f"rope must be a roperot.Rope, not {type(rope).__name__}")
-    if not isinstance(inverse, bool):
-        raise TypeError(f"inverse must be True or False, not {inverse!r}")
+    boolean(inverse, "inverse")
     if positions is None or type(positions) is int:
         return
     if isinstance(positions, bool) or not isinstance(positions, (int, torch.SymInt, Tensor)):
@@ -214,8 +213,9 @@ def rotary(
         turned = [onnx.rotated(x, rope, first, ids, inverse, layout) for x in (q, k) if x is not None]
         return turned[0] if k is None else tuple(turned)
     key = _key(rope)
-    rotated = _rotate(q, key, first, ids, inverse, layout)
-    return rotated if k is None else (rotated, _rotate(k, key, first, ids, inverse, layout))
+    backwards = bool(inverse)  # NumPy's bools are none of the schema's
+    rotated = _rotate(q, key, first, ids, backwards, layout)
+    return rotated if k is None else (rotated, _rotate(k, key, first, ids, backwards, layout))
 
 
 # ---- rotation by the rows of cos and sin that a model makes itself

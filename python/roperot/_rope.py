@@ -300,12 +300,7 @@ class Rope:
             first, second = frame.src_slots
             first.bind(q, layout, "q", True)
             if k is not None:
-                try:
-                    second.bind(k, layout, "k", True)
-                except TypeError as error:
-                    if positions is not None:
-                        raise
-                    raise TypeError(f"{error} (positions without k go by name: positions=...)") from None
+                _bind_k(second, k, layout, positions)
             struct = frame.positions
             keep = None
             if coordinates is None and cu_seqlens is None and (positions is None or type(positions) is int):
@@ -317,7 +312,7 @@ class Rope:
                 arrays.refuse_recording(positions, coordinates, cu_seqlens)
                 shape = first.struct.shape
                 keep = set_positions(struct, positions, coordinates, cu_seqlens, shape[0], shape[1])
-            options = frame.inverse if inverse and boolean(inverse, "inverse") else frame.forward
+            options = frame.inverse if inverse is not False and boolean(inverse, "inverse") else frame.forward
             status = _apply(self._plan, frame.positions_ref, frame.src, None, 1 if k is None else 2, options)
             del keep
             if status:
@@ -361,8 +356,8 @@ class Rope:
         numpy_arrays = [x for x in given if isinstance(x, np.ndarray)]
         held = frame, given, [x.untyped_storage() for x in tensors], [x.data_ptr() for x in tensors]
         struct, plan, positions, src = frame.positions, self._plan, frame.positions_ref, frame.src
-        options, count = frame.inverse if inverse and boolean(inverse, "inverse") else frame.forward, len(given)
-        low, high = -(2**63), 2**63
+        options = frame.inverse if inverse is not False and boolean(inverse, "inverse") else frame.forward
+        count, low, high = len(given), -(2**63), 2**63
 
         def call(position: int) -> None:
             if type(position) is not int or not low <= position < high:
@@ -440,7 +435,7 @@ class Rope:
                     raise ValueError(f"out has the shape {shapes} as [batch, seq, heads, dim]")
             shape = frame.src_slots[0].struct.shape
             keep = set_positions(frame.positions, positions, coordinates, cu_seqlens, shape[0], shape[1])
-            options = frame.inverse if inverse and boolean(inverse, "inverse") else frame.forward
+            options = frame.inverse if inverse is not False and boolean(inverse, "inverse") else frame.forward
             status = _apply(self._plan, frame.positions_ref, frame.src, frame.dst, len(sources), options)
             del keep
             if status:
@@ -699,6 +694,15 @@ class Rope:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self._recipe)
+
+
+def _bind_k(slot: arrays.Slot, k: Any, layout: str, positions: Any) -> None:
+    try:
+        slot.bind(k, layout, "k", True)
+    except TypeError as error:
+        if positions is not None:
+            raise
+        raise TypeError(f"{error} (positions without k go by name: positions=...)") from None
 
 
 def _check_tensors(tensors: list[Any], pointers: list[int]) -> None:

@@ -108,7 +108,7 @@ _REQUIRED: dict[str, tuple[tuple[str, ...], ...]] = {
 
 def boolean(value: Any, name: str) -> bool:
     """``value`` if it is True or False; "no" and [0] are true, and mean nothing."""
-    if not isinstance(value, (bool, np.bool_)):
+    if type(value) is not bool and not isinstance(value, np.bool_):
         raise TypeError(f"{name} must be True or False, not {value!r}")
     return bool(value)
 

@@ -231,9 +231,49 @@ def test_torch_tensors_and_their_versions():
     cache = torch.zeros(2, 4, KV, 64, dtype=torch.float8_e4m3fn)
     norm = roperot.Norm(torch.nn.Parameter(torch.rand(64)), rounding="twice")
     version = cache._version
-    rope.run(k=k, positions=torch.arange(TOKENS), k_norm=norm, k_pages=roperot.Pages(cache), slots=torch.arange(TOKENS))
+    with torch.no_grad():
+        rope.run(k=k, positions=torch.arange(TOKENS), k_norm=norm, k_pages=roperot.Pages(cache),
+                 slots=torch.arange(TOKENS))  # fmt: skip
     assert cache._version > version
     assert cache.float().abs().sum() > 0
+
+
+@pytest.mark.parametrize("wrong", ["no", "false", "0", 1, 0, None, [True]])
+def test_flags_are_true_or_false(wrong):
+    rope, k = roperot.Rope(DIM), tensor(KV)
+    given = {"k": k, "k_pages": roperot.Pages(np.zeros((2, 4, KV, DIM), np.float32)), "slots": np.arange(TOKENS)}
+    weight = np.ones(DIM, np.float32)
+    calls = {name: lambda value, name=name: roperot.Norm(weight, **{name: value})
+             for name in ("unit_offset", "after", "all_heads")}  # fmt: skip
+    calls |= {name: lambda value, name=name: rope.run(**given, **{name: value}) for name in ("skip", "inverse")}
+    for name, call in calls.items():
+        with pytest.raises(TypeError, match=rf"^{name} must be True or False, not "):
+            call(wrong)
+        call(np.False_)
+        call(np.True_)
+
+
+def test_a_static_scale_is_read_where_it_is():
+    scales = np.ones((KV, 2), np.float32)
+    data, k = np.zeros((2, 4, KV, DIM), np.int8), tensor(KV)
+    pages = roperot.Pages(data, scale=scales[:, 1])
+    scales[:, 1] = 0.5, 0.25
+    roperot.Rope(DIM).run(k=k, k_pages=pages, slots=np.arange(TOKENS))
+    want = np.clip(np.rint(roperot.Rope(DIM).apply(k) * np.float32([2, 4])[:, None]), -127, 127)
+    assert np.array_equal(data.reshape(8, KV, DIM)[:TOKENS], want)
+    scales.flags.writeable = False  # it is not written
+    frozen = roperot.Pages(data, scale=scales[:, 1])
+    roperot.Rope(DIM).run(k=k, k_pages=frozen, slots=np.arange(TOKENS))
+
+
+def test_overlaps_are_told_in_the_callers_words():
+    rope, both = roperot.Rope(DIM), tensor(6)
+    with pytest.raises(ValueError, match=r"^q and k overlap, and the first is written; they must be apart$"):
+        rope.run(both[:, :4], both[:, 2:])
+    with pytest.raises(ValueError, match=r"^k_out and q overlap, and the first is written; they must be apart$"):
+        rope.run(both[:, :4], tensor(2), q_out=tensor(4), k_out=both[:, 2:4])
+    with pytest.raises(ValueError, match=r"^q_out and q overlap, .* they must be apart, or the same view$"):
+        rope.run(both[:, :4], q_out=both[:, 2:])
 
 
 def test_norms_can_be_pickled():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import pytest
@@ -151,7 +152,7 @@ def test_the_operators_are_registered_properly():
         none,
         none,
         data,
-        *[none] * 3,
+        *[none] * 5,
         weight.detach(),
         *[none] * 5,
         slots,
@@ -225,6 +226,100 @@ def test_run_and_its_operator_write_what_rope_run_writes(dtype, kind, scaling):
         )
         q = compiled(*by_operator)
         assert torch.equal(q, by_operator[0])
+
+
+class Loaded(torch.nn.Module):
+    """A cache whose static scale is a placeholder until a checkpoint is loaded."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.keys = torch.nn.Buffer(torch.zeros(3, 4, 2, 16, dtype=torch.int8))
+        self.scale = torch.nn.Buffer(scale) if isinstance(scale, torch.Tensor) else scale
+        self.pages = roperot.Pages(self.keys, scale=self.scale)
+
+    def forward(self, k, slots):
+        rt.run(None, k, None, ROPE, AT, k_pages=self.pages, slots=slots)
+        return k * 1.0
+
+
+SCALES = {"tensor": torch.ones(2), "numpy": torch.ones(2).numpy(), "strided": torch.ones(2, 3)[:, 1],
+          "number": 1.0, "float64": torch.ones(2, dtype=torch.float64)}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tracer", "given"), [("jit.trace", "tensor"), *itertools.product(("export", "compile"), SCALES)]
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_static_scale_that_is_loaded_later_counts_in_graphs_too(tracer, given):
+    """A scale that is not float32 is copied once: graphs and calls without one read the copy, ``pages.scale``."""
+    layer, k, slots = Loaded(copy.deepcopy(SCALES[given])), tensor(5, 2, 16), torch.tensor([7, 2, -1, 0, 11])
+    if tracer == "jit.trace":
+        traced = torch.jit.trace(layer, (k, slots), check_trace=False)
+    elif tracer == "compile":
+        torch._dynamo.reset()
+        traced = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    else:
+        traced = torch.export.export(layer, (k, slots), strict=False).module()
+    traced(k, slots)
+    keys = dict(traced.named_buffers())["keys"] if tracer == "export" else layer.keys
+    before = keys.clone()
+    loaded = layer.pages.scale if given in ("number", "float64") else torch.as_tensor(layer.scale)
+    loaded.mul_(0.25)
+    version = loaded._version
+    traced(k, slots)
+    found = keys.clone()
+    layer.keys.zero_()
+    layer(k, slots)
+    assert torch.equal(layer.keys, found)
+    assert not torch.equal(found, before)
+    assert loaded._version == version  # a static scale is read, not written
+
+
+@pytest.mark.parametrize("place", ["q", "q_norm.weight", "q_norm.bias", "factor", "q_out", "k_pages.data"])
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.filterwarnings("ignore")
+def test_both_doors_refuse_a_gradient_that_would_be_lost(place, recorded):
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    def grad(name, *shape):
+        return tensor(*shape, grad=name == place)
+
+    keys = torch.zeros(5, 1, 4, 16)
+    given = {"q_norm": roperot.Norm(grad("q_norm.weight", 16), bias=grad("q_norm.bias", 16), kind="layer"),
+             "factor": grad("factor", 5), "q_out": grad("q_out", 5, 4, 16), "k_pages": roperot.Pages(keys),
+             "slots": torch.arange(5)}  # fmt: skip
+    keys.requires_grad_(place == "k_pages.data")
+    q, k = grad("q", 5, 4, 16), tensor(5, 4, 16)
+    by_operator = lambda: rt.run(q, k, None, ROPE, 3, **given)  # noqa: E731
+    calls = (
+        [lambda: make_fx(by_operator)()] if recorded else [by_operator, lambda: ROPE.run(q, k, positions=3, **given)]
+    )
+    sentences = set()
+    for call in calls:
+        with pytest.raises(ValueError, match=rf"^{place} requires a gradient, .*roperot\.torch\.rotary") as failure:
+            call()
+        sentences.add(str(failure.value))
+        if not recorded:
+            with torch.no_grad():
+                call()
+    assert len(sentences) == 1
+
+
+def test_bools_are_bools_at_every_door():
+    np, x = pytest.importorskip("numpy"), tensor(5, 4, 16)
+    pages, slots = roperot.Pages(torch.zeros(5, 1, 4, 16)), torch.tensor([-1, 0, 1, 2, 3])
+    for wrong in ("no", 1, 0, None, [True]):
+        for name, call in (
+            ("inverse", lambda w: rt.rotary(x, None, ROPE, inverse=w)),
+            ("inverse", lambda w: rt.run(x.clone(), None, None, ROPE, inverse=w)),
+            ("skip", lambda w: rt.run(None, x, None, ROPE, k_pages=pages, slots=slots, skip=w)),
+        ):
+            with pytest.raises(TypeError, match=rf"{name} must be True or False, not "):
+                call(wrong)
+    for grad in (False, True):
+        q = tensor(5, 4, 16, grad=grad)
+        assert torch.equal(rt.rotary(q, None, ROPE, 3, inverse=np.True_), rt.rotary(q, None, ROPE, 3, inverse=True))
+    rt.run(None, x, None, ROPE, k_pages=pages, slots=slots, skip=np.True_, inverse=np.False_)
 
 
 def test_out_arguments_are_written_and_sources_are_not():
