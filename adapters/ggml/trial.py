@@ -258,17 +258,17 @@ class Trial:
         self.same_bits(MODELS[-1])
 
     def same_bits(self, name):
-        """Fusing and threads change no bit of an f16 cache's logits where no norm takes part."""
-        logits = []
-        for fuse, threads in (("off", self.threads[0]), ("default", self.threads[-1])):
-            path = self.file("logits", name, CACHES[0], threads, f"fuse-{fuse}")
-            if not self.is_done(path):
-                part = self.place / "logits.part"
-                self.go(name, threads, CACHES[0], part, ROPEROT_GGML_FUSE=fuse)
-                part.rename(path)
-            logits.append(path.read_bytes())
-        if logits[0] != logits[1]:
-            sys.exit(f"trial.py: {name}: ROPEROT_GGML_FUSE=off gives other logits")
+        """Fusing changes no bit of an f16 cache's logits where no norm takes part; ggml's depend on the threads."""
+        for threads in self.threads:
+            files = []
+            for fuse in ("off", "default"):
+                files.append(self.file("logits", name, CACHES[0], threads, f"fuse-{fuse}"))
+                if not self.is_done(files[-1]):
+                    part = self.place / "logits.part"
+                    self.go(name, threads, CACHES[0], part, ROPEROT_GGML_FUSE=fuse)
+                    part.rename(files[-1])
+            if files[0].read_bytes() != files[1].read_bytes():
+                sys.exit(f"trial.py: {name}, {threads} threads: ROPEROT_GGML_FUSE=off gives other logits")
         self.report("bits", f"{name}, f16: the same logits with ROPEROT_GGML_FUSE=off\n")
 
 
