@@ -19,13 +19,7 @@
 /* What is asked for ahead: a row, and with factors every second line (the neighbour comes along) of their rows and of
  * the kernel that makes one of them. Each line costs a hot call a sixth of a nanosecond; asking for the rotation
  * and for this file's code, too, won nothing. */
-enum {
-    LINE = 64,
-    PAIR_OF_LINES = 128,
-    MOST_VIEWS = 4,
-    COMBINE_BYTES = 768,
-    MOST_ROW_BYTES = 1024
-};
+enum { LINE = 64, PAIR_OF_LINES = 128, MOST_VIEWS = 4, COMBINE_BYTES = 768, MOST_ROW_BYTES = 1024 };
 
 /* Of a long row only the beginning: the processor reads on by itself. A row of f32 is asked for line by line: a kernel
  * that takes two strips for it would wait for the memory twice. */
