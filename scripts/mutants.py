@@ -279,8 +279,8 @@ MUTANTS = [
     Mutant(
         "jobs: slots that are written",
         "src/jobs.c",
-        "&p->hull[scale], &p->hull[TO_SLOTS]);",
-        "&p->hull[scale], &p->hull[FROM_SLOTS]);",
+        "&p->extent[TO_SLOTS]);",
+        "&p->extent[FROM_SLOTS]);",
         "run_errors",
     ),
     Mutant(
