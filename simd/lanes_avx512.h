@@ -4,6 +4,7 @@
 #define ROPEROT_LANES_AVX512_H
 
 #define ROPEROT_HAVE_LANES
+#define LANES_LARGEST_16 1
 #include "lanes_scalar.h"
 
 #include <immintrin.h>
@@ -76,26 +77,25 @@ INLINE void lanes_store_bf16(bf16_t *p, lanes_t x)
 
 INLINE void store_bytes(void *p, __m512i x) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(x)); }
 
-/* As round_e4m3. */
+/* Added to 2^20 times its power of two, x is rounded where the last place of its code is, to nearest even; the sum has
+ * the exponent in bits 23 to 30 and the rest of the code in its lowest ones. 0x98 there makes up for the bias. Below
+ * 2^-6 codes are as far apart as there. */
 INLINE void lanes_store_e4m3(e4m3_t *p, lanes_t x)
 {
-    const __m512i sign = _mm512_and_si512(_mm512_srli_epi32(_mm512_castps_si512(x), 24), _mm512_set1_epi32(0x80));
-    const __m512 magnitude = _mm512_min_ps(_mm512_abs_ps(x), _mm512_set1_ps(448.0f));
-    const __m512i bits = _mm512_castps_si512(magnitude),
-                  odd = _mm512_and_si512(_mm512_srli_epi32(bits, 20), _mm512_set1_epi32(1));
-    const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7ffff - (120 << 23))), odd);
-    const __m512i counted = _mm512_castps_si512(_mm512_add_ps(magnitude, _mm512_set1_ps(16384.0f)));
-    const __m512i small = _mm512_sub_epi32(counted, _mm512_set1_epi32(0x46800000));
-    const __mmask16 is_small = _mm512_cmp_ps_mask(magnitude, _mm512_set1_ps(0x1p-6f), _CMP_LT_OQ);
-    const __m512i code = _mm512_or_si512(_mm512_mask_mov_epi32(_mm512_srli_epi32(rounded, 20), is_small, small), sign);
-    store_bytes(p, _mm512_mask_mov_epi32(code, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), _mm512_set1_epi32(0x7f)));
+    const lanes_t magnitude = _mm512_min_ps(_mm512_abs_ps(x), _mm512_set1_ps(448.0f));
+    const __m512i power = _mm512_and_si512(_mm512_castps_si512(magnitude), _mm512_set1_epi32(0x7f800000));
+    const __m512i up = _mm512_add_epi32(_mm512_max_epi32(power, _mm512_set1_epi32((127 - 6) << 23)),
+                                        _mm512_set1_epi32((20 << 23) + 0x98));
+    const __m512i sum = _mm512_castps_si512(_mm512_add_ps(magnitude, _mm512_castsi512_ps(up)));
+    const __m512i code = _mm512_add_epi32(sum, _mm512_srli_epi32(sum, 20)), all = _mm512_castps_si512(x);
+    const __m512i byte = _mm512_ternarylogic_epi32(code, _mm512_srli_epi32(all, 24), _mm512_set1_epi32(0x80), 0xd8);
+    store_bytes(p, _mm512_mask_mov_epi32(byte, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), _mm512_set1_epi32(0x7f)));
 }
 
-/* NaN becomes 0, as in clamp_i8. */
+/* minps and maxps give their second operand where one is NaN, which then converts to INT32_MIN: 0 in the low byte. */
 INLINE lanes_t lanes_clamp_i8(lanes_t x)
 {
-    const lanes_t value = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x);
-    return _mm512_max_ps(_mm512_min_ps(value, _mm512_set1_ps(127.0f)), _mm512_set1_ps(-127.0f));
+    return _mm512_max_ps(_mm512_set1_ps(-127.0f), _mm512_min_ps(_mm512_set1_ps(127.0f), x));
 }
 
 INLINE void lanes_store_i8(i8_t *p, lanes_t x) { store_bytes(p, _mm512_cvtps_epi32(lanes_clamp_i8(x))); }
@@ -143,6 +143,21 @@ INLINE float lanes_largest(lanes_t x)
     const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
     const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
+/* Magnitudes order as their bits do, and NaN is above all of them. */
+INLINE uint16_t lanes_largest_16(const uint16_t *p, ptrdiff_t n, int infinite)
+{
+    const __m512i fields = _mm512_set1_epi16(0x7fff), last = _mm512_set1_epi16((short)infinite);
+    __m512i most = _mm512_setzero_si512();
+    for (ptrdiff_t i = 0; i < n; i += 32) {
+        const __m512i x = _mm512_and_si512(_mm512_loadu_si512((const void *)(p + i)), fields);
+        most = _mm512_mask_max_epi16(most, _mm512_cmple_epi16_mask(x, last), most, x);
+    }
+    const __m256i half = _mm256_max_epi16(_mm512_castsi512_si256(most), _mm512_extracti64x4_epi64(most, 1));
+    const __m128i quarter = _mm_max_epi16(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    const __m128i least = _mm_minpos_epu16(_mm_xor_si128(quarter, _mm_set1_epi16(-1)));
+    return (uint16_t)~_mm_extract_epi16(least, 0);
 }
 
 #endif

@@ -21,6 +21,13 @@ INLINE int32_t opaque(int32_t x)
     return x;
 }
 
+/* A vocabulary that says LANES_LARGEST_16 before it includes this one has largest_16: the bits of the largest
+ * magnitude of n (a multiple of 32) 16-bit floats in memory, whose infinity is `infinite`, NaN left out. */
+#ifndef LANES_LARGEST_16
+#define LANES_LARGEST_16               0
+#define lanes_largest_16(p, n, infinite) 0
+#endif
+
 /* ---- single elements --------------------------------------------------------------------------------------------- */
 
 INLINE float magnitude_f32(float x) { return float_of_bits(bits_of_float(x) & 0x7fffffffu); }

@@ -96,10 +96,18 @@ static void NAME(amax)(float *amax, const void *src, ptrdiff_t src_head, int32_t
 {
     for (ptrdiff_t h = 0; h < heads; h++) {
         const char *const x = (const char *)src + h * src_head;
-        lanes_t most = lanes_set1(0.0f);
+        float largest;
         ptrdiff_t c = 0;
-        for (; channels - c >= 16; c += 16) most = lanes_larger(most, NAME(lanes_of)(x, c, dtype));
-        float largest = lanes_largest(most);
+        if (LANES_LARGEST_16 && dtype != ROPEROT_F32) {
+            c = channels / 32 * 32;
+            const uint16_t bits = lanes_largest_16((const void *)x, c, dtype == ROPEROT_BF16 ? 0x7f80 : 0x7c00);
+            largest = dtype == ROPEROT_BF16 ? widen_bf16(bits) : single_load_f16(&bits);
+        } else {
+            lanes_t most = lanes_set1(0.0f);
+            for (; channels - c >= 16; c += 16)
+                most = lanes_larger(most, NAME(lanes_of)(x, c, LANES_LARGEST_16 ? ROPEROT_F32 : dtype));
+            largest = lanes_largest(most);
+        }
         for (; c < channels; c++) {
             const float value = magnitude_f32(NAME(single_of)(x, c, dtype));
             if (value > largest) largest = value;

@@ -373,8 +373,8 @@ static ROPEROT_NOINLINE int quantise(const job_lines *all)
     const int64_t fit = ((int64_t)sizeof space - weights * (int64_t)sizeof *space) / bytes;
     const int64_t most = !made || fit > whole->heads ? whole->heads : fit;
     const int32_t together = made ? (int32_t)(fit / most) : 1;
-    roperot_task some = *whole;
-    const job_lines l = { &some, all->lines };
+    roperot_task some; /* of some heads; all of them are the task itself */
+    job_lines l = *all;
     part p = part_of(&l, ROPEROT_TO_PAGES);
     const int32_t count = p.end;
     if (whole->norm && !set_weights(whole, space)) return 0;
@@ -382,8 +382,12 @@ static ROPEROT_NOINLINE int quantise(const job_lines *all)
     p.head = made ? bytes : whole->src.head;
     p.dtype = whole->src.dtype;
     p.size = whole->src.size;
-    for (int64_t head = 0; head < whole->heads; head += most, some.src.data += most * whole->src.head) {
-        some.heads = whole->heads - head < most ? whole->heads - head : most;
+    if (most < whole->heads) some = *whole, l.task = &some;
+    for (int64_t head = 0; head < whole->heads; head += most) {
+        if (l.task == &some) {
+            some.heads = whole->heads - head < most ? whole->heads - head : most;
+            some.src.data = whole->src.data + head * whole->src.head;
+        }
         for (int32_t k = 0; k < count; k += together) {
             p.begin = p.first = k;
             p.end = count - k < together ? count : k + together;
