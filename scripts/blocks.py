@@ -13,10 +13,23 @@ blocks are for reading.
 import argparse
 import pathlib
 import shlex
+from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 
 PYTHON = 'if [ -x .venv/bin/python ]; then .venv/bin/python {0}; else PYTHONPATH=python python3 {0}; fi\n'
+
+
+class Block(NamedTuple):
+    page: pathlib.Path
+    line: int
+    language: str
+    content: str
+
+
+def blocks_of(page):
+    tokens = [t for t in MarkdownIt().parse(pathlib.Path(page).read_text()) if t.type == "fence"]
+    return [Block(pathlib.Path(page), t.map[0] + 1, t.info.strip(), t.content) for t in tokens]
 
 
 def save(name, content):
@@ -41,11 +54,11 @@ def main():
     given.folder.mkdir(parents=True)
     count = 0
     for page in given.pages:
-        for token in MarkdownIt().parse(pathlib.Path(page).read_text()):
-            block = token.type == "fence" and commands(token.info.strip(), token.content)
-            if block:
+        for block in blocks_of(page):
+            script = commands(block.language, block.content)
+            if script:
                 count += 1
-                (given.folder / f"{count:03}.sh").write_text(f"# {page}:{token.map[0] + 1}\nset -eu\n{block}")
+                (given.folder / f"{count:03}.sh").write_text(f"# {page}:{block.line}\nset -eu\n{script}")
 
 
 if __name__ == "__main__":

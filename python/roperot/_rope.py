@@ -663,7 +663,7 @@ class Rope:
             "angles": _name(c.ANGLES, info.angles),
             "cache": _name(c.CACHES, info.cache),
             "bounds": _name(c.BOUNDS, info.bounds),
-            "arithmetic": self._recipe["arithmetic"],
+            "arithmetic": _name(c.ARITHMETICS, info.arithmetic),
             "axis": axis,
             "heads": self._heads or None,
             "kernels": {name: c.text(c.lib.roperot_plan_kernel(self._plan, i, i)) for i, name in c.DTYPE_NAMES.items()},
