@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import roperot
+from roperot import _library as library
 
 ROOT = Path(__file__).resolve().parents[2]
 if not (ROOT / "scripts" / "blocks.py").is_file():
@@ -102,7 +103,8 @@ def test_the_command_line(tmp_path):
     (block,) = (b.content for b in FOUND if b.language == "sh" and "-m roperot" in b.content)
     script = block.replace("python -m", f"{shlex.quote(sys.executable)} -m")
     done = subprocess.run(["sh", "-eu", "-c", script], check=False, cwd=tmp_path, capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(Path(roperot.__file__).parents[1])})  # fmt: skip
+                          env={**os.environ, "PYTHONPATH": str(Path(roperot.__file__).parents[1]),
+                               "ROPEROT_LIBRARY": str(Path(library.path).resolve())})  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert np.load(tmp_path / "cos_sin.npy").shape == (131072, 64)
     assert np.load(tmp_path / "q_rot.npy").shape == (7, 4, 64)
