@@ -28,7 +28,7 @@ FORMS = {  # of the names that somebody takes apart
     "reference": "reference/<loop>/<isa>/<number>KiB/<number>t",
     "growth": "growth/<dtype>/<pairing>/<isa>/<axis>-<number>",
     "cache": "cache/<kind>/(4k|128k|1m)/(warm|cold)",
-    "cold": "cold/<dtype>/<pairing>/<isa>/(full|factored)-(offset|ids|signed)-(96MiB|12MiB|hot)",
+    "cold": "cold/<dtype>/<pairing>/<isa>/(full|factored)-(offset|ids|signed|layer|bare)-(96MiB|12MiB|hot)",
     "step": "step/<who>/<dtype>/<pairing>",
     "chain": "chain/<who>/<dtype>/<pairing>/<shape>",
     "peer": "peer/<who>/<dtype>/<pairing>/<shape>",

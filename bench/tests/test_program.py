@@ -42,6 +42,11 @@ def test_every_name_is_there():
     )
 
 
+def test_every_name_has_its_form():
+    for name in output("--benchmark_list_tests").split():
+        assert not results.name_complaint({"name": name}), results.name_complaint({"name": name})
+
+
 def test_each_kind_has_its_ratio_and_an_error_has_none(rows):
     assert len(rows) >= 2 * len(RATIO)
     for row in rows:
