@@ -5,7 +5,7 @@
  * <kind>: offset; ids, of one token, int32; signed, int64 ids with ROPEROT_SIGNED_POSITIONS and an equal view as dst.
  * With these every call has a position of its own, whose row comes from memory, as in the first layer of a decode step.
  * layer: ids that stay for 28 calls, as in the other layers of it. bare: the situation of ids without a call; kernels
- * alone, with everything else prepared, which no call can be faster than.
+ * alone, with everything else prepared: a floor for calls of these kernels.
  */
 #include <math.h>
 #include <stdio.h>

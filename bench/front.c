@@ -8,6 +8,7 @@
 
 #include "cache_factors.h"
 #include "lists.h"
+#include "passing.h"
 #include "plan.h"
 #include "values.h"
 
@@ -79,9 +80,11 @@ void bench_bare_prepare(const bench_rotation *rotation)
     }
 }
 
+/* What is prepared is read, too: a call has its tiles on a stack that its caller has just used. */
 void bench_bare_move(int64_t position)
 {
     const roperot_row_table *const rows = &bare.plan->rows;
+    bench_passing_warm(&bare, sizeof bare);
     if (bare.combine != NULL) roperot_factors_of(bare.plan, position, 0, bare.factor);
     for (int i = 0; i < bare.count && bare.combine == NULL; ++i) {
         bare.token[i].cos = rows->cos + position * rows->stride;
