@@ -229,7 +229,7 @@ def test_run_and_its_operator_write_what_rope_run_writes(dtype, kind, scaling):
 
 
 class Loaded(torch.nn.Module):
-    """A cache whose static scale is a placeholder until a checkpoint is loaded."""
+    """A cache whose static scale is 1 until a checkpoint is loaded."""
 
     def __init__(self, scale):
         super().__init__()
