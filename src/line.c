@@ -9,9 +9,17 @@
 #include "lists.h"
 #include "norm.h"
 
-/* Lines that are normed, and then rotated, stay in the first-level cache in between. Beyond the caches heads go through
- * a scratch on their way to pages, whose lines need not be read then. What is quantised is made in another one. */
-enum { NEAR_BYTES = 16 << 10, AHEAD_BYTES = 8 << 10, SCRATCH_BYTES = 2 << 10, FAR_HEADS = 16, LINE = 64 };
+/* Lines that are normed, and then rotated, stay in the first-level cache in between. Heads go through a scratch on
+ * their way to another dtype, and beyond the caches (STREAM_BYTES at a time) to pages, whose lines need not be read
+ * then. What is quantised is made in another one. */
+enum {
+    NEAR_BYTES = 16 << 10,
+    AHEAD_BYTES = 8 << 10,
+    STREAM_BYTES = 2 << 10,
+    NORM_FLOATS = 1024 + 128, /* weights, and then a scratch: 8 heads of 128 */
+    FAR_HEADS = 16,
+    LINE = 64
+};
 
 typedef struct job_lines {
     const roperot_task *task;
@@ -79,6 +87,12 @@ static part part_of(const job_lines *l, int32_t destination)
     return p;
 }
 
+/* Whether it takes another dtype than the source has. */
+static int converts(const part *p)
+{
+    return p->dtype != p->l->task->src.dtype;
+}
+
 /* Whether what goes to `dst` may bypass the caches: whole lines, of a call that is larger than they are. */
 static int streams(const part *p, const void *dst)
 {
@@ -116,6 +130,26 @@ static void copy(const part *p)
     }
     if (streamed) t->kernels->fence();
 }
+
+/* ---- floats as another dtype ------------------------------------------------------------------------------------- */
+
+static void store(const part *p, char *dst, const char *src, int64_t src_head, int64_t heads)
+{
+    const roperot_task *const t = p->l->task;
+    t->kernels->heads.store[roperot_format_index(p->dtype)](dst, p->head, src, src_head, ROPEROT_F32, heads, t->dim,
+                                                            NULL);
+}
+
+static void store_lines(const part *p)
+{
+    const roperot_task *const t = p->l->task;
+    for (int32_t k = p->begin; k < p->end; k++) {
+        char *const dst = target_of(p, k);
+        if (dst) store(p, dst, source_of(p, k), t->src.head, t->heads);
+    }
+}
+
+/* ---- what is not rotated ----------------------------------------------------------------------------------------- */
 
 static roperot_heads_copy copy_of(const part *p)
 {
@@ -216,7 +250,7 @@ static void set_norm(const part *p, const float *weight, roperot_norm_of_heads *
     n->weight = weight;
     n->epsilon = (float)t->norm->epsilon;
     n->rounding = t->norm->rounding;
-    n->ahead = t->loop == ROPEROT_LOOP_COLUMNS ? 0 : AHEAD_BYTES;
+    n->ahead = t->loop == ROPEROT_LOOP_COLUMNS && !converts(p) ? 0 : AHEAD_BYTES;
     n->first = t->offset;
     n->pairs = 0;
 }
@@ -284,13 +318,25 @@ static void turn_heads(const roperot_task *t, const roperot_norm_of_heads *n, co
     turn(&tile);
 }
 
+/* Heads that were made in a scratch, `bytes` each. */
+static void empty(const part *p, char *dst, const char *scratch, int64_t bytes, int64_t heads)
+{
+    const roperot_task *const t = p->l->task;
+    if (converts(p))
+        store(p, dst, scratch, bytes, heads);
+    else
+        for (int64_t h = 0; h < heads; h++)
+            t->kernels->heads.stream(dst + h * p->head, scratch + h * bytes, bytes, 0);
+}
+
 /* One line, a few heads at a time and each of them once: what comes from memory, and goes there, is spread over what is
  * computed. Where the rotation is a step of its own, more of them: it has a start, and reads nothing ahead. */
-static void norm_line_far(const part *p, int32_t k, char *dst, roperot_norm_of_heads *n, char *scratch)
+static void norm_line_far(const part *p, int32_t k, char *dst, roperot_norm_of_heads *n, float *scratch)
 {
     const roperot_task *const t = p->l->task;
     const roperot_row none = { NULL, NULL }, *const row = t->pairs ? &p->l->lines->rows[k] : &none;
-    const int64_t bytes = t->dim * p->size, fit = scratch ? SCRATCH_BYTES / bytes : t->heads;
+    const int64_t bytes = t->dim * t->src.size, all = (NORM_FLOATS - t->dim) * (int64_t)sizeof *scratch;
+    const int64_t fit = scratch ? (converts(p) ? all : STREAM_BYTES) / bytes : t->heads;
     const int64_t together = t->turns ? ROPEROT_NORM_HEADS : FAR_HEADS;
     const int64_t most = fit < together ? fit : together;
     n->src = source_of(p, k);
@@ -298,29 +344,12 @@ static void norm_line_far(const part *p, int32_t k, char *dst, roperot_norm_of_h
     if (t->turns) set_row(n, t, row);
     for (int64_t head = 0; head < t->heads; head += most, dst += most * p->head) {
         n->heads = t->heads - head < most ? t->heads - head : most;
-        n->dst = scratch ? scratch : dst;
+        n->dst = scratch ? (char *)scratch : dst;
         norm_heads(p, n);
         if (row->cos && !t->turns) turn_heads(t, n, row, t->rotate[p->destination]);
         n->src = (const char *)n->src + most * t->src.head;
-        for (int64_t h = 0; scratch && h < n->heads; h++)
-            t->kernels->heads.stream(dst + h * p->head, scratch + h * bytes, bytes, 0);
+        if (scratch) empty(p, dst, n->dst, bytes, n->heads);
     }
-}
-
-static ROPEROT_NOINLINE void norm_far(const part *p, const float *weight)
-{
-    const roperot_task *const t = p->l->task;
-    _Alignas(LINE) char scratch[SCRATCH_BYTES];
-    roperot_norm_of_heads n;
-    int32_t streamed = 0;
-    set_norm(p, weight, &n);
-    for (int32_t k = p->begin; k < p->end; k++) {
-        char *const dst = target_of(p, k);
-        const int stream = dst && streams(p, dst);
-        if (dst) norm_line_far(p, k, dst, &n, stream ? scratch : NULL);
-        streamed += stream;
-    }
-    if (streamed) t->kernels->fence();
 }
 
 /* 0: the kernel cannot take these weights. */
@@ -331,17 +360,41 @@ static int set_weights(const roperot_task *t, float *weight)
                                                                              t->norm->weight_dtype, offset, t->dim);
 }
 
-static ROPEROT_NOINLINE int norm(part *p)
+static ROPEROT_NOINLINE int norm_far(const part *p)
 {
     const roperot_task *const t = p->l->task;
-    const int far = t->loop != ROPEROT_LOOP_COLUMNS && !roperot_norm_is(t->norm, ROPEROT_NORM_AFTER);
-    _Alignas(64) float weight[ROPEROT_HUB_FLOATS];
-    if (!set_weights(t, weight)) return 0;
-    if (far && (p->l->lines->rows || !t->pairs))
-        norm_far(p, weight);
-    else
-        norm_near(p, weight);
+    _Alignas(LINE) float space[NORM_FLOATS];
+    float *const scratch = space + t->dim;
+    roperot_norm_of_heads n;
+    int32_t streamed = 0;
+    if (!set_weights(t, space)) return 0;
+    set_norm(p, space, &n);
+    for (int32_t k = p->begin; k < p->end; k++) {
+        char *const dst = target_of(p, k);
+        const int stream = dst && !converts(p) && streams(p, dst);
+        if (dst) norm_line_far(p, k, dst, &n, stream || converts(p) ? scratch : NULL);
+        streamed += stream;
+    }
+    if (streamed) t->kernels->fence();
     return 1;
+}
+
+static ROPEROT_NOINLINE int norm_in_place(part *p)
+{
+    _Alignas(LINE) float weight[ROPEROT_HUB_FLOATS];
+    if (!set_weights(p->l->task, weight)) return 0;
+    norm_near(p, weight);
+    return 1;
+}
+
+/* 0: this is the hub's. */
+static int norm(part *p)
+{
+    const roperot_task *const t = p->l->task;
+    const int has_rows = p->l->lines->rows || !t->pairs;
+    const int far = t->loop != ROPEROT_LOOP_COLUMNS && !roperot_norm_is(t->norm, ROPEROT_NORM_AFTER);
+    if (converts(p)) return has_rows && norm_far(p);
+    return far && has_rows ? norm_far(p) : norm_in_place(p);
 }
 
 /* ---- quantised --------------------------------------------------------------------------------------------------- */
@@ -439,6 +492,7 @@ static void run_to(const job_lines *l, int32_t destination)
     part p = part_of(l, destination);
     switch (l->task->way[destination]) {
     case ROPEROT_WAY_COPY: copy(&p); return;
+    case ROPEROT_WAY_STORE: store_lines(&p); return;
     case ROPEROT_WAY_ROTATE: rotate(&p, 0, l->task->loop); return;
     case ROPEROT_WAY_NORM:
         if (norm(&p)) return;

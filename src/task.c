@@ -63,14 +63,24 @@ static int turns(const roperot_task *t)
            t->kernels->heads.norm_turns >> roperot_dtype_index(t->src.dtype) & 1;
 }
 
+/* The way of a norm. What ends in another dtype than the source's is made in a scratch, and floats are what is stored
+ * from there. */
+static int32_t way_of_norm(roperot_task *t, int destination, int32_t dtype)
+{
+    const int after = roperot_norm_is(t->norm, ROPEROT_NORM_AFTER);
+    if (dtype != t->src.dtype && (t->src.dtype != ROPEROT_F32 || after)) return ROPEROT_WAY_HUB;
+    t->rotate[destination] = rotation_to(t, t->src.dtype);
+    return is_usual(t) ? ROPEROT_WAY_NORM : ROPEROT_WAY_HUB;
+}
+
 /* The way to heads of `dtype`, each of which is one run of memory. */
 static int32_t way_to(roperot_task *t, int destination, int32_t dtype)
 {
     if (!t->src.dtype || t->factor) return ROPEROT_WAY_HUB;
+    if (t->norm) return way_of_norm(t, destination, dtype);
     t->rotate[destination] = rotation_to(t, dtype);
-    if (t->norm) return dtype == t->src.dtype && is_usual(t) ? ROPEROT_WAY_NORM : ROPEROT_WAY_HUB;
     if (t->pairs) return t->rotate[destination] ? ROPEROT_WAY_ROTATE : ROPEROT_WAY_HUB;
-    if (dtype != t->src.dtype) return ROPEROT_WAY_HUB;
+    if (dtype != t->src.dtype) return t->src.dtype == ROPEROT_F32 ? ROPEROT_WAY_STORE : ROPEROT_WAY_HUB;
     return destination == ROPEROT_TO_DENSE && t->stays ? ROPEROT_WAY_NONE : ROPEROT_WAY_COPY;
 }
 

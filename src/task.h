@@ -21,12 +21,13 @@ enum {
 /* Where results go, in this order: in place, the dense one lands where the source was. */
 enum { ROPEROT_TO_PAGES, ROPEROT_TO_DENSE, ROPEROT_DESTINATIONS };
 
-/* How they get there: not at all; as bytes; by a rotation; by a norm and a rotation in the dtype of the source; made in
- * that dtype in any of these ways, and quantised from there; through the hub's f32 scratch, which is right for
- * everything. */
+/* How they get there: not at all; as bytes; as floats that are rounded; by a rotation; by a norm and a rotation in the
+ * dtype of the source (and floats rounded from there); made in that dtype in any of these ways, and quantised from
+ * there; through the hub's f32 scratch, which is right for everything. */
 enum {
     ROPEROT_WAY_NONE,
     ROPEROT_WAY_COPY,
+    ROPEROT_WAY_STORE,
     ROPEROT_WAY_ROTATE,
     ROPEROT_WAY_NORM,
     ROPEROT_WAY_QUANTISE,

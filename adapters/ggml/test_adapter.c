@@ -222,7 +222,7 @@ static void survives_any_parameters(const void *arg)
             if (is_float) set_float(node, word, numbers[random_below(sizeof numbers / sizeof *numbers)]);
             else ((int32_t *)node->op_params)[word] = words[random_below(sizeof words / sizeof *words)];
         }
-        if (i % 16 == 0) node->src[1]->ne[0] = (int64_t)random_below((uint64_t)tokens);
+        if (i % 16 == 0) node->src[1]->ne[0] = (int64_t)random_below((uint32_t)tokens);
         if (i % 16 == 1) node->src[1]->type = GGML_TYPE_I64;
         memset(node->data, 0x55, ggml_nbytes(node));
         const int done = roperot_ggml_rope(0, 1, node);

@@ -199,7 +199,7 @@ static void cache_check_equal(const cache *got, const cache *want, const char *w
 }
 
 /* What models do most, and kernels fuse: heads of whole vectors, half-split, an RMS norm with a weight before the
- * rotation, one dtype from the source to the cache. */
+ * rotation, one dtype from the source to the cache, or two. */
 static int usual;
 
 /* ---- a job under test -------------------------------------------------------------------------------------------- */
@@ -313,6 +313,11 @@ static void choose_source(trial *t, const int64_t s[4])
     if (random_below(5) == 0) hush(&t->src.view);
 }
 
+static int32_t usual_target(const trial *t)
+{
+    return random_below(2) ? any_dtype() : t->src.view.dtype;
+}
+
 static void choose_targets(trial *t, const int64_t s[4], int repacks)
 {
     const int what = 1 + (int)random_below(3);
@@ -321,10 +326,9 @@ static void choose_targets(trial *t, const int64_t s[4], int repacks)
     t->in_place = t->has_dst && t->has_src && !repacks && random_below(2);
     t->same_pages = t->has_to && t->has_from && !repacks && random_below(3) == 0;
     if (t->has_dst && !t->in_place)
-        t->dst = guarded_tensor_open(usual ? t->src.view.dtype : any_dtype(), s[0], s[1], s[2], s[3],
-                                     any_layout());
+        t->dst = guarded_tensor_open(usual ? usual_target(t) : any_dtype(), s[0], s[1], s[2], s[3], any_layout());
     if (t->has_to && !t->same_pages)
-        cache_open(&t->to, usual ? t->src.view.dtype : any_format(s[3]), s[0], s[1], s[2], s[3]);
+        cache_open(&t->to, usual ? usual_target(t) : any_format(s[3]), s[0], s[1], s[2], s[3]);
     if (t->same_pages) t->to = t->from;
 }
 
