@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * roperot-footprint: prints how many lines and pages of the library's code one decode call executes, and holds them to
- * ceilings; it must not time anything.
+ * ceilings; it must not time anything, nor know what jobs are made of.
  *
  *   roperot-footprint                    a table of all kinds of call
  *   roperot-footprint f32/half           those whose name contains it
@@ -8,7 +8,8 @@
  *   roperot-footprint -c                 one line per ceiling; exit status 1: one is exceeded, 77: nothing was counted
  *
  * In a decode step each call comes after other data has passed through the caches, so that every line of code is a
- * miss: docs/performance.md. Names are <dtype>/<pairing>/<isa>/<cache>-<positions>[-signed]-<dst>.
+ * miss: docs/performance.md. Names are <dtype>/<pairing>/<isa>/<cache>-<positions>[-signed]-<dst>, and, of roperot_run,
+ * run-<what>/<dtype>/<pairing>/<isa>/<cache>-<positions>: footprint_jobs.h.
  */
 #include <getopt.h>
 #include <roperot/roperot.h>
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "footprint_jobs.h"
 #include "lists.h"
 #include "steps.h"
 
@@ -25,6 +27,7 @@ enum { POSITIONS = 3 }; /* OFFSET, or ids of either width */
 /* The most lines and pages of the library that a call may execute, over all dtypes, pairings, ISAs, signs and views,
  * with gcc and clang. Lower them as the code shrinks; raise one only with a reason in docs/decisions.md. */
 typedef struct ceiling {
+    int32_t jobs; /* 0: roperot_apply; else a FOOTPRINT_... */
     int32_t cache;
     int ids; /* 0: OFFSET; 1: ids of either width */
     int lines, pages;
@@ -37,16 +40,23 @@ enum { FULL_LINES = 64 };
 enum { FULL_LINES = 60 };
 #endif
 
+#define BOTH_POSITIONS(jobs, cache, lines, pages)                                                                      \
+    { jobs, cache, 0, lines, pages }, { jobs, cache, 1, lines, pages }
 static const ceiling ceilings[] = {
-    { ROPEROT_CACHE_FULL, 0, FULL_LINES, 10 },
-    { ROPEROT_CACHE_FULL, 1, FULL_LINES, 10 },
-    { ROPEROT_CACHE_FACTORED, 0, 90, 10 },
-    { ROPEROT_CACHE_FACTORED, 1, 90, 10 },
+    BOTH_POSITIONS(0, ROPEROT_CACHE_FULL, FULL_LINES, 10),
+    BOTH_POSITIONS(0, ROPEROT_CACHE_FACTORED, 90, 10),
+    BOTH_POSITIONS(FOOTPRINT_Q, ROPEROT_CACHE_FULL, 300, 24),
+    BOTH_POSITIONS(FOOTPRINT_Q, ROPEROT_CACHE_FACTORED, 300, 24),
+    BOTH_POSITIONS(FOOTPRINT_KV, ROPEROT_CACHE_FULL, 330, 24),
+    BOTH_POSITIONS(FOOTPRINT_KV, ROPEROT_CACHE_FACTORED, 330, 24),
+    BOTH_POSITIONS(FOOTPRINT_LAYER, ROPEROT_CACHE_FULL, 390, 24),
+    BOTH_POSITIONS(FOOTPRINT_LAYER, ROPEROT_CACHE_FACTORED, 390, 24),
 };
 enum { CEILINGS = sizeof ceilings / sizeof ceilings[0] };
 
 typedef struct kind {
     char name[NAME];
+    int32_t jobs; /* 0: roperot_apply; else a FOOTPRINT_... */
     int32_t dtype, pairing, isa, cache;
     int32_t ids; /* 0: OFFSET, else a roperot_positions_type */
     int is_signed, same_view;
@@ -58,6 +68,7 @@ typedef struct prepared_call {
     roperot_options options;
     roperot_tensor qk[2];
     const roperot_tensor *dst;
+    footprint_jobs jobs;
     int32_t status;
 } prepared_call;
 
@@ -65,10 +76,14 @@ static float q[Q_HEADS * DIM], k[K_HEADS * DIM]; /* zeros will do in any dtype: 
 
 /* ---- one call ---------------------------------------------------------------------------------------------------- */
 
-static void apply(void *argument)
+static void call(void *argument)
 {
     prepared_call *const c = argument;
-    c->status = roperot_apply(c->plan, &c->positions, c->qk, c->dst, 2, c->options.flags != 0 ? &c->options : NULL);
+    if (c->jobs.count != 0)
+        c->status = roperot_run(c->plan, &c->positions, c->jobs.job, c->jobs.count, NULL);
+    else
+        c->status = roperot_apply(c->plan, &c->positions, c->qk, c->dst, 2,
+                                  c->options.flags != 0 ? &c->options : NULL);
 }
 
 static int prepare(const kind *what, prepared_call *c)
@@ -91,8 +106,9 @@ static int prepare(const kind *what, prepared_call *c)
     c->qk[0] = roperot_tensor_shd(q, what->dtype, 1, Q_HEADS, DIM);
     c->qk[1] = roperot_tensor_shd(k, what->dtype, 1, K_HEADS, DIM);
     c->dst = what->same_view ? c->qk : NULL;
+    footprint_jobs_make(&c->jobs, what->jobs, what->dtype);
     if (roperot_plan_create(&config, &c->plan) != ROPEROT_OK) return 0;
-    apply(c); /* binds symbols, touches pages */
+    call(c); /* binds symbols, touches pages */
     return c->status == ROPEROT_OK;
 }
 
@@ -100,7 +116,7 @@ static int prepare(const kind *what, prepared_call *c)
 static const char *count(const kind *what, const bench_code *code, bench_steps *steps)
 {
     prepared_call c = { .plan = NULL };
-    const char *const why = prepare(what, &c) ? bench_steps_count(code, apply, &c, steps) : roperot_last_error();
+    const char *const why = prepare(what, &c) ? bench_steps_count(code, call, &c, steps) : roperot_last_error();
     roperot_plan_destroy(c.plan);
     return why;
 }
@@ -114,18 +130,22 @@ static void name_kind(kind *what)
     static const char *const dtypes[] = { ROPEROT_DTYPE_LIST(DTYPE_NAME) };
     static const char *const pairings[] = { ROPEROT_PAIRING_LIST(PAIRING_NAME) };
     static const char *const positions[POSITIONS] = { "offset", "i32", "i64" };
-    snprintf(what->name, sizeof what->name, "%s/%s/%s/%s-%s%s-%s", dtypes[roperot_dtype_index(what->dtype)],
-             pairings[roperot_pairing_index(what->pairing)], roperot_isa_name(what->isa),
-             what->cache == ROPEROT_CACHE_FULL ? "full" : "factored", positions[what->ids],
-             what->is_signed ? "-signed" : "", what->same_view ? "same" : "null");
+    snprintf(what->name, sizeof what->name, "%s%s/%s/%s/%s-%s%s%s", what->jobs ? footprint_jobs_names[what->jobs] : "",
+             dtypes[roperot_dtype_index(what->dtype)], pairings[roperot_pairing_index(what->pairing)],
+             roperot_isa_name(what->isa), what->cache == ROPEROT_CACHE_FULL ? "full" : "factored",
+             positions[what->ids], what->is_signed ? "-signed" : "",
+             what->jobs        ? ""
+             : what->same_view ? "-same"
+                               : "-null");
 }
 
 /* With ROPEROT_TEST_QUICK all kinds of f32 half, and of the others the calls that runtimes make most: three times
- * as fast, for a step takes two changes of process. */
+ * as fast, for a step takes two changes of process. Of jobs always only these, and half-split. */
 static int wanted(const kind *what, const char *chosen)
 {
     const int plain = !what->is_signed && !what->same_view && what->ids != ROPEROT_POSITIONS_I64;
     if (!roperot_isa_usable(what->isa) || strstr(what->name, chosen) == NULL) return 0;
+    if (what->jobs) return plain && what->pairing == ROPEROT_PAIR_HALF;
     return plain || getenv("ROPEROT_TEST_QUICK") == NULL || strncmp(what->name, "f32/half/", 9) == 0;
 }
 
@@ -148,6 +168,7 @@ static int kind_of(int number, kind *what)
     what->cache = caches[take_digit(&number, sizeof caches / sizeof *caches)];
     what->pairing = ROPEROT_PAIR_HALF + take_digit(&number, ROPEROT_PAIRINGS);
     what->dtype = ROPEROT_F32 + take_digit(&number, ROPEROT_DTYPES);
+    what->jobs = take_digit(&number, FOOTPRINT_END);
     what->isa = ROPEROT_ISA_SCALAR + 1 + number;
     if (what->isa >= ROPEROT_ISA_END) return 0;
     name_kind(what);
@@ -178,7 +199,8 @@ static void keep_most(most found[CEILINGS], const kind *what, const bench_steps 
 {
     for (int i = 0; i < CEILINGS; ++i) {
         most *const m = &found[i];
-        if (ceilings[i].cache != what->cache || ceilings[i].ids != (what->ids != 0)) continue;
+        if (ceilings[i].jobs != what->jobs || ceilings[i].cache != what->cache) continue;
+        if (ceilings[i].ids != (what->ids != 0)) continue;
         if (steps->lines > m->lines) m->lines = steps->lines, strcpy(m->lines_of, what->name);
         if (steps->pages > m->pages) m->pages = steps->pages, strcpy(m->pages_of, what->name);
     }
@@ -191,9 +213,10 @@ static int judge(const most found[CEILINGS])
     for (int i = 0; i < CEILINGS; ++i) {
         const ceiling *const c = &ceilings[i];
         const int fits = found[i].lines <= c->lines && found[i].pages <= c->pages;
-        printf("%-8s %-6s %3d lines (%s), ceiling %d; %2d pages (%s), ceiling %d%s\n",
-               c->cache == ROPEROT_CACHE_FULL ? "FULL" : "FACTORED", c->ids ? "ids" : "OFFSET", found[i].lines,
-               found[i].lines_of, c->lines, found[i].pages, found[i].pages_of, c->pages, fits ? "" : ": EXCEEDED");
+        printf("%-9s %-8s %-6s %3d lines (%s), ceiling %d; %2d pages (%s), ceiling %d%s\n",
+               c->jobs ? footprint_jobs_names[c->jobs] : "apply", c->cache == ROPEROT_CACHE_FULL ? "FULL" : "FACTORED",
+               c->ids ? "ids" : "OFFSET", found[i].lines, found[i].lines_of, c->lines, found[i].pages,
+               found[i].pages_of, c->pages, fits ? "" : ": EXCEEDED");
         exceeded += !fits;
     }
     return exceeded;
