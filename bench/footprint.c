@@ -28,6 +28,7 @@ enum { POSITIONS = 3 }; /* OFFSET, or ids of either width */
  * with gcc and clang. Lower them as the code shrinks; raise one only with a reason in docs/decisions.md. */
 typedef struct ceiling {
     int32_t jobs; /* 0: roperot_apply; else a FOOTPRINT_... */
+    int bits;     /* of a dtype; 0: any */
     int32_t cache;
     int ids; /* 0: OFFSET; 1: ids of either width */
     int lines, pages;
@@ -40,17 +41,17 @@ enum { FULL_LINES = 64 };
 enum { FULL_LINES = 60 };
 #endif
 
-#define BOTH_POSITIONS(jobs, cache, lines, pages)                                                                      \
-    { jobs, cache, 0, lines, pages }, { jobs, cache, 1, lines, pages }
+#define OF_CACHES(jobs, bits, full, factored)                                                                          \
+    { jobs, bits, ROPEROT_CACHE_FULL, 0, full, 10 }, { jobs, bits, ROPEROT_CACHE_FULL, 1, full, 10 },                  \
+    { jobs, bits, ROPEROT_CACHE_FACTORED, 0, factored, 10 }, { jobs, bits, ROPEROT_CACHE_FACTORED, 1, factored, 10 }
 static const ceiling ceilings[] = {
-    BOTH_POSITIONS(0, ROPEROT_CACHE_FULL, FULL_LINES, 10),
-    BOTH_POSITIONS(0, ROPEROT_CACHE_FACTORED, 90, 10),
-    BOTH_POSITIONS(FOOTPRINT_Q, ROPEROT_CACHE_FULL, 300, 24),
-    BOTH_POSITIONS(FOOTPRINT_Q, ROPEROT_CACHE_FACTORED, 300, 24),
-    BOTH_POSITIONS(FOOTPRINT_KV, ROPEROT_CACHE_FULL, 330, 24),
-    BOTH_POSITIONS(FOOTPRINT_KV, ROPEROT_CACHE_FACTORED, 330, 24),
-    BOTH_POSITIONS(FOOTPRINT_LAYER, ROPEROT_CACHE_FULL, 390, 24),
-    BOTH_POSITIONS(FOOTPRINT_LAYER, ROPEROT_CACHE_FACTORED, 390, 24),
+    OF_CACHES(0, 0, FULL_LINES, 90),
+    OF_CACHES(FOOTPRINT_Q, 32, 95, 112),
+    OF_CACHES(FOOTPRINT_Q, 16, 132, 149),
+    OF_CACHES(FOOTPRINT_KV, 32, 119, 136),
+    OF_CACHES(FOOTPRINT_KV, 16, 151, 168),
+    OF_CACHES(FOOTPRINT_LAYER, 32, 122, 139),
+    OF_CACHES(FOOTPRINT_LAYER, 16, 154, 171),
 };
 enum { CEILINGS = sizeof ceilings / sizeof ceilings[0] };
 
@@ -199,8 +200,9 @@ static void keep_most(most found[CEILINGS], const kind *what, const bench_steps 
 {
     for (int i = 0; i < CEILINGS; ++i) {
         most *const m = &found[i];
-        if (ceilings[i].jobs != what->jobs || ceilings[i].cache != what->cache) continue;
-        if (ceilings[i].ids != (what->ids != 0)) continue;
+        const ceiling *const c = &ceilings[i];
+        if (c->jobs != what->jobs || c->cache != what->cache || c->ids != (what->ids != 0)) continue;
+        if (c->bits && c->bits != 8 * roperot_dtype_size(what->dtype)) continue;
         if (steps->lines > m->lines) m->lines = steps->lines, strcpy(m->lines_of, what->name);
         if (steps->pages > m->pages) m->pages = steps->pages, strcpy(m->pages_of, what->name);
     }

@@ -60,11 +60,13 @@ enum { ROPEROT_ISA_LIST(ROPEROT_INDEX_1) ROPEROT_ISAS };
 
 /* In a decode step weights have passed through the caches since the last call: its own code comes from memory, line by
  * line. What such a call executes lies together, in functions that start a line: the fast path of src/, and of each ISA
- * the rotations by columns and the product of factors. */
+ * the rotations by columns and the product of factors. Norms only lie with them, which spares pages, not lines. */
 #ifdef __ELF__
 #define ROPEROT_FAST_CODE __attribute__((noinline, aligned(64), section(".text.hot.roperot")))
+#define ROPEROT_NEAR_CODE __attribute__((noinline, section(".text.hot.roperot.norm")))
 #else
 #define ROPEROT_FAST_CODE __attribute__((noinline))
+#define ROPEROT_NEAR_CODE __attribute__((noinline))
 #endif
 
 /* ---- rotation ---------------------------------------------------------------------------------------------------- */

@@ -19,7 +19,8 @@ INLINE lanes_t NAME(factor_of_channels)(const void *weight, int32_t dtype, int u
     return unit_offset ? lanes_add(one, w) : w;
 }
 
-static int NAME(norm_weights)(float *out, const void *weight, int32_t dtype, int unit_offset, ptrdiff_t channels)
+static ROPEROT_NEAR_CODE int NAME(norm_weights)(float *out, const void *weight, int32_t dtype, int unit_offset,
+                                                ptrdiff_t channels)
 {
     _Alignas(64) float some[32];
     lanes_t odd = lanes_set1(0.0f);
@@ -62,7 +63,8 @@ INLINE void NAME(factors)(float *r, const roperot_norm_of_heads *a, const char *
 }
 
 /* Of up to eight heads. */
-static NOINLINE void NAME(factors_of_group)(float *r, const roperot_norm_of_heads *a, const char *x, ptrdiff_t heads)
+static ROPEROT_NEAR_CODE void NAME(factors_of_group)(float *r, const roperot_norm_of_heads *a, const char *x,
+                                                     ptrdiff_t heads)
 {
     NAME(factors)(r, a, x, heads);
     if (heads > 4) NAME(factors)(r + 4, a, x + 4 * a->src_head, heads - 4);
@@ -119,7 +121,7 @@ INLINE void NAME(norm_strips)(const heads_of_norm *g, ptrdiff_t c, ptrdiff_t end
     for (; end - c > 0; c += n) NAME(norm_strip)(1, g, c, rounding);
 }
 
-static NOINLINE void NAME(norm_group_once)(const heads_of_norm *g, ptrdiff_t c, ptrdiff_t end)
+static ROPEROT_NEAR_CODE void NAME(norm_group_once)(const heads_of_norm *g, ptrdiff_t c, ptrdiff_t end)
 {
     NAME(norm_strips)(g, c, end, ROPEROT_NORM_ROUND_ONCE);
 }
@@ -172,7 +174,7 @@ INLINE void NAME(turned_strip)(const int count, const heads_of_norm *g, ptrdiff_
     }
 }
 
-static NOINLINE void NAME(turned_group)(const heads_of_norm *g)
+static ROPEROT_NEAR_CODE void NAME(turned_group)(const heads_of_norm *g)
 {
     const roperot_norm_of_heads *const a = g->all;
     const ptrdiff_t n = V(pairs)(), pairs = a->pairs, behind = a->first + 2 * pairs;
@@ -205,7 +207,7 @@ INLINE void NAME(norm_group)(const heads_of_norm *g)
 }
 
 /* Eight heads at a time, and the r of the next ones before: their divisions are done when they are needed. */
-static void NAME(norm)(const roperot_norm_of_heads *a)
+static ROPEROT_NEAR_CODE void NAME(norm)(const roperot_norm_of_heads *a)
 {
     enum { GROUP = ROPEROT_NORM_HEADS };
     heads_of_norm group = { a, a->src, a->dst, 0, NULL };

@@ -146,7 +146,8 @@ static int32_t check(const roperot_sections *sections, int32_t pairs, const uint
     const int32_t status = roperot_check_size(sections, sizeof *sections, sizeof *sections, "sections");
     if (status) return status;
     if (sections->reserved)
-        return roperot_fail(ROPEROT_ERROR_VERSION, "sections.reserved is %d; it must be 0", (int)sections->reserved);
+        return roperot_fail(ROPEROT_ERROR_VERSION, "%s.reserved is %d; it must be 0", "sections",
+                            (int)sections->reserved);
     if (!axis) return roperot_fail(ROPEROT_ERROR_ARGUMENT, "axis is NULL; it must hold `pairs` bytes");
     if (pairs < 1 || pairs > ROPEROT_MAX_PAIRS)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT, "pairs is %d; it must be in 1..%d", (int)pairs,

@@ -15,7 +15,8 @@ enum { KNOWN_FLAGS = ROPEROT_INVERSE | ROPEROT_PURE_ROTATION | ROPEROT_SIGNED_PO
 
 static int32_t check_options(const roperot_options *o)
 {
-    if (o->reserved) return roperot_fail(ROPEROT_ERROR_VERSION, "options.reserved is %d; it must be 0", o->reserved);
+    if (o->reserved)
+        return roperot_fail(ROPEROT_ERROR_VERSION, "%s.reserved is %d; it must be 0", "options", o->reserved);
     if (o->flags & ~(uint32_t)KNOWN_FLAGS)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT,
                             "options.flags is %#x; only 1 (inverse), 2 (pure rotation) and 4 (signed positions) "
@@ -84,13 +85,6 @@ static int32_t check_dst(const roperot_call *c, int32_t i, roperot_extent *exten
     return ROPEROT_OK;
 }
 
-static int32_t tokens_error(const roperot_tensor *src, int32_t i)
-{
-    return roperot_fail(
-        ROPEROT_ERROR_SHAPE, "src[%d] has batch %lld and %lld tokens; they must be those of src[0], %lld and %lld", i,
-        (long long)src[i].shape[0], (long long)src[i].shape[1], (long long)src[0].shape[0], (long long)src[0].shape[1]);
-}
-
 static int32_t heads_error(const roperot_plan *plan, const roperot_tensor *src, int32_t i)
 {
     return roperot_fail(ROPEROT_ERROR_SHAPE,
@@ -114,7 +108,7 @@ static int32_t check_view(roperot_call *c, int32_t i)
     roperot_extent extent;
     if ((src->shape[0] | src->shape[1]) >= 0 &&
         (src->shape[0] != v->src->shape[0] || src->shape[1] != v->src->shape[1]))
-        return tokens_error(v->src, i);
+        return roperot_tokens_error("src", i, src->shape, v->src->shape[0], v->src->shape[1]);
     int32_t status = roperot_tensor_check(src, v->head_dim, !out, "src", i, "", &extent);
     if (status) return status;
     if (i < ROPEROT_KEPT_EXTENTS) v->src_extent[i] = v->dst_extent[i] = extent;

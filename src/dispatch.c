@@ -42,7 +42,7 @@ static const roperot_kernels *const tables[] = { ROPEROT_ISA_LIST(TABLE) };
 enum { TABLES = sizeof tables / sizeof tables[0] };
 
 #define NAME(isa, ISA) [ROPEROT_ISA_##ISA] = #isa,
-static const char *const names[] = { "auto", ROPEROT_ISA_LIST(NAME) };
+static const char names[][8] = { "auto", ROPEROT_ISA_LIST(NAME) }; /* no pointers: each is a relocation */
 enum { NAMES = sizeof names / sizeof names[0] };
 
 /* What AUTO means; the first thread that finds it decides for all. */

@@ -10,52 +10,15 @@
  * returned from, which would cost lines of the instruction cache. Lines that are going to be needed are asked for at
  * once instead of one after the other. */
 #include "apply.h"
-#include "cache_factors.h"
-#include "coefficient_rows.h"
-#include "compiler.h"
-#include "lists.h"
 #include "overlap.h"
+#include "usual_call.h"
 
-/* What is asked for ahead: a row, and with factors every second line (the neighbour comes along) of their rows and of
- * the kernel that makes one of them. Each line costs a hot call a sixth of a nanosecond; asking for the rotation
- * and for this file's code, too, won nothing. */
-enum { LINE = 64, PAIR_OF_LINES = 128, MOST_VIEWS = 4, COMBINE_BYTES = 768, MOST_ROW_BYTES = 1024 };
-
-/* Of a long row only the beginning: the processor reads on by itself. A row of f32 is asked for line by line: a kernel
- * that takes two strips for it would wait for the memory twice. */
-static ROPEROT_INLINE void prefetch_row(const void *row, int64_t bytes, int step)
-{
-    for (int64_t i = 0; i < bytes && i < MOST_ROW_BYTES; i += step) {
-        ROPEROT_SMALL_LOOP;
-        ROPEROT_PREFETCH_DATA((const char *)row + i);
-    }
-}
-
-/* Code is read by its address as data; the next level of cache is near enough. */
-static ROPEROT_INLINE void prefetch_code(uintptr_t first, int bytes)
-{
-    for (int i = 0; i < bytes; i += PAIR_OF_LINES) ROPEROT_PREFETCH_CODE((const char *)first + i);
-}
+enum { MOST_VIEWS = 4 };
 
 /* Bytes from token 0 to token k. The stride of an axis of one is anybody's: its product with 0 is 0, whatever it is. */
 static ROPEROT_INLINE ptrdiff_t token_at(const roperot_tensor *view, int64_t size, int64_t k)
 {
     return (ptrdiff_t)((uint64_t)view->stride[1] * (uint64_t)size * (uint64_t)k);
-}
-
-/* What is the same for all views. */
-static ROPEROT_INLINE void start_tile(roperot_tile *tile, const roperot_plan *plan)
-{
-    const ptrdiff_t pairs = plan->pairs, first = plan->rotary_offset;
-    tile->pairs = pairs;
-    tile->src_first = first;
-    tile->loop = ROPEROT_LOOP_COLUMNS;
-    ROPEROT_APART;
-    tile->src_half = pairs;
-    tile->heads_outer = 0;
-    ROPEROT_APART;
-    tile->dst_half = pairs;
-    tile->dst_first = first;
 }
 
 /* Rotates the views. Token k takes row at[k] of the table. */
@@ -66,7 +29,7 @@ static ROPEROT_FAST_CODE void rotate_views(const roperot_plan *plan, const roper
     roperot_token token[ROPEROT_TILE_TOKENS];
     roperot_tile tile;
     tile.token = token;
-    start_tile(&tile, plan);
+    roperot_tile_start(&tile, plan);
     for (const roperot_tensor *const end = src + count; src < end; src++, dst++) {
         const int64_t size = roperot_dtype_size(src->dtype);
         const int64_t dst_size = dst == src ? size : roperot_dtype_size(dst->dtype);
@@ -99,7 +62,7 @@ static ROPEROT_INLINE void rotate_token(const roperot_plan *plan, const roperot_
     ROPEROT_APART;
     token.sin = sin;
     tile.token = &token;
-    start_tile(&tile, plan);
+    roperot_tile_start(&tile, plan);
     tile.tokens = 1;
     for (const roperot_tensor *const end = view + count; view < end; view++) {
         const int dtype = roperot_dtype_index(view->dtype);
@@ -163,81 +126,19 @@ static ROPEROT_FAST_CODE int32_t rotate_kept(const roperot_plan *plan, const rop
     return ROPEROT_OK;
 }
 
-/* What the first token takes: a row, the one that is kept, or the factors of the two levels that most positions
- * have. */
-static ROPEROT_INLINE void prefetch_rows(const roperot_plan *plan, int64_t position, const roperot_kept_row *kept)
-{
-    if (plan->rows.cos) {
-        prefetch_row(plan->rows.cos + position * plan->rows.stride, 2 * plan->pairs * (int64_t)sizeof(float), LINE);
-        return;
-    }
-    if (kept) {
-        prefetch_row(kept, plan->scratch_bytes, LINE);
-        if (roperot_kept_row_is(kept, plan, position, 0)) return;
-    }
-    const double *f[ROPEROT_LEVELS];
-    prefetch_code((uintptr_t)plan->combine, COMBINE_BYTES);
-    roperot_factors_of(plan, position, 0, f);
-    prefetch_row(f[0], 2 * plan->pairs * (int64_t)sizeof(double), PAIR_OF_LINES);
-    if (f[1]) prefetch_row(f[1], 2 * plan->pairs * (int64_t)sizeof(double), PAIR_OF_LINES);
-}
-
-/* 0 if the options are usual ones. */
-static ROPEROT_INLINE uint64_t odd_options(const roperot_plan *plan, const roperot_options *o)
-{
-    if (o->size != sizeof *o) return 1; /* nothing is read behind its end */
-    return (o->flags & ~(uint32_t)ROPEROT_SIGNED_POSITIONS) | (uint32_t)o->reserved | (uint64_t)o->token_begin |
-           (uint64_t)(o->token_end ^ INT64_MAX) | (uint64_t)(o->threads < 0) |
-           roperot_scratch_odd(plan, o->scratch, o->scratch_bytes);
-}
-
 /* 0 if the plan, the positions and the options are usual ones. */
 static ROPEROT_INLINE uint64_t odd_arguments(const roperot_plan *plan, const roperot_positions *p,
                                              const roperot_options *o, int is_moved)
 {
     const uint64_t odd = (uint64_t)!(plan->fast & (is_moved ? ROPEROT_FAST_MOVED : ROPEROT_FAST_IN_PLACE)) |
                          (p->size ^ sizeof *p) | ((uint32_t)p->kind > ROPEROT_POSITIONS_IDS) | ((uint32_t)p->axes > 1);
-    return o ? odd | odd_options(plan, o) : odd;
+    return o ? odd | roperot_options_odd(plan, o, 0) : odd;
 }
 
-/* Positions of the first n tokens; 0 if all are in range. Offsets are limited, so that sums modulo 2^64 tell. */
-static ROPEROT_INLINE uint64_t odd_positions(const roperot_plan *plan, const roperot_positions *p, int64_t n,
-                                             int64_t *position)
-{
-    const int is_ids = p->kind == ROPEROT_POSITIONS_IDS, is_wide = p->type == ROPEROT_POSITIONS_I64;
-    const uintptr_t ids = (uintptr_t)p->ids;
-    uint64_t odd = ((uint64_t)p->offset + (UINT64_C(1) << 32)) >> 33;
-    if (is_ids)
-        odd |= (uint64_t)((uint32_t)p->type - ROPEROT_POSITIONS_I32 > 1) | (uint64_t)(ids - 1 > UINTPTR_MAX - 4096) |
-               (ids & (is_wide ? sizeof(int64_t) - 1 : sizeof(int32_t) - 1)) |
-               (uint64_t)((n > 1) & (p->token_stride != 1));
-    if (odd) return odd;
-    for (int64_t k = 0; k < n; k++) {
-        ROPEROT_SMALL_LOOP;
-        position[k] = (int64_t)((uint64_t)p->offset + (uint64_t)(is_ids ? roperot_id_read(p->ids, p->type, k) : k));
-        odd |= (uint64_t)position[k] >= (uint64_t)plan->max_positions;
-    }
-    return odd;
-}
-
-/* 0 if a view is plain and holds one sequence of n tokens. Sizes below 2^28: neither their products nor the sums of
- * these can leave 63 bits. */
 static ROPEROT_INLINE uint64_t odd_view(const roperot_plan *plan, const roperot_tensor *view, int64_t n,
                                         roperot_extent *extent)
 {
-    const uint64_t more = (uint64_t)view->shape[2] - 1, head = (uint64_t)view->stride[2];
-    const uint64_t token = n == 1 ? 0 : (uint64_t)view->stride[1], dim = (uint32_t)plan->head_dim;
-    const uint64_t size = (uint64_t)roperot_dtype_size(view->dtype);
-    const uint64_t block = more * head + dim; /* modulo 2^64 until all is known */
-    const uintptr_t data = (uintptr_t)view->data;
-    const uint64_t bytes = ((uint64_t)(n - 1) * token + block) * size;
-    extent->begin = data;
-    extent->end = data + (uintptr_t)bytes;
-    return (uint64_t)(view->shape[0] ^ 1) | (uint64_t)(view->shape[1] ^ n) | ((uint64_t)view->shape[3] ^ dim) |
-           (uint64_t)(view->stride[3] ^ 1) | (uint32_t)view->flags | (uintptr_t)view->reserved |
-           (more | head | token) >> 28 | (data & (uintptr_t)(size - 1)) |
-           (uint64_t)((data == 0) | (extent->end <= data) | (bytes > PTRDIFF_MAX && sizeof(ptrdiff_t) < sizeof bytes) |
-                      ((more != 0) & (head < dim)) | ((n != 1) & (token < block)));
+    return roperot_view_odd(view, (uint32_t)plan->head_dim, n, extent, 0);
 }
 
 /* 0 if dst is the same view as src. */
@@ -317,10 +218,10 @@ static ROPEROT_INLINE int32_t apply_usual(const roperot_plan *plan, const ropero
     if (odd_arguments(plan, positions, options, is_moved)) goto any;
     if (!is_one && (uint64_t)n - 1 >= (uint64_t)plan->tile_tokens) goto any;
     if (src->shape[0] != 1 || src->shape[2] <= 0) goto any; /* an empty call has no ids to read */
-    if (odd_positions(plan, positions, n, position)) goto any;
+    if (roperot_positions_odd(plan, positions, n, position)) goto any;
     const int keeps = (is_one || is_moved) && options && n == 1 && !plan->rows.cos;
     roperot_kept_row *const kept = keeps ? roperot_kept_row_of(options) : NULL;
-    prefetch_rows(plan, position[0], kept);
+    roperot_prefetch_rows(plan, position[0], kept);
     if (odd_views(plan, src, to, count, n, is_moved)) goto any;
     if (kept) return rotate_kept(plan, src, to, count, position[0], kept);
     if (!plan->rows.cos && is_one) return rotate_token_factored(plan, src, count, position[0]);
@@ -363,7 +264,7 @@ ROPEROT_FAST_CODE int32_t roperot_apply(const roperot_plan *plan, const roperot_
 {
     if (!plan || !positions || !src || (uint32_t)count - 1 >= MOST_VIEWS)
         return roperot_apply_any(plan, positions, src, dst, count, options);
-    ROPEROT_PREFETCH_DATA((uintptr_t)plan + LINE);
+    ROPEROT_PREFETCH_DATA((uintptr_t)plan + ROPEROT_LINE);
     ROPEROT_PREFETCH_DATA(positions->ids ? positions->ids : positions);
     ROPEROT_PREFETCH_DATA((uintptr_t)plan);
     ROPEROT_PREFETCH_DATA(&src[count - 1].stride);

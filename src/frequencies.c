@@ -72,7 +72,7 @@ static bool in_range(double x, enum range range)
 
 static int32_t check_numbers(const roperot_scaling *scaling, unsigned uses)
 {
-    static const char *const allowed[] = { "finite and > 0", "finite and >= 0", "finite", "> 0 and <= 1" };
+    static const char allowed[][16] = { "finite and > 0", "finite and >= 0", "finite", "> 0 and <= 1" };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         const struct number *const n = &numbers[i];
         const double x = *(const double *)((const char *)scaling + n->offset);

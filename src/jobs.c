@@ -42,6 +42,11 @@ typedef struct places {
 
 /* ---- one job by itself ------------------------------------------------------------------------------------------- */
 
+int roperot_job_stays(const roperot_job *j)
+{
+    return j->src && j->dst && (j->src == j->dst || roperot_tensor_same(j->src, j->dst));
+}
+
 static int32_t combination_error(int32_t i, const char *what)
 {
     return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d] %s", i, what);
@@ -67,7 +72,7 @@ static int32_t check_combination(const roperot_jobs *c, const roperot_job *j, in
 
 static int32_t check_shape(const roperot_jobs *c, const roperot_job *j, int32_t i, int64_t shape[4])
 {
-    static const char *const axis[] = { "batch", "tokens", "heads", "dim" };
+    static const char axis[][8] = { "batch", "tokens", "heads", "dim" };
     if (j->src && (j->batch || j->tokens || j->heads || j->dim))
         return combination_error(i, "has src and a shape of its own; batch, tokens, heads and dim must be 0");
     roperot_job_shape(j, shape);
@@ -84,9 +89,7 @@ static int32_t check_shape(const roperot_jobs *c, const roperot_job *j, int32_t 
         return roperot_fail(ROPEROT_ERROR_SHAPE, "jobs[%d] has %lld heads; it must have the %lld of the plan's table",
                             i, (long long)shape[2], (long long)c->plan->heads);
     if (i > 0 && (shape[0] != c->batch || shape[1] != c->tokens))
-        return roperot_fail(ROPEROT_ERROR_SHAPE,
-                            "jobs[%d] has batch %lld and %lld tokens; they must be those of jobs[0], %lld and %lld", i,
-                            (long long)shape[0], (long long)shape[1], (long long)c->batch, (long long)c->tokens);
+        return roperot_tokens_error("jobs", i, shape, c->batch, c->tokens);
     return ROPEROT_OK;
 }
 
@@ -240,8 +243,8 @@ static int may_meet(const roperot_jobs *c, int32_t i, int at, int32_t k, int oth
 
 static int32_t overlap_error(int32_t i, int at, int32_t k, int other)
 {
-    static const char *const name[PLACES] = { "dst",  "to",         "to.scale", "src",
-                                              "from", "from.scale", "from.slots", "to.slots", "to.scale" };
+    static const char name[PLACES][12] = { "dst",  "to",         "to.scale",   "src",
+                                           "from", "from.scale", "from.slots", "to.slots", "to.scale" };
     return roperot_fail(
         ROPEROT_ERROR_ALIAS,
         "jobs[%d].%s and jobs[%d].%s overlap, and the first is written; they must be apart, or the same "

@@ -49,10 +49,8 @@ static inline int roperot_shape_is_empty(const int64_t shape[4])
     return shape[0] == 0 || shape[1] == 0 || shape[2] == 0;
 }
 
-static inline int roperot_job_stays(const roperot_job *j)
-{
-    return j->src && j->dst && (j->src == j->dst || roperot_tensor_same(j->src, j->dst));
-}
+/* Whether dst is the view of src. */
+int roperot_job_stays(const roperot_job *job);
 
 /* Bytes of a channel that a job touches. */
 static inline int64_t roperot_job_bytes(const roperot_job *j, int stays)

@@ -167,8 +167,8 @@ static int32_t check_counts(const roperot_pages *p, where at)
     const int64_t size = roperot_element_bytes(p->dtype);
     if ((uintptr_t)p->data % (uintptr_t)size)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT,
-                            "jobs[%d]%s.data is %p; it must be a multiple of the element's %d bytes", at.index,
-                            at.name, p->data, (int)size);
+                            "%s[%d]%s.data is %p; it must be a multiple of the element's %lld bytes", "jobs", at.index,
+                            at.name, p->data, (long long)size);
     return ROPEROT_OK;
 }
 

@@ -23,6 +23,25 @@ typedef struct roperot_page_view {
     int32_t is_dense; /* the channels of a head are one run of memory */
 } roperot_page_view;
 
+/* Pages, tokens and heads in units. */
+typedef struct roperot_page_strides {
+    int64_t page, token, head;
+} roperot_page_strides;
+
+/* Units from the first to behind the last one, where each axis steps over what is inside it: heads in tokens or tokens
+ * in heads, and both in pages; all of them below 2^28 and not negative. 0: it is not so. */
+static inline int64_t roperot_page_reach(const roperot_page_strides *s, int64_t pages, int64_t tokens, int64_t heads,
+                                         int64_t core)
+{
+    const int swapped = s->token < s->head;
+    const int64_t inner = swapped ? s->token : s->head, outer = swapped ? s->head : s->token;
+    const int64_t inner_count = swapped ? tokens : heads, outer_count = swapped ? heads : tokens;
+    const int64_t block = (inner_count - 1) * inner + core, page = (outer_count - 1) * outer + block;
+    if ((inner < core && inner_count != 1) || (outer < block && outer_count != 1)) return 0;
+    if (s->page < page && pages != 1) return 0;
+    return (pages - 1) * s->page + page;
+}
+
 /* Pages by themselves, for a shape of batch, tokens, heads and channels; `name` and `index` are for the sentence
  * ("jobs[1].to"). The extents are of what a call may touch; that of scales is left as it was if there are none. */
 int32_t roperot_pages_check(const roperot_pages *pages, const int64_t shape[4], int written, int32_t index,

@@ -19,6 +19,7 @@
 #include "memory.h"
 #include "plan.h"
 #include "status.h"
+#include "task.h"
 
 /* ---- building ---------------------------------------------------------------------------------------------------- */
 
@@ -27,8 +28,8 @@ static void name_kernel(roperot_plan *plan, int src, int dst)
 {
 #define NAME(name, NAME)              #name,
 #define DTYPE_NAME(name, NAME, bytes) #name,
-    static const char *const dtypes[] = { ROPEROT_DTYPE_LIST(DTYPE_NAME) }, *const pairings[] = { ROPEROT_PAIRING_LIST(
-                                                                                NAME) };
+    static const char dtypes[][8] = { ROPEROT_DTYPE_LIST(DTYPE_NAME) };
+    static const char pairings[][16] = { ROPEROT_PAIRING_LIST(NAME) };
 #undef DTYPE_NAME
 #undef NAME
     const int in = roperot_pairing_index(plan->pairing), out = roperot_pairing_index(plan->pairing_out);
@@ -135,6 +136,25 @@ static void set_scratch(roperot_plan *plan)
     plan->scratch_bytes = (int64_t)sizeof(roperot_kept_row) + row;
 }
 
+/* What a call on the fast path may be, and the norms of its jobs. */
+static void set_fast_path(roperot_plan *plan)
+{
+    const roperot_head_kernels *const heads = &plan->kernels->heads;
+    const int32_t block = ROPEROT_SCRATCH_FLOATS / 2, computed = plan->cache == ROPEROT_CACHE_FACTORED;
+    const int32_t fit = computed ? block / plan->pairs : ROPEROT_TILE_TOKENS;
+    const int is_fast = plan->pairing_out == plan->pairing && fit > 0 && !plan->heads && !plan->mixed;
+    const int turns = plan->pairing == ROPEROT_PAIR_HALF && plan->arithmetic == ROPEROT_ARITHMETIC_F32 &&
+                      (plan->rotary_offset | plan->pairs) % ROPEROT_NORM_CHANNELS == 0;
+    plan->tile_tokens = (uint16_t)(fit < ROPEROT_TILE_TOKENS ? fit : ROPEROT_TILE_TOKENS);
+    plan->fast = is_fast ? ROPEROT_FAST_IN_PLACE : 0;
+    if (is_fast && plan->rotary_dim == plan->head_dim) plan->fast |= ROPEROT_FAST_MOVED;
+    if (is_fast && (!computed || plan->pairs <= ROPEROT_PROGRAM_FLOATS / 2)) plan->fast |= ROPEROT_FAST_JOBS;
+    plan->combine = plan->kernels->combine;
+    plan->norm_turns = turns ? (uint32_t)heads->norm_turns : 0;
+    memcpy(plan->norm, heads->norm, sizeof plan->norm);
+    memcpy(plan->norm_weights, heads->norm_weights, sizeof plan->norm_weights);
+}
+
 static ROPEROT_NOINLINE int32_t fill(roperot_plan *plan, const roperot_config *config)
 {
     plan->head_dim = config->head_dim;
@@ -155,13 +175,7 @@ static ROPEROT_NOINLINE int32_t fill(roperot_plan *plan, const roperot_config *c
     if (!status) status = set_axes(plan, config);
     if (!status) status = roperot_cache_build(plan, config);
     remember(plan, config);
-    const int32_t block = ROPEROT_SCRATCH_FLOATS / 2, computed = plan->cache == ROPEROT_CACHE_FACTORED;
-    const int32_t fit = computed ? block / plan->pairs : ROPEROT_TILE_TOKENS;
-    plan->tile_tokens = (uint16_t)(fit < ROPEROT_TILE_TOKENS ? fit : ROPEROT_TILE_TOKENS);
-    const int is_fast = plan->pairing_out == plan->pairing && fit > 0 && !plan->heads && !plan->mixed;
-    const int is_whole = plan->rotary_dim == plan->head_dim;
-    plan->fast = !is_fast ? 0 : is_whole ? ROPEROT_FAST_IN_PLACE | ROPEROT_FAST_MOVED : ROPEROT_FAST_IN_PLACE;
-    plan->combine = plan->kernels ? plan->kernels->combine : NULL;
+    if (plan->kernels) set_fast_path(plan);
     set_scratch(plan);
     return status;
 }

@@ -11,8 +11,8 @@
 enum { ROPEROT_LEVELS = 3 };
 
 /* Calls of the fast path: one pairing, and rows of all heads that fit the scratch in one block; out of place also whole
- * heads, for others have channels to be copied. */
-enum { ROPEROT_FAST_IN_PLACE = 1, ROPEROT_FAST_MOVED = 2 };
+ * heads, for others have channels to be copied. Jobs: a row fits the scratch of programs. */
+enum { ROPEROT_FAST_IN_PLACE = 1, ROPEROT_FAST_MOVED = 2, ROPEROT_FAST_JOBS = 4 };
 
 /* f32 rows, one per position (and head): cos and sin of pair j at row p of head h are cos[p * stride + h * head_stride
  * + j] and sin likewise; head_stride is 0 where a row serves all heads. */
@@ -51,7 +51,12 @@ struct roperot_plan {
     int64_t scratch_bytes;       /* of a caller's scratch; 0: no use for one */
     uint32_t serial;             /* no other plan's, but for that of 2^32 plans ago */
 
+    /* And what its jobs read, one more. */
     const roperot_kernels *kernels;
+    roperot_norm_fn *norm[ROPEROT_DTYPES]; /* the kernels' norms of whole heads; NULL: not offered */
+    roperot_norm_weights_fn *norm_weights[ROPEROT_DTYPES];
+    uint32_t norm_turns; /* bits of dtypes: what they rotate, too, by rows of this plan */
+
     roperot_rotate_fn *rotate_back[ROPEROT_DTYPES][ROPEROT_DTYPES]; /* pairing_out to pairing, for INVERSE */
     int32_t rotary_dim, pairing, pairing_out, axes, angles, cache, bounds, arithmetic;
     int32_t mixed;     /* a pair turns by all axes: inv_freq is [axes][pairs], rows are made from positions */

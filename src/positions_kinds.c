@@ -161,7 +161,7 @@ static int32_t ragged_check_ends(const roperot_positions *p, int64_t tokens)
         if (s == 0 && end != 0) return roperot_positions_member_error("cu_seqlens[0]", end, "0");
         if (end < before)
             return roperot_fail(ROPEROT_ERROR_ARGUMENT,
-                                "positions.cu_seqlens[%lld] is %lld; it must be at least %lld, as before it",
+                                "%s.cu_seqlens[%lld] is %lld; it must be at least %lld, as before it", "positions",
                                 (long long)s, (long long)end, (long long)before);
         before = end;
     }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The verb of jobs: checks them, then walks the tokens once for all; it must not know how a job is checked or run. */
+ * The general path of roperot_run: checks the jobs, then walks the tokens once for all; it must not know how a job is
+ * checked or run, nor the fast path. */
+#include "run.h"
+
 #include "call.h"
 #include "compiler.h"
 #include "jobs.h"
@@ -88,8 +91,8 @@ static ROPEROT_NOINLINE void run(const roperot_jobs *jobs, int64_t begin, int64_
     }
 }
 
-int32_t roperot_run(const roperot_plan *plan, const roperot_positions *positions, const roperot_job *jobs,
-                    int32_t count, const roperot_options *options)
+int32_t roperot_run_any(const roperot_plan *plan, const roperot_positions *positions, const roperot_job *jobs,
+                        int32_t count, const roperot_options *options)
 {
     const roperot_options *o = options;
     roperot_options full;

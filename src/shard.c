@@ -128,8 +128,7 @@ static int32_t check_sequences(const roperot_shard *s, int64_t *count)
         const int64_t end = end_of(s, i + 1);
         if (end < before)
             return roperot_fail(ROPEROT_ERROR_ARGUMENT,
-                                "shard.cu_seqlens[%lld] is %lld; it must be at least %lld, as "
-                                "before it",
+                                "%s.cu_seqlens[%lld] is %lld; it must be at least %lld, as before it", "shard",
                                 (long long)i + 1, (long long)end, (long long)before);
         const int32_t status = check_sequence(s, i, end - before);
         if (status) return status;

@@ -42,7 +42,7 @@ static int32_t check_written(const roperot_tensor *t, const char *name, int32_t 
 static int32_t axis_error(const roperot_tensor *t, const char *name, int32_t index, const char *member,
                           int32_t head_dim)
 {
-    static const char *const axis[] = { "batch", "tokens", "heads", "dim" };
+    static const char axis[][8] = { "batch", "tokens", "heads", "dim" };
     for (int i = 0; i < 4; i++)
         if (t->shape[i] < 0)
             return roperot_fail(ROPEROT_ERROR_SHAPE, "%s[%d]%s.shape[%d] (%s) is %lld; it must be at least 0", name,
@@ -110,4 +110,11 @@ int32_t roperot_tensor_check_any(const roperot_tensor *t, int32_t head_dim, int 
     if (!roperot_is_addressable(t->data, below, above, size)) return overflow_error(t, name, index, member);
     *extent = roperot_extent_around(t->data, below, above, size);
     return written ? check_written(t, name, index, member) : ROPEROT_OK;
+}
+
+int32_t roperot_tokens_error(const char *name, int32_t index, const int64_t shape[4], int64_t batch, int64_t tokens)
+{
+    return roperot_fail(ROPEROT_ERROR_SHAPE,
+                        "%s[%d] has batch %lld and %lld tokens; they must be those of %s[0], %lld and %lld", name,
+                        index, (long long)shape[0], (long long)shape[1], name, (long long)batch, (long long)tokens);
 }

@@ -44,6 +44,9 @@ static inline int32_t roperot_tensor_check(const roperot_tensor *t, int32_t head
     return roperot_tensor_check_any(t, head_dim, written, name, index, member, extent);
 }
 
+/* The error of an element of a list whose batch and tokens are not those of the first one. */
+int32_t roperot_tokens_error(const char *name, int32_t index, const int64_t shape[4], int64_t batch, int64_t tokens);
+
 /* Same data, dtype and strides (of axes longer than 1): in place. */
 static inline int roperot_tensor_same(const roperot_tensor *a, const roperot_tensor *b)
 {

@@ -11,6 +11,7 @@
 #include "compiler.h"
 #include "heads.h"
 #include "lists.h"
+#include "norm.h"
 #include "task.h"
 
 enum {
@@ -26,22 +27,11 @@ typedef struct touched_places {
     int32_t writes, reads;
 } touched_places;
 
-/* Pages, tokens and heads in units. */
-typedef struct page_strides {
-    int64_t page, token, head;
-} page_strides;
-
-/* Units from the first to behind the last one, where each axis steps over what is inside it: heads in tokens or tokens
- * in heads, and both in pages. 0: it is not so. */
-static int64_t reach_of(const page_strides *s, int64_t pages, int64_t tokens, int64_t heads, int64_t core)
+/* A function: there are two calls of it. */
+static ROPEROT_NOINLINE int64_t reach_of(const roperot_page_strides *s, int64_t pages, int64_t tokens, int64_t heads,
+                                         int64_t core)
 {
-    const int swapped = s->token < s->head;
-    const int64_t inner = swapped ? s->token : s->head, outer = swapped ? s->head : s->token;
-    const int64_t inner_count = swapped ? tokens : heads, outer_count = swapped ? heads : tokens;
-    const int64_t block = (inner_count - 1) * inner + core, page = (outer_count - 1) * outer + block;
-    if ((inner < core && inner_count != 1) || (outer < block && outer_count != 1)) return 0;
-    if (s->page < page && pages != 1) return 0;
-    return (pages - 1) * s->page + page;
+    return roperot_page_reach(s, pages, tokens, heads, core);
 }
 
 /* 0: it wraps, or is more than memory can be. */
@@ -54,7 +44,7 @@ static int set_extent(roperot_extent *e, uintptr_t begin, uint64_t bytes)
 
 static int scales_are_usual(const roperot_pages *p, int64_t heads, touched_places *all)
 {
-    const page_strides s = { p->scale_page_stride, p->scale_token_stride, p->scale_head_stride };
+    const roperot_page_strides s = { p->scale_page_stride, p->scale_token_stride, p->scale_head_stride };
     const uint64_t sizes = (uint64_t)(s.page | s.token | s.head);
     const uintptr_t at = (uintptr_t)p->scale;
     if (p->scaling == ROPEROT_SCALE_STATIC && at == 0) return 1;
@@ -76,7 +66,7 @@ static int pages_are_usual(const roperot_pages *p, const int64_t shape[4], touch
     const int64_t size = has_codes ? 1 : roperot_dtype_size(p->dtype);
     const int64_t slot_size = p->slot_type == ROPEROT_POSITIONS_I32 ? 4 : 8;
     const int64_t core = is_blocked ? dim / ROPEROT_Q8_0_CHANNELS * ROPEROT_Q8_0_BYTES : dim;
-    const page_strides s = { p->page_stride, p->token_stride, p->head_stride };
+    const roperot_page_strides s = { p->page_stride, p->token_stride, p->head_stride };
     const uintptr_t data = (uintptr_t)p->data, slots = (uintptr_t)p->slots;
     const uint64_t sizes = (uint64_t)(p->pages | p->page_tokens | s.page | s.token | s.head | p->slot_batch_stride |
                                       p->slot_token_stride);
@@ -91,18 +81,6 @@ static int pages_are_usual(const roperot_pages *p, const int64_t shape[4], touch
     return units && set_extent(&all->written[all->writes++], data, (uint64_t)(units * size)) &&
            set_extent(&all->read[all->reads++], slots, (uint64_t)(lines * slot_size)) &&
            scales_are_usual(p, heads, all);
-}
-
-static int norm_is_usual(const roperot_norm *n)
-{
-    const uintptr_t size = (uintptr_t)roperot_dtype_size(n->weight_dtype), weight = (uintptr_t)n->weight;
-    const uint32_t flags = (uint32_t)n->flags;
-    const uint64_t odd = (uint64_t)(n->size ^ sizeof *n) | (uint32_t)n->reserved |
-                         (uint32_t)(n->kind ^ ROPEROT_NORM_RMS) |
-                         ((uint32_t)n->rounding > ROPEROT_NORM_ROUND_TWICE) | (flags & ~(uint32_t)KNOWN_NORM_FLAGS) |
-                         (uintptr_t)n->bias;
-    if (odd || !(n->epsilon >= 0.0 && n->epsilon <= (double)FLT_MAX)) return 0;
-    return weight ? size && (weight & (size - 1)) == 0 : !(flags & ROPEROT_NORM_UNIT_OFFSET);
 }
 
 /* A function: there are two calls of it. */
@@ -124,7 +102,7 @@ static int job_is_usual(roperot_jobs *c, const roperot_job *j, touched_places *a
     if (dim > most || dim < (is_rotated ? most : 1)) return 0;
     const int64_t shape[4] = { c->batch, c->tokens, src->shape[2], dim };
     if (!view_is_usual(src, shape, &own)) return 0;
-    if (j->norm && !norm_is_usual(j->norm)) return 0;
+    if (j->norm && roperot_norm_odd(j->norm, KNOWN_NORM_FLAGS)) return 0;
     if (j->to && !pages_are_usual(j->to, shape, all)) return 0;
     if (j->dst && j->dst != src && !view_is_usual(j->dst, shape, &other)) return 0;
     const int stays = roperot_job_stays(j);
