@@ -7,7 +7,6 @@ usage: divergence.py <logits> <other logits>      (files of decode.cpp, of make_
 import sys
 
 import numpy as np
-
 from make_model import VOCABULARY
 
 

@@ -103,8 +103,8 @@ static inline int roperot_ggml_is_only_viewed(const struct ggml_cgraph *graph, i
 }
 
 /* The ROPE (and the norm before it) that alone reads product i, if the product may be written in ROPE's place; else -1.
- * That place is free while the product is made unless the product itself reads what was there: nothing else is computed,
- * and so nothing else freed, between the two. */
+ * That place is free while the product is made unless the product itself reads what was there: nothing else is
+ * computed, and so nothing else freed, between the two. */
 static inline int roperot_ggml_rope_of_product(const struct ggml_cgraph *graph, int i, struct roperot_ggml_chain *chain)
 {
     const struct ggml_tensor *const product = graph->nodes[i];
@@ -126,8 +126,8 @@ static inline int roperot_ggml_rope_of_product(const struct ggml_cgraph *graph, 
 typedef void (*roperot_ggml_compute)(struct ggml_compute_params *params, struct ggml_tensor *node);
 
 /* ggml_compute_forward of a node whose source has been written to `data` instead of its own place. */
-static inline void roperot_ggml_compute_from(struct ggml_compute_params *params, const struct ggml_tensor *node, void *data,
-                                             roperot_ggml_compute compute)
+static inline void roperot_ggml_compute_from(struct ggml_compute_params *params, const struct ggml_tensor *node,
+                                             void *data, roperot_ggml_compute compute)
 {
     struct ggml_tensor own = *node, x = *node->src[0];
     x.data = data;
@@ -136,8 +136,8 @@ static inline void roperot_ggml_compute_from(struct ggml_compute_params *params,
 }
 
 /* ROPE, or norm and ROPE, where a product stands in ROPE's place: whether that is all, or but the norm was computed. */
-static inline int roperot_ggml_run_placed(struct ggml_compute_params *params, struct roperot_ggml_chain *chain, int last,
-                                          roperot_ggml_compute compute)
+static inline int roperot_ggml_run_placed(struct ggml_compute_params *params, struct roperot_ggml_chain *chain,
+                                          int last, roperot_ggml_compute compute)
 {
     void *const place = chain->rope->data;
     (void)last;
@@ -157,9 +157,9 @@ static inline int roperot_ggml_run_placed(struct ggml_compute_params *params, st
     return 0;
 }
 
-/* A product that only ROPE reads, or a norm and ROPE, is written where ROPE's result goes: ggml's allocator lets nothing
- * work in place behind a view, and reading from one place and writing to another is most of what a prompt costs there.
- * Answers as roperot_ggml_fuse. */
+/* A product that only ROPE reads, or a norm and ROPE, is written where ROPE's result goes: ggml's allocator lets
+ * nothing work in place behind a view, and reading from one place and writing to another is most of what a prompt costs
+ * there. Answers as roperot_ggml_fuse. */
 static inline int roperot_ggml_place_product(const struct ggml_cgraph *graph, int i, struct ggml_compute_params params,
                                              roperot_ggml_compute compute)
 {
@@ -198,7 +198,8 @@ static inline int roperot_ggml_fuse(const struct ggml_cgraph *graph, int i, cons
     int rope, none, last[2] = { roperot_ggml_chain_at(graph, i, &chains[0], &rope), -1 };
     if (last[0] < 0) return 0;
     const int next = chains[0].store ? roperot_ggml_next(graph, last[0]) : graph->n_nodes;
-    if (roperot_ggml_node(graph, next, GGML_OP_SET_ROWS)) last[1] = roperot_ggml_chain_at(graph, next, &chains[1], &none);
+    if (roperot_ggml_node(graph, next, GGML_OP_SET_ROWS))
+        last[1] = roperot_ggml_chain_at(graph, next, &chains[1], &none);
     if (last[1] < 0 && !chains[0].norm && !(chains[0].rope && chains[0].store)) return 0; /* one node by itself */
     const int count = roperot_ggml_wanted(nth, chains, last[1] < 0 ? 1 : 2);
     if (count == 0) return 0;

@@ -91,11 +91,13 @@ void rotate_plainly(const ggml_tensor &node, int64_t begin, int64_t end)
     const int32_t position = *static_cast<const int32_t *>(node.src[1]->data) % floor_positions;
     const float *const cos = &floor_rows.of[size_t{2} * floor_pairs * static_cast<size_t>(position)];
     const float *const sin = cos + floor_pairs;
-    const int neighbours = node.op_params[2] == GGML_ROPE_TYPE_NORMAL, half = std::min(node.op_params[1] / 2, floor_pairs);
+    const int neighbours = node.op_params[2] == GGML_ROPE_TYPE_NORMAL;
+    const int half = std::min(node.op_params[1] / 2, floor_pairs);
     const int step = neighbours ? 2 : 1, other = neighbours ? 1 : half;
+    char *const from = static_cast<char *>(node.src[0]->data), *const into = static_cast<char *>(node.data);
     for (int64_t h = begin; h < end; h++) {
-        const float *const x = reinterpret_cast<const float *>(static_cast<char *>(node.src[0]->data) + h * node.src[0]->nb[1]);
-        float *const y = reinterpret_cast<float *>(static_cast<char *>(node.data) + h * node.nb[1]);
+        const float *const x = reinterpret_cast<const float *>(from + h * node.src[0]->nb[1]);
+        float *const y = reinterpret_cast<float *>(into + h * node.nb[1]);
         for (int j = 0; j < half; j++) {
             const float a = x[step * j], b = x[step * j + other];
             y[step * j] = a * cos[j] - b * sin[j];

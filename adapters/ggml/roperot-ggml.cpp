@@ -65,7 +65,7 @@ struct Parameters {
 };
 static_assert(offsetof(Parameters, head_dim) == 16 * sizeof(int32_t), "laid out like op_params");
 
-/* ---- from parameters to a plan ------------------------------------------------------------------------------------ */
+/* ---- from parameters to a plan ----------------------------------------------------------------------------------- */
 
 /* What ggml would assert on, before anything is read by it. */
 bool is_sane(const Parameters &p)
@@ -153,9 +153,10 @@ bool is_off()
     return off;
 }
 
-/* ---- plans found by parameters: immutable entries, published once, read without a lock ---------------------------- */
+/* ---- plans found by parameters: immutable entries, published once, read without a lock --------------------------- */
 
-/* Two lines, at an address that needs no other memory to be found: a decode step finds nothing of this in the caches. */
+/* Two lines, at an address that needs no other memory to be found: a decode step finds nothing of this in the
+ * caches. */
 struct alignas(128) Entry {
     Parameters parameters;
     std::atomic<int32_t> is_made;
@@ -226,7 +227,7 @@ inline Entry *entry_from(int i, const Parameters &p, const float *factors, int32
     return find_or_make_entry(static_cast<int>(found - entries), p, factors, count);
 }
 
-/* ---- from tensors to views ---------------------------------------------------------------------------------------- */
+/* ---- from tensors to views --------------------------------------------------------------------------------------- */
 
 bool view_of(const ggml_tensor &t, roperot_tensor &view)
 {
@@ -277,10 +278,10 @@ bool is_free_of_itself(const ggml_tensor &t)
     return true;
 }
 
-/* ---- rows of a thread --------------------------------------------------------------------------------------------- */
+/* ---- rows of a thread -------------------------------------------------------------------------------------------- */
 
-/* Far positions: the row of factors is made once for all layers of a step. A thread's own memory, for heads of at most 512
- * turned channels; longer ones make their rows anew. */
+/* Far positions: the row of factors is made once for all layers of a step. A thread's own memory, for heads of at most
+ * 512 turned channels; longer ones make their rows anew. */
 void lend_scratch(const roperot_plan *plan, roperot_options &options)
 {
     alignas(64) static thread_local unsigned char scratch[64 + 512 * sizeof(float)];
@@ -392,18 +393,18 @@ roperot_positions positions_of(const ggml_tensor &node, const Parameters &p)
     return positions;
 }
 
-/* ---- one token ----------------------------------------------------------------------------------------------------- */
+/* ---- one token --------------------------------------------------------------------------------------------------- */
 
-/* What a decode step asks for. It finds neither code nor data in the caches, since a layer's weights went through them, so
- * that it takes the shortest way: no call but roperot's, no loop over dimensions, an offset instead of ids. */
+/* What a decode step asks for. It finds neither code nor data in the caches, since a layer's weights went through them,
+ * so that it takes the shortest way: no call but roperot's, no loop over dimensions, an offset instead of ids. */
 
 size_t size_of(const ggml_tensor &t)
 {
     return t.type == GGML_TYPE_F32 ? 4 : 2;
 }
 
-/* Heads [first, first + count) of one token at `data`. Every member is named: compilers clear small structs by slow string
- * instructions. */
+/* Heads [first, first + count) of one token at `data`. Every member is named: compilers clear small structs by slow
+ * string instructions. */
 roperot_tensor heads_of(const ggml_tensor &t, int64_t first, int64_t count)
 {
     const size_t size = size_of(t);
@@ -437,7 +438,8 @@ bool rotate_heads(const ggml_tensor &node, const Parameters &p, const roperot_te
     const ggml_tensor *const by = node.src[2];
     const Entry *const entry = find_entry(p, by ? static_cast<const float *>(by->data) : nullptr);
     if (!entry || !entry->plans.near) return false;
-    const roperot_positions at = { sizeof at, ROPEROT_POSITIONS_OFFSET, 0, 1, position, nullptr, 0, 0, 0, nullptr, 0, 0 };
+    const roperot_positions at = { sizeof at, ROPEROT_POSITIONS_OFFSET, 0, 1, position, nullptr, 0, 0, 0, nullptr,
+                                   0,         0 };
     if (position < near_positions) return entry->apply(entry->plans.near, &at, &src, dst, 1, nullptr) == ROPEROT_OK;
     roperot_options options = ROPEROT_OPTIONS_INIT;
     lend_scratch(entry->plans.far, options);
@@ -459,7 +461,7 @@ bool rotate_token(int ith, int nth, const ggml_tensor &node, const Parameters &p
     return rotate_heads(node, p, src, in_place ? nullptr : &dst);
 }
 
-/* ---- chains of nodes as jobs -------------------------------------------------------------------------------------- */
+/* ---- chains of nodes as jobs ------------------------------------------------------------------------------------- */
 
 /* What a job points to. */
 struct Work {
@@ -482,7 +484,8 @@ bool norm_of(const roperot_ggml_chain &chain, roperot_norm &norm)
 {
     const ggml_tensor *const weight = chain.mul->src[chain.mul->src[0] == chain.norm];
     if (weight->type != GGML_TYPE_F32 || weight->nb[0] != sizeof(float)) return false;
-    if (weight->ne[0] != chain.rope->ne[0] || ggml_nrows(weight) != 1 || chain.rope->type != GGML_TYPE_F32) return false;
+    if (weight->ne[0] != chain.rope->ne[0] || ggml_nrows(weight) != 1) return false;
+    if (chain.rope->type != GGML_TYPE_F32) return false;
     if (chain.writes && !is_apart(*weight, *chain.rope)) return false;
     float epsilon;
     std::memcpy(&epsilon, chain.norm->op_params, sizeof epsilon);
@@ -560,7 +563,8 @@ bool stores_all(const ggml_tensor &rope, const ggml_tensor &store)
            rope.nb[1] == rope.ne[0] * size_of(rope);
 }
 
-/* The row of a SET_ROWS of one token, heads of dim channels; false: ggml asserts on it, or roperot has no such rotation. */
+/* The row of a SET_ROWS of one token, heads of dim channels; false: ggml asserts on it, or roperot has no such
+ * rotation. */
 bool row_of(const ggml_tensor &store, int64_t dim, roperot_tensor &row)
 {
     const ggml_tensor &x = *store.src[0], &at = *store.src[1];
@@ -612,7 +616,8 @@ bool job_of(const roperot_ggml_chain &chain, Work &work, roperot_job &job)
     if (chain.writes && !may_write(at, *chain.rope)) return false;
     if (!view_of(at, work.src) || !view_of(*chain.rope, work.dst)) return false;
     if (chain.norm && !norm_of(chain, work.norm)) return false;
-    if (chain.store && (!stores_all(*chain.rope, *chain.store) || !rows_of(*chain.store, x.ne[0], work.rows))) return false;
+    if (chain.store && !stores_all(*chain.rope, *chain.store)) return false;
+    if (chain.store && !rows_of(*chain.store, x.ne[0], work.rows)) return false;
     job.src = &work.src;
     job.dst = chain.writes ? &work.dst : nullptr;
     job.norm = chain.norm ? &work.norm : nullptr;
@@ -675,8 +680,8 @@ bool is_one_token(const roperot_ggml_chain &chain)
     return !chain.norm && chain.rope && chain.store && lines_of(chain) == 1;
 }
 
-/* Chains of fewer lines stay as they are, unless several threads save barriers: roperot_run has much code, and a decode step
- * finds none of it in the caches (docs/ggml.md). */
+/* Chains of fewer lines stay as they are, unless several threads save barriers: roperot_run has much code, and a decode
+ * step finds none of it in the caches (docs/ggml.md). */
 constexpr int64_t least_lines = 2, least_lines_stored = 8;
 
 } // namespace

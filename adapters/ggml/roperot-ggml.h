@@ -42,8 +42,8 @@ int roperot_ggml_places(void);
 
 #ifdef ROPEROT_GGML_MEASURE
 /* For measurements: whose turn this node or these chains are, and how long it took. ROPEROT_GGML is "alternate", or
- * "floors" if the floor shall have turns of its own: what the memory alone costs, or for one token a plain loop; the node
- * is then computed by roperot, untimed. Chains that are ggml's are timed from their first node to their last. */
+ * "floors" if the floor shall have turns of its own: what the memory alone costs, or for one token a plain loop; the
+ * node is then computed by roperot, untimed. Chains that are ggml's are timed from their first node to their last. */
 enum roperot_ggml_side { ROPEROT_GGML_THEIRS, ROPEROT_GGML_OURS, ROPEROT_GGML_FLOOR };
 int roperot_ggml_turn(int ith, const struct ggml_tensor *node);
 void roperot_ggml_floor(int ith, int nth, const struct ggml_tensor *node);

@@ -95,7 +95,8 @@ static struct ggml_tensor *node_of(struct ggml_context *context, const shape *s,
 static double value(const struct ggml_tensor *t, int64_t d, int64_t h, int64_t p, int64_t b)
 {
     const char *const at =
-        (const char *)t->data + (size_t)d * t->nb[0] + (size_t)h * t->nb[1] + (size_t)p * t->nb[2] + (size_t)b * t->nb[3];
+        (const char *)t->data + (size_t)d * t->nb[0] + (size_t)h * t->nb[1] + (size_t)p * t->nb[2] +
+        (size_t)b * t->nb[3];
     return t->type == GGML_TYPE_F32 ? (double)*(const float *)(const void *)at
                                     : (double)ggml_fp16_to_fp32(*(const ggml_fp16_t *)(const void *)at);
 }
@@ -130,7 +131,7 @@ static void try_node(const shape *s, enum ggml_type type, int layout, int varian
                       b = i / s->dim / HEADS / tokens;
         const double got = value(&ours, d, h, p, b), want = value(theirs, d, h, p, b);
         CHECK(fabs(got - want) < tolerance[type == GGML_TYPE_F16],
-              "layout %d, variant %d, %d threads, in place %d, batch %d, token %d, head %d, channel %d: %g, ggml has %g",
+              "layout %d, variant %d, %d threads, in place %d, batch %d, token %d, head %d, channel %d: %g, not %g",
               layout, variant, nth, in_place, (int)b, (int)p, (int)h, (int)d, got, want);
     }
     ggml_free(context);
@@ -254,8 +255,9 @@ static void expect_exact(const shape *s, const struct ggml_tensor *x, const stru
                 const double got[2] = { value(y, c, h, t, 0), value(y, d, h, t, 0) };
                 /* attn_factor 1.2 of node_of; f32 products and sums of numbers below 4. */
                 for (int k = 0; k < 2; k++)
-                    CHECK(fabs(got[k] - (double)1.2f * want[k]) < 2e-6, "position %d, head %d, pair %d: %g, exact is %g",
-                          (int)positions[t], h, j, got[k], (double)1.2f * want[k]);
+                    CHECK(fabs(got[k] - (double)1.2f * want[k]) < 2e-6,
+                          "position %d, head %d, pair %d: %g, exact is %g", (int)positions[t], h, j, got[k],
+                          (double)1.2f * want[k]);
             }
 }
 

@@ -19,7 +19,7 @@ namespace {
 /* The oldest one with KernelComputeV2, so that a library built against newer headers loads in older runtimes. */
 constexpr uint32_t api_version = 17;
 
-/* ---- ONNX Runtime's statuses -------------------------------------------------------------------------------------- */
+/* ---- ONNX Runtime's statuses ------------------------------------------------------------------------------------- */
 
 /* The first failure of a sequence; what comes after it is not called. */
 class Check {
@@ -78,7 +78,7 @@ struct Tensor {
     }
 };
 
-/* ---- the kernel of one node ---------------------------------------------------------------------------------------- */
+/* ---- the kernel of one node -------------------------------------------------------------------------------------- */
 
 struct Kernel {
     const OrtApi *ort = nullptr;
@@ -197,7 +197,8 @@ OrtStatus *Kernel::compute(OrtKernelContext *context)
     if (!check.failed()) y.read(ort, check, output);
     roperot_tensor src, dst;
     if (!check.failed() && (!view_of(*this, x, src) || !view_of(*this, y, dst)))
-        check.fail("input must be [batch, heads, tokens, dim], or [batch, tokens, hidden] with hidden a multiple of dim");
+        check.fail("input must be [batch, heads, tokens, dim], "
+                   "or [batch, tokens, hidden] with hidden a multiple of dim");
     if (!check.failed() && (rotary ? rotary : src.shape[3]) != 2 * table.row_stride)
         check.fail("cos_cache and sin_cache must have a column for each pair of rotated channels");
     if (check.failed()) return check.status();
@@ -217,7 +218,7 @@ OrtStatus *Kernel::compute(OrtKernelContext *context)
     return check.status();
 }
 
-/* ---- what ONNX Runtime asks of an operator ------------------------------------------------------------------------- */
+/* ---- what ONNX Runtime asks of an operator ----------------------------------------------------------------------- */
 
 struct Op : OrtCustomOp {
     ONNXTensorElementDataType type;
@@ -270,7 +271,8 @@ extern "C" ORT_EXPORT OrtStatus *ORT_API_CALL RegisterCustomOps(OrtSessionOption
                              Op(ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16)};
     const OrtApi *const ort = base->GetApi(api_version);
     if (!ort)
-        return base->GetApi(1)->CreateStatus(ORT_FAIL, "roperot's operators were built for a later ONNX Runtime than this");
+        return base->GetApi(1)->CreateStatus(ORT_FAIL,
+                                             "roperot's operators were built for a later ONNX Runtime than this");
     OrtCustomOpDomain *domain = nullptr;
     Check check(ort);
     check([&] { return ort->CreateCustomOpDomain("roperot", &domain); });

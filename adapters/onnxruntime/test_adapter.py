@@ -31,7 +31,10 @@ def session(library, domain, dtype, rotary, constant=True, **attributes):
     cos, sin = caches(rotary, dtype)
     kind = KINDS[dtype]
     node = helper.make_node("RotaryEmbedding", ["x", "at", "cos", "sin"], ["y"], domain=domain, **attributes)
-    inputs = [helper.make_tensor_value_info("x", kind, None), helper.make_tensor_value_info("at", TensorProto.INT64, None)]
+    inputs = [
+        helper.make_tensor_value_info("x", kind, None),
+        helper.make_tensor_value_info("at", TensorProto.INT64, None),
+    ]
     tables = [numpy_helper.from_array(cos, "cos"), numpy_helper.from_array(sin, "sin")]
     if not constant:
         inputs += [helper.make_tensor_value_info(name, kind, None) for name in ("cos", "sin")]
@@ -76,10 +79,12 @@ def agrees(library):
 
 
 def bf16_agrees(library):
-    """ONNX Runtime has no RotaryEmbedding for bf16 on CPUs: its f32 operator on the same values, rounded once by Cast."""
-    opsets = [helper.make_opsetid(domain, version) for domain, version in (("", 17), ("roperot", 1), ("com.microsoft", 1))]
-    infos = [helper.make_tensor_value_info(*about, None) for about in (("x", TensorProto.FLOAT), ("at", TensorProto.INT64),
-                                                                       ("got", TensorProto.FLOAT), ("want", TensorProto.FLOAT))]  # fmt: skip
+    """ONNX Runtime has no RotaryEmbedding for bf16 on CPUs: its f32 operator on the same values, rounded by Cast."""
+    opsets = [
+        helper.make_opsetid(domain, version) for domain, version in (("", 17), ("roperot", 1), ("com.microsoft", 1))
+    ]
+    float_infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("x", "got", "want")]
+    infos = [float_infos[0], helper.make_tensor_value_info("at", TensorProto.INT64, None), *float_infos[1:]]
     done = 0
     for interleaved, tokens in itertools.product((0, 1), (1, TOKENS, 200)):
         node, nodes, tables = helper.make_node, [], []
@@ -90,7 +95,13 @@ def bf16_agrees(library):
             node("Cast", ["x"], ["x16"], to=TensorProto.BFLOAT16),
             node("Cast", ["x16"], ["x32"], to=TensorProto.FLOAT),
             node("RotaryEmbedding", ["x16", "at", "cos", "sin"], ["y16"], domain="roperot", interleaved=interleaved),
-            node("RotaryEmbedding", ["x32", "at", "cos32", "sin32"], ["y32"], domain="com.microsoft", interleaved=interleaved),
+            node(
+                "RotaryEmbedding",
+                ["x32", "at", "cos32", "sin32"],
+                ["y32"],
+                domain="com.microsoft",
+                interleaved=interleaved,
+            ),
             node("Cast", ["y32"], ["rounded"], to=TensorProto.BFLOAT16),
             node("Cast", ["y16"], ["got"], to=TensorProto.FLOAT),
             node("Cast", ["rounded"], ["want"], to=TensorProto.FLOAT),
@@ -115,7 +126,7 @@ def refuses(library):
         ({"x": x, "at": np.array([POSITIONS])}, "position"),
         ({"x": x, "at": np.full((BATCH, TOKENS), -1)}, "position"),
         ({"x": x, "at": np.zeros((BATCH, TOKENS + 1), np.int64)}, "position_ids must be"),
-        ({"x": x[..., :DIM - 2].copy(), "at": np.array([0])}, "a column for each pair"),
+        ({"x": x[..., : DIM - 2].copy(), "at": np.array([0])}, "a column for each pair"),
         ({"x": np.zeros((BATCH, TOKENS, DIM + 1), np.float32), "at": np.array([0])}, "input must be"),
         ({"x": np.zeros((DIM,), np.float32), "at": np.array([0])}, "input must be"),
     ]
