@@ -538,14 +538,16 @@ bool rows_of(const ggml_tensor &store, int64_t dim, roperot_pages &rows)
     return at->type == GGML_TYPE_I32 ? has_rows<int32_t>(store) : has_rows<int64_t>(store);
 }
 
-/* V: the rows of a SET_ROWS, each of which is one long head. */
+/* V: the rows of a SET_ROWS, each of which is one long head; of one token several, which threads share. */
 bool stored_only(const ggml_tensor &store, Work &work, roperot_job &job)
 {
     const ggml_tensor *const x = store.src[0];
-    const int64_t size = static_cast<int64_t>(ggml_type_size(x->type)), dim = x->ne[0];
+    const int64_t size = static_cast<int64_t>(ggml_type_size(x->type));
+    const int64_t dim = x->ne[1] == 1 && x->ne[0] % 64 == 0 ? 64 : x->ne[0];
     if ((x->type != GGML_TYPE_F32 && x->type != GGML_TYPE_F16) || x->nb[1] % size) return false;
     if (dim > 65536 || !rows_of(store, dim, work.rows)) return false;
-    work.src = roperot_tensor_shd(x->data, x->type == GGML_TYPE_F32 ? ROPEROT_F32 : ROPEROT_F16, x->ne[1], 1, dim);
+    work.src = roperot_tensor_shd(x->data, x->type == GGML_TYPE_F32 ? ROPEROT_F32 : ROPEROT_F16, x->ne[1],
+                                  x->ne[0] / dim, dim);
     work.src.stride[1] = static_cast<int64_t>(x->nb[1]) / size;
     work.dst = work.src;
     job.src = &work.src;
@@ -681,7 +683,7 @@ bool is_one_token(const roperot_ggml_chain &chain)
 }
 
 /* Chains of fewer lines stay as they are, unless several threads save barriers: roperot_run has much code, and a decode
- * step finds none of it in the caches (docs/ggml.md). */
+ * step finds none of it in the caches (docs/ggml.md). One token with a norm takes a short way through it. */
 constexpr int64_t least_lines = 2, least_lines_stored = 8;
 
 } // namespace
@@ -693,7 +695,7 @@ extern "C" int roperot_ggml_wanted(int nth, const roperot_ggml_chain *chains, in
     if (is_off() || forced < 0) return 0;
     if (forced > 0) return count;
     if (!chains[0].rope) return 0; /* ggml converts rows faster where there is nothing else to do */
-    if (nth > 1 && chains[0].norm) return count;
+    if (chains[0].norm && (nth > 1 || lines == 1)) return count;
     if (lines == 1) return nth > 1 && is_one_token(chains[0]);
     return lines >= (chains[0].store ? least_lines_stored : least_lines) ? count : 0;
 }
