@@ -63,8 +63,8 @@ typedef void roperot_scale_fn(const roperot_scaling_of_heads *scaling);
 
 /* What is usual in one kernel, RMS of each head into its own dtype: r = 1 / sqrt(sum of squares / channels + epsilon),
  * then (x * r) * w, with T(..) after the first product (TWICE), rounded as it is stored. src and dst are the same
- * heads, or do not overlap. Where the table's norm_turns has the dtype's bit, `pairs` half-split pairs from channel
- * `first` on may be rotated before they are stored, to the bits of a rotation afterwards. */
+ * heads, or do not overlap. A turned norm also rotates `pairs` half-split pairs from channel `first` on before they are
+ * stored, to the bits of a rotation afterwards. */
 typedef struct roperot_norm_of_heads {
     const void *src;
     void *dst;
@@ -74,8 +74,8 @@ typedef struct roperot_norm_of_heads {
     float epsilon;
     ptrdiff_t ahead;         /* bytes: so far behind each head is read ahead; 0 for what is in the caches */
     const float *cos, *sin;  /* of the pairs */
-    ptrdiff_t first, pairs;  /* multiples of 32; pairs 0: nothing is rotated */
-    int32_t rounding;        /* public enum: ONCE, TWICE */
+    ptrdiff_t first, pairs;  /* of a turned norm: multiples of what it says; pairs 0: nothing is rotated */
+    int32_t rounding;        /* public enum: ONCE, TWICE; of a turned norm of 16 bits ONCE */
 } roperot_norm_of_heads;
 
 /* So many heads are taken at once: of more, the sums of the next ones are taken before the products of these. */
@@ -88,6 +88,23 @@ typedef void roperot_norm_fn(const roperot_norm_of_heads *norm);
  * machine's vectors are longer than 32 channels. */
 typedef int roperot_norm_weights_fn(float *out, const void *weight, int32_t weight_dtype, int unit_offset,
                                     ptrdiff_t channels);
+
+/* Norm and rotation in one kernel, with its own order of weights; weights that it cannot take are refused as above. */
+typedef struct roperot_turned_norm {
+    roperot_norm_fn *norm; /* NULL: two kernels are as fast, or nobody wrote it */
+    roperot_norm_weights_fn *weights; /* NULL: the norm's own */
+    int32_t multiple; /* of the pairs that are rotated and the channels before them */
+    int32_t is_whole; /* all channels of a head are rotated */
+    int32_t together; /* heads that a call takes at least, so that its start does not matter */
+} roperot_turned_norm;
+
+/* Kernels of an ISA for those of its CPUs that have more than the ISA asks for. */
+enum { ROPEROT_FEATURE_AVX512_BF16 = 1 };
+typedef struct roperot_head_extension {
+    int32_t feature;
+    roperot_turned_norm turned[ROPEROT_FORMAT_bf16 + 1];
+} roperot_head_extension;
+extern const roperot_head_extension roperot_extension_avx512_bf16;
 
 /* Lines of 64 bytes, aligned, to where they are not read soon: past the caches, in no order until the table's fence.
  * What lies `ahead` bytes behind each line is read before it is needed. */
@@ -114,7 +131,8 @@ typedef struct roperot_head_kernels {
     roperot_scale_fn *scale[ROPEROT_FORMAT_bf16 + 1];
     roperot_norm_fn *norm[ROPEROT_FORMAT_bf16 + 1]; /* NULL: not worth its code here */
     roperot_norm_weights_fn *norm_weights[ROPEROT_FORMAT_bf16 + 1];
-    int32_t norm_turns;                               /* bits 1 << ROPEROT_FORMAT_...: what norm can rotate, too */
+    roperot_turned_norm turned[ROPEROT_FORMAT_bf16 + 1];
+    const roperot_head_extension *extension; /* NULL: none is built in */
     roperot_copy_fn *stream;                          /* NULL: nothing bypasses the caches here */
     roperot_amax_fn *amax;
     roperot_load_fn *load[ROPEROT_FORMATS];

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * Every kernel of heads of one ISA, and their part of the table; it must not know any ISA. Parameters: ISA and the
- * vocabulary of lanes (lanes_*.h). */
+ * Every kernel of heads of one ISA, and their part of the table; it must not know any ISA. Parameters: ISA, the
+ * vocabulary of lanes (lanes_*.h) and EXTENSION, if there is one. */
 
 #define SRC f32
 #include "norm.inc.h"
 #define VEC normed_f32
 #define NORM_TURNS 1
+#define NORM_WEIGHTS 1
 #if IS_VEC(VEC)
 #include "norm_same.inc.h"
-#define NORM_SAME_f32 NORM_SAME_OF(f32)
+#define NORM_SAME_f32 NORM_SAME_OF(f32, f32)
 #else
 #define NORM_SAME_f32
 #endif
@@ -18,10 +19,12 @@
 #undef SRC
 #define SRC f16
 #include "norm.inc.h"
-#define VEC normed_f16
+#define VEC normed_f32
+#undef NORM_WEIGHTS
+#define NORM_WEIGHTS 0 /* those of f32, in the order of the same vector */
 #if IS_VEC(VEC)
 #include "norm_same.inc.h"
-#define NORM_SAME_f16 NORM_SAME_OF(f16)
+#define NORM_SAME_f16 NORM_SAME_OF(f16, f32)
 #else
 #define NORM_SAME_f16
 #endif
@@ -30,15 +33,18 @@
 #define SRC bf16
 #include "norm.inc.h"
 #define VEC normed_bf16
+#undef NORM_WEIGHTS
+#define NORM_WEIGHTS 1
 #if IS_VEC(VEC)
 #include "norm_same.inc.h"
-#define NORM_SAME_bf16 NORM_SAME_OF(bf16)
+#define NORM_SAME_bf16 NORM_SAME_OF(bf16, bf16)
 #else
 #define NORM_SAME_bf16
 #endif
 #undef VEC
 #undef SRC
 #undef NORM_TURNS
+#undef NORM_WEIGHTS
 #include "store.inc.h"
 
 #if STREAM_ALIGN > 1
@@ -65,13 +71,18 @@ static void CAT(stream_lines_, ISA)(void *dst, const void *src, ptrdiff_t bytes,
     .sum[ROPEROT_FORMAT_##dtype] = CAT3(sum_##dtype, _, ISA),                                                          \
     .scale[ROPEROT_FORMAT_##dtype] = CAT3(scale_##dtype, _, ISA),
 #if IS_VEC(normed_f32)
-#define TURNS_ENTRY .norm_turns = 1 << ROPEROT_FORMAT_f32,
+#define TURNS_ENTRY .turned[ROPEROT_FORMAT_f32] = { CAT(norm_f32_, ISA), NULL, 32, 0, 8 },
 #else
 #define TURNS_ENTRY
 #endif
-#define NORM_SAME_OF(dtype)                                                                                            \
+#ifdef EXTENSION
+#define EXTENSION_ENTRY .extension = &EXTENSION,
+#else
+#define EXTENSION_ENTRY
+#endif
+#define NORM_SAME_OF(dtype, weights)                                                                                   \
     .norm[ROPEROT_FORMAT_##dtype] = CAT3(norm_##dtype, _, ISA),                                                        \
-    .norm_weights[ROPEROT_FORMAT_##dtype] = CAT3(norm_weights_##dtype, _, ISA),
+    .norm_weights[ROPEROT_FORMAT_##dtype] = CAT3(norm_weights_##weights, _, ISA),
 #define NORM_SAME_ENTRY(dtype) NORM_SAME_##dtype
 #define STORE_ENTRY(dtype)                                                                                             \
     .load[ROPEROT_FORMAT_##dtype] = CAT3(load_##dtype, _, ISA),                                                        \
@@ -80,5 +91,6 @@ static void CAT(stream_lines_, ISA)(void *dst, const void *src, ptrdiff_t bytes,
     {                                                                                                                  \
         ROPEROT_NORM_LIST(NORM_ENTRY)                                                                                  \
         ROPEROT_NORM_LIST(NORM_SAME_ENTRY)                                                                             \
-        TURNS_ENTRY STREAM_ENTRY ROPEROT_STORE_LIST(STORE_ENTRY).amax = CAT(amax_, ISA)                                \
+        TURNS_ENTRY EXTENSION_ENTRY STREAM_ENTRY                                                                       \
+        ROPEROT_STORE_LIST(STORE_ENTRY).amax = CAT(amax_, ISA)                                                         \
     }

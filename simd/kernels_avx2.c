@@ -25,7 +25,6 @@
 #define convert_interleaved   f32x8_swap, f32x4_swap
 #define repack                f32x8, f32x4
 #define normed_f32            f32x8
-#define normed_f16            f32x8
 #define normed_bf16           f32x16_eo
 
 /* Beyond the caches: vectors of a strip, heads of a group. */
@@ -33,7 +32,7 @@
 #define far_f32_interleaved   4, 2
 #define far_f16_half          4, 4
 #define far_f16_interleaved   4, 4
-#define far_bf16_half         4, 4
+#define far_bf16_half         4, 4, 2
 #define far_bf16_interleaved  4, 4
 #define far_others            1, 4
 

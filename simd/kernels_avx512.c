@@ -25,7 +25,6 @@
 #define convert_interleaved   f32x16_swap, f32x8_swap, f32x4_swap
 #define repack                f32x16, f32x8, f32x4
 #define normed_f32            f32x16
-#define normed_f16            f32x16
 #define normed_bf16           f32x32_eo
 
 /* Beyond the caches: vectors of a strip, heads of a group. */
@@ -36,5 +35,9 @@
 #define far_bf16_half         2, 4
 #define far_bf16_interleaved  4, 4
 #define far_others            1, 4
+
+#if ROPEROT_HAVE_AVX512_BF16
+#define EXTENSION roperot_extension_avx512_bf16
+#endif
 
 #include "kernels.inc.h"

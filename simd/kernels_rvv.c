@@ -24,7 +24,6 @@
 #define convert_interleaved   rvv_f32
 #define repack                rvv_f32
 #define normed_f32            rvv_f32
-#define normed_f16            rvv_f32
 #define normed_bf16           rvv_f32
 
 #include "far_usual.h"

@@ -25,7 +25,6 @@ INLINE void stream_end(void) {}
 #define convert_interleaved   none
 #define repack                none
 #define normed_f32            none
-#define normed_f16            none
 #define normed_bf16           none
 
 /* Beyond the caches: vectors of a strip, heads of a group. */

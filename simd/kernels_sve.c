@@ -24,7 +24,6 @@
 #define convert_interleaved   sve_f32, f32x4
 #define repack                sve_f32, f32x4
 #define normed_f32            f32x4
-#define normed_f16            f32x4
 #define normed_bf16           f32x8_eo
 
 #include "far_usual.h"

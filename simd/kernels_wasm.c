@@ -24,7 +24,6 @@
 #define convert_interleaved   f32x4
 #define repack                f32x4
 #define normed_f32            none
-#define normed_f16            none
 #define normed_bf16           none
 
 #include "far_usual.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The usual norm, RMS of each head into its own dtype, sums included; it must not know any ISA. Equal to sum, scale and
  * store one after the other, to the bit. Parameters: ISA, SRC (a dtype), VEC (a planar vector of vec_*.h, in whose
- * order of channels weights are kept), and the vocabulary of lanes (lanes_*.h) for the sums. */
+ * order of channels weights are kept), NORM_TURNS (whether it rotates, too), NORM_WEIGHTS (whether it makes weights, or
+ * another dtype's does) and the vocabulary of lanes (lanes_*.h) for the sums. */
 
 #define SRC_T      CAT(SRC, _t)
 #define NAME(verb) CAT6(verb, _, SRC, _, ISA, )
@@ -9,6 +10,8 @@
 #define V(verb)    CAT3(VEC, _, verb)
 #define THROUGH    CAT3(VEC, _through_, SRC)
 #define LOAD       CAT(lanes_load_, SRC)
+
+#if NORM_WEIGHTS
 
 /* w, 1 + w, or 1 if there are no weights. */
 INLINE lanes_t NAME(factor_of_channels)(const void *weight, int32_t dtype, int unit_offset, ptrdiff_t c)
@@ -36,6 +39,8 @@ static ROPEROT_NEAR_CODE int NAME(norm_weights)(float *out, const void *weight, 
     }
     return lanes_fold(odd) == 0.0f;
 }
+
+#endif
 
 /* ---- r ----------------------------------------------------------------------------------------------------------- */
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * One rotation kernel: a tile of tokens x heads, walked by columns, by rows or streaming; it must not know any ISA.
  * Parameters: SRC, DST (dtypes); IN, OUT (pairings), VECS (a list of vectors, widest first, before f32x1), FAR (beyond
- * the caches: vectors of a strip, heads of a group) and IS_PLAIN (one dtype and one pairing: what nearly every call
- * is), which this file undefines. */
+ * the caches: vectors of a strip, heads of a group, and vectors of a strip that streams if they are others) and
+ * IS_PLAIN (one dtype and one pairing: what nearly every call is), which this file undefines. */
 
 #define KERNEL CAT6(rotate_, CAT3(SRC, _, DST), CAT3(_, IN, _), OUT, _, ISA)
 #define NAME(verb) CAT6(KERNEL, _, VEC, _, verb, )
 #define WITH_COLUMNS (IS_PLAIN && COLUMNS)
 #define FAR_VECS  NTH_0(FAR)
 #define FAR_HEADS NTH_1(FAR)
+#define FAR_STREAM_VECS NTH_2(FAR, FAR_VECS)
 
 #define VEC NTH_0(VECS)
 #if IS_VEC(VEC)
@@ -104,7 +105,7 @@ INLINE void CAT(KERNEL, _linear)(const roperot_tile *tile, int prefetch, int str
     for (ptrdiff_t i = 0, o = 0, rest = groups * tokens; rest > 0; rest--) {
         const ptrdiff_t head = (tile->heads_outer ? o : i) * FAR_HEADS, t = tile->heads_outer ? i : o;
         const ptrdiff_t group = FAR_HEADS == 1 || heads - head >= FAR_HEADS ? FAR_HEADS : heads - head;
-        CAT(KERNEL, _heads)(tile, t, head, group, FAR_VECS, prefetch, stream);
+        CAT(KERNEL, _heads)(tile, t, head, group, stream ? FAR_STREAM_VECS : FAR_VECS, prefetch, stream);
         if (++i == inner) i = 0, o++;
     }
 }
@@ -162,6 +163,7 @@ static void KERNEL(const roperot_tile *tile)
 #undef DST_HEAD
 #undef FAR_VECS
 #undef FAR_HEADS
+#undef FAR_STREAM_VECS
 #undef FAR
 #undef NAME
 #undef RUN

@@ -21,6 +21,17 @@
  * CPU is asked once per process. Thread safe without a lock. */
 const char *roperot_cpu_lacks(int32_t isa);
 
+/* Whether this CPU has what an extension of a usable ISA needs, a ROPEROT_FEATURE_.... */
+#ifdef ROPEROT_CPU_X86
+int roperot_cpu_has(int32_t feature);
+#else
+static inline int roperot_cpu_has(int32_t feature)
+{
+    (void)feature;
+    return 0;
+}
+#endif
+
 /* Bytes; what the CPU does not tell is left as it is. Not cheap: machine.c asks once. */
 typedef struct roperot_caches {
     int64_t core; /* the largest near one: the core's own, or of level 2 that small cores share */

@@ -10,6 +10,8 @@
 
 #include <roperot/roperot.h>
 
+#include "heads.h"
+
 typedef struct cpuid_registers {
     uint32_t a, b, c, d;
 } cpuid_registers;
@@ -33,7 +35,8 @@ enum {
     AVX512BW = 1 << 6,
     AVX512VL = 1 << 7,
     SAVES_AVX512 = 1 << 8,
-    ASKED = 1 << 9
+    ASKED = 1 << 9,
+    AVX512_BF16 = 1 << 10
 };
 
 /* What an ISA needs, in the order in which a user should read that it is missing. */
@@ -66,10 +69,12 @@ static uint32_t saved_state(uint32_t leaf_1_c)
 static int ask(void)
 {
     const uint32_t one = cpuid(1, 0).c, seven = cpuid(7, 0).b, saved = saved_state(one);
+    const uint32_t more = cpuid(7, 0).a >= 1 ? cpuid(7, 1).a : 0;
     return ASKED | ((saved & 0x6u) == 0x6u ? SAVES_AVX : 0) | (one & (1u << 28) ? AVX : 0) |
            (seven & (1u << 5) ? AVX2 : 0) | (one & (1u << 29) ? F16C : 0) | (seven & (1u << 16) ? AVX512F : 0) |
            (seven & (1u << 17) ? AVX512DQ : 0) | (seven & (1u << 30) ? AVX512BW : 0) |
-           (seven & (1u << 31) ? AVX512VL : 0) | ((saved & 0xe6u) == 0xe6u ? SAVES_AVX512 : 0);
+           (seven & (1u << 31) ? AVX512VL : 0) | ((saved & 0xe6u) == 0xe6u ? SAVES_AVX512 : 0) |
+           (more & (1u << 5) ? AVX512_BF16 : 0);
 }
 
 /* A hypervisor answers CPUID in microseconds. Threads that ask at the same time get, and store, the same. */
@@ -100,6 +105,11 @@ const char *roperot_cpu_lacks(int32_t isa)
     case ROPEROT_ISA_AVX512: return first_missing(AVX512_NEEDS);
     default: return "this is an x86 CPU";
     }
+}
+
+int roperot_cpu_has(int32_t feature)
+{
+    return feature == ROPEROT_FEATURE_AVX512_BF16 && (features() & AVX512_BF16) != 0;
 }
 
 /* ---- caches ------------------------------------------------------------------------------------------------------ */

@@ -45,9 +45,10 @@ enum { TABLES = sizeof tables / sizeof tables[0] };
 static const char names[][8] = { "auto", ROPEROT_ISA_LIST(NAME) }; /* no pointers: each is a relocation */
 enum { NAMES = sizeof names / sizeof names[0] };
 
-/* What AUTO means; the first thread that finds it decides for all. */
-static const roperot_kernels none = { .isa = 0, .name = "none" };
-static _Atomic(const roperot_kernels *) best;
+/* What AUTO means, as an index of `tables` and 1, or NONE; 0: nobody asked. The first thread that finds it decides for
+ * all. */
+enum { NONE = -1 };
+static atomic_int best;
 
 /* Why the ISA that ROPEROT_ISA names cannot be used. One thread writes the message, others read it once it is
  * published. */
@@ -97,39 +98,43 @@ static int32_t isa_named(const char *name)
     return ROPEROT_ISA_AUTO;
 }
 
-static const roperot_kernels *choose(void)
+static int choose(void)
 {
     const char *const wanted = has_more_rights() ? NULL : getenv("ROPEROT_ISA");
-    if (wanted && *wanted && strcmp(wanted, names[ROPEROT_ISA_AUTO]) != 0) {
-        const int32_t isa = isa_named(wanted);
-        const char *const why = obstacle(isa);
-        if (why) set_variable_error(wanted, why);
-        return why ? NULL : built_table(isa);
-    }
-    for (int i = 0; i < TABLES; i++)
-        if (!roperot_cpu_lacks(tables[i]->isa)) return tables[i];
-    return NULL;
+    const int is_named = wanted && *wanted && strcmp(wanted, names[ROPEROT_ISA_AUTO]) != 0;
+    const int32_t isa = is_named ? isa_named(wanted) : ROPEROT_ISA_AUTO;
+    const char *const why = is_named ? obstacle(isa) : NULL;
+    if (why) set_variable_error(wanted, why);
+    for (int i = 0; i < TABLES && !why; i++)
+        if (is_named ? tables[i]->isa == isa : !roperot_cpu_lacks(tables[i]->isa)) return 1 + i;
+    return NONE;
 }
 
 static const roperot_kernels *best_table(void)
 {
-    const roperot_kernels *table = atomic_load_explicit(&best, memory_order_acquire);
-    if (!table) {
-        const roperot_kernels *expected = NULL;
-        table = choose();
-        if (!table) table = &none;
+    int chosen = atomic_load_explicit(&best, memory_order_acquire);
+    if (!chosen) {
+        int expected = 0;
+        chosen = choose();
         /* The first writer wins, so that a change of the environment between two threads' reads cannot split them. */
-        if (!atomic_compare_exchange_strong_explicit(&best, &expected, table, memory_order_acq_rel,
+        if (!atomic_compare_exchange_strong_explicit(&best, &expected, chosen, memory_order_acq_rel,
                                                      memory_order_acquire))
-            table = expected;
+            chosen = expected;
     }
-    return table == &none ? NULL : table;
+    return chosen == NONE ? NULL : tables[chosen - 1];
 }
 
 const roperot_kernels *roperot_kernels_for(int32_t isa)
 {
     if (isa == ROPEROT_ISA_AUTO) return best_table();
     return obstacle(isa) ? NULL : built_table(isa);
+}
+
+const roperot_turned_norm *roperot_turned_norm_of(const roperot_kernels *kernels, int dtype)
+{
+    const roperot_head_extension *const more = kernels->heads.extension;
+    if (more && more->turned[dtype].norm && roperot_cpu_has(more->feature)) return &more->turned[dtype];
+    return &kernels->heads.turned[dtype];
 }
 
 int32_t roperot_isa_best(void)

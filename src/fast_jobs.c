@@ -161,7 +161,10 @@ static ROPEROT_FAST_CODE int run_normed(const roperot_plan *plan, const roperot_
     const roperot_tensor *const src = j->src;
     const roperot_norm *const norm = j->norm;
     const int dtype = roperot_dtype_index(src->dtype), is_direct = to->dtype == src->dtype;
-    const int turns = tile && plan->norm_turns >> dtype & 1;
+    const int once = dtype == ROPEROT_INDEX_f32 || norm->rounding == ROPEROT_NORM_ROUND_ONCE;
+    const int turns = tile && plan->turned[dtype] && once &&
+                      plan->turned_weights[dtype](weight, norm->weight, norm->weight_dtype, norm->flags,
+                                                  (ptrdiff_t)src->shape[3]);
     const int64_t dim = src->shape[3], most = is_direct ? src->shape[2] : MADE_FLOATS / dim;
     roperot_norm_of_heads n;
     char *into = to->data;
@@ -178,10 +181,11 @@ static ROPEROT_FAST_CODE int run_normed(const roperot_plan *plan, const roperot_
     n.first = plan->rotary_offset;
     n.pairs = turns ? plan->pairs : 0;
     n.rounding = norm->rounding;
-    if (!plan->norm_weights[dtype](weight, norm->weight, norm->weight_dtype, norm->flags, n.channels)) return 0;
+    if (!turns && !plan->norm_weights[dtype](weight, norm->weight, norm->weight_dtype, norm->flags, n.channels))
+        return 0;
     for (int64_t left = src->shape[2]; left > 0; left -= most) {
         n.heads = (ptrdiff_t)(left < most ? left : most);
-        plan->norm[dtype](&n);
+        (turns ? plan->turned : plan->norm)[dtype](&n);
         if (tile && !turns)
             turn(plan->rotate[dtype][dtype], tile, token, n.heads, n.dst, n.dst_head, n.dst, n.dst_head);
         if (is_direct) break;

@@ -32,6 +32,7 @@ typedef struct part {
     int32_t begin, end, destination;
     int64_t head; /* bytes from head to head there */
     int32_t dtype, size;
+    int32_t turns; /* norm and rotation are one kernel */
     char *scratch; /* instead of the pages: the lines from `first` on, one after the other; NULL: none */
     int32_t first;
 } part;
@@ -82,6 +83,7 @@ static part part_of(const job_lines *l, int32_t destination)
                      .head = paged ? t->to.head_bytes : t->dst.head,
                      .dtype = paged ? t->to.pages->dtype : t->dst.dtype,
                      .size = paged ? t->to.size : t->dst.size,
+                     .turns = 0,
                      .scratch = NULL,
                      .first = 0 };
     return p;
@@ -257,8 +259,9 @@ static void set_norm(const part *p, const float *weight, roperot_norm_of_heads *
 
 static void norm_heads(const part *p, const roperot_norm_of_heads *n)
 {
-    const roperot_task *const t = p->l->task;
-    t->kernels->heads.norm[roperot_dtype_index(t->src.dtype)](n);
+    const roperot_plan *const plan = p->l->task->plan;
+    const int dtype = roperot_dtype_index(p->l->task->src.dtype);
+    (p->turns ? plan->turned : plan->norm)[dtype](n);
 }
 
 static void set_row(roperot_norm_of_heads *n, const roperot_task *t, const roperot_row *row)
@@ -268,8 +271,8 @@ static void set_row(roperot_norm_of_heads *n, const roperot_task *t, const roper
     n->pairs = row->cos ? t->pairs : 0;
 }
 
-/* From the source, or where the lines are already; `turns`: rotated, too. */
-static void norm_lines(const part *p, const float *weight, int in_place, int turns)
+/* From the source, or where the lines are already; rotated, too, where one kernel does it. */
+static void norm_lines(const part *p, const float *weight, int in_place)
 {
     const roperot_task *const t = p->l->task;
     roperot_norm_of_heads n;
@@ -278,7 +281,7 @@ static void norm_lines(const part *p, const float *weight, int in_place, int tur
     for (int32_t k = p->begin; k < p->end; k++) {
         n.dst = target_of(p, k);
         n.src = in_place ? n.dst : source_of(p, k);
-        if (turns) set_row(&n, t, &p->l->lines->rows[k]);
+        if (p->turns) set_row(&n, t, &p->l->lines->rows[k]);
         if (n.dst) norm_heads(p, &n);
     }
 }
@@ -288,13 +291,13 @@ static void norm_near(part *p, const float *weight)
 {
     const roperot_task *const t = p->l->task;
     const int64_t bytes = t->heads * t->dim * t->src.size, near = bytes < NEAR_BYTES ? NEAR_BYTES / bytes : 1;
-    const int after = roperot_norm_is(t->norm, ROPEROT_NORM_AFTER), turns = t->turns && p->l->lines->rows;
+    const int after = roperot_norm_is(t->norm, ROPEROT_NORM_AFTER);
     const int32_t end = p->end;
     for (; p->begin < end; p->begin = p->end) {
         p->end = end - p->begin < near ? end : p->begin + (int32_t)near;
         if (after && t->pairs) rotate(p, 0, ROPEROT_LOOP_COLUMNS);
-        norm_lines(p, weight, after && t->pairs, turns);
-        if (!after && t->pairs && !turns) rotate(p, 1, ROPEROT_LOOP_COLUMNS);
+        norm_lines(p, weight, after && t->pairs);
+        if (!after && t->pairs && !p->turns) rotate(p, 1, ROPEROT_LOOP_COLUMNS);
     }
 }
 
@@ -337,37 +340,42 @@ static void norm_line_far(const part *p, int32_t k, char *dst, roperot_norm_of_h
     const roperot_row none = { NULL, NULL }, *const row = t->pairs ? &p->l->lines->rows[k] : &none;
     const int64_t bytes = t->dim * t->src.size, all = (NORM_FLOATS - t->dim) * (int64_t)sizeof *scratch;
     const int64_t fit = scratch ? (converts(p) ? all : STREAM_BYTES) / bytes : t->heads;
-    const int64_t together = t->turns ? ROPEROT_NORM_HEADS : FAR_HEADS;
+    const int64_t together = p->turns ? t->plan->turned_heads[roperot_dtype_index(t->src.dtype)] : FAR_HEADS;
     const int64_t most = fit < together ? fit : together;
     n->src = source_of(p, k);
     n->dst_head = scratch ? bytes : p->head;
-    if (t->turns) set_row(n, t, row);
+    if (p->turns) set_row(n, t, row);
     for (int64_t head = 0; head < t->heads; head += most, dst += most * p->head) {
         n->heads = t->heads - head < most ? t->heads - head : most;
         n->dst = scratch ? (char *)scratch : dst;
         norm_heads(p, n);
-        if (row->cos && !t->turns) turn_heads(t, n, row, t->rotate[p->destination]);
+        if (row->cos && !p->turns) turn_heads(t, n, row, t->rotate[p->destination]);
         n->src = (const char *)n->src + most * t->src.head;
         if (scratch) empty(p, dst, n->dst, bytes, n->heads);
     }
 }
 
-/* 0: the kernel cannot take these weights. */
-static int set_weights(const roperot_task *t, float *weight)
+/* Weights for the kernel of norm and rotation, if there is one that takes them, else for that of the norm. 0: nor does
+ * that. */
+static int set_weights(part *p, float *weight)
 {
-    const int offset = t->norm->flags & ROPEROT_NORM_UNIT_OFFSET;
-    return t->kernels->heads.norm_weights[roperot_dtype_index(t->src.dtype)](weight, t->norm->weight,
-                                                                             t->norm->weight_dtype, offset, t->dim);
+    const roperot_task *const t = p->l->task;
+    const roperot_plan *const plan = t->plan;
+    const roperot_norm *const n = t->norm;
+    const int offset = n->flags & ROPEROT_NORM_UNIT_OFFSET, dtype = roperot_dtype_index(t->src.dtype);
+    p->turns = t->turns && p->l->lines->rows &&
+               plan->turned_weights[dtype](weight, n->weight, n->weight_dtype, offset, t->dim);
+    return p->turns || plan->norm_weights[dtype](weight, n->weight, n->weight_dtype, offset, t->dim);
 }
 
-static ROPEROT_NOINLINE int norm_far(const part *p)
+static ROPEROT_NOINLINE int norm_far(part *p)
 {
     const roperot_task *const t = p->l->task;
     _Alignas(LINE) float space[NORM_FLOATS];
     float *const scratch = space + t->dim;
     roperot_norm_of_heads n;
     int32_t streamed = 0;
-    if (!set_weights(t, space)) return 0;
+    if (!set_weights(p, space)) return 0;
     set_norm(p, space, &n);
     for (int32_t k = p->begin; k < p->end; k++) {
         char *const dst = target_of(p, k);
@@ -382,7 +390,7 @@ static ROPEROT_NOINLINE int norm_far(const part *p)
 static ROPEROT_NOINLINE int norm_in_place(part *p)
 {
     _Alignas(LINE) float weight[ROPEROT_HUB_FLOATS];
-    if (!set_weights(p->l->task, weight)) return 0;
+    if (!set_weights(p, weight)) return 0;
     norm_near(p, weight);
     return 1;
 }
@@ -430,7 +438,7 @@ static ROPEROT_NOINLINE int quantise(const job_lines *all)
     job_lines l = *all;
     part p = part_of(&l, ROPEROT_TO_PAGES);
     const int32_t count = p.end;
-    if (whole->norm && !set_weights(whole, space)) return 0;
+    if (whole->norm && !set_weights(&p, space)) return 0;
     p.scratch = made ? (char *)(space + weights) : NULL;
     p.head = made ? bytes : whole->src.head;
     p.dtype = whole->src.dtype;

@@ -136,6 +136,19 @@ static void set_scratch(roperot_plan *plan)
     plan->scratch_bytes = (int64_t)sizeof(roperot_kept_row) + row;
 }
 
+/* The kernel that norms heads of a dtype and rotates them by rows of this plan, if there is one. */
+static void set_turned(roperot_plan *plan, int dtype)
+{
+    const roperot_turned_norm *const t = roperot_turned_norm_of(plan->kernels, dtype);
+    const int half = plan->pairing == ROPEROT_PAIR_HALF && plan->pairing_out == ROPEROT_PAIR_HALF;
+    const int plain = plan->arithmetic == ROPEROT_ARITHMETIC_F32 && !plan->heads;
+    if (!t->norm || !half || !plain || (plan->rotary_offset | plan->pairs) % t->multiple) return;
+    if (t->is_whole && plan->rotary_dim != plan->head_dim) return;
+    plan->turned[dtype] = t->norm;
+    plan->turned_weights[dtype] = t->weights ? t->weights : plan->kernels->heads.norm_weights[dtype];
+    plan->turned_heads[dtype] = t->together;
+}
+
 /* What a call on the fast path may be, and the norms of its jobs. */
 static void set_fast_path(roperot_plan *plan)
 {
@@ -143,14 +156,12 @@ static void set_fast_path(roperot_plan *plan)
     const int32_t block = ROPEROT_SCRATCH_FLOATS / 2, computed = plan->cache == ROPEROT_CACHE_FACTORED;
     const int32_t fit = computed ? block / plan->pairs : ROPEROT_TILE_TOKENS;
     const int is_fast = plan->pairing_out == plan->pairing && fit > 0 && !plan->heads && !plan->mixed;
-    const int turns = plan->pairing == ROPEROT_PAIR_HALF && plan->arithmetic == ROPEROT_ARITHMETIC_F32 &&
-                      (plan->rotary_offset | plan->pairs) % ROPEROT_NORM_CHANNELS == 0;
     plan->tile_tokens = (uint16_t)(fit < ROPEROT_TILE_TOKENS ? fit : ROPEROT_TILE_TOKENS);
     plan->fast = is_fast ? ROPEROT_FAST_IN_PLACE : 0;
     if (is_fast && plan->rotary_dim == plan->head_dim) plan->fast |= ROPEROT_FAST_MOVED;
     if (is_fast && (!computed || plan->pairs <= ROPEROT_PROGRAM_FLOATS / 2)) plan->fast |= ROPEROT_FAST_JOBS;
     plan->combine = plan->kernels->combine;
-    plan->norm_turns = turns ? (uint32_t)heads->norm_turns : 0;
+    for (int d = 0; d < ROPEROT_DTYPES; d++) set_turned(plan, d);
     memcpy(plan->norm, heads->norm, sizeof plan->norm);
     memcpy(plan->norm_weights, heads->norm_weights, sizeof plan->norm_weights);
 }

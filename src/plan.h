@@ -51,12 +51,13 @@ struct roperot_plan {
     int64_t scratch_bytes;       /* of a caller's scratch; 0: no use for one */
     uint32_t serial;             /* no other plan's, but for that of 2^32 plans ago */
 
-    /* And what its jobs read, one more. */
+    /* And what its jobs read, two more. */
     const roperot_kernels *kernels;
-    roperot_norm_fn *norm[ROPEROT_DTYPES]; /* the kernels' norms of whole heads; NULL: not offered */
-    roperot_norm_weights_fn *norm_weights[ROPEROT_DTYPES];
-    uint32_t norm_turns; /* bits of dtypes: what they rotate, too, by rows of this plan */
+    roperot_norm_fn *norm[ROPEROT_DTYPES];   /* the kernels' norms of whole heads; NULL: not offered */
+    roperot_norm_fn *turned[ROPEROT_DTYPES]; /* this CPU's with the rotation by rows of this plan; NULL: two steps */
+    roperot_norm_weights_fn *norm_weights[ROPEROT_DTYPES], *turned_weights[ROPEROT_DTYPES];
 
+    int32_t turned_heads[ROPEROT_DTYPES]; /* so many at least in a call of `turned` beyond the caches */
     roperot_rotate_fn *rotate_back[ROPEROT_DTYPES][ROPEROT_DTYPES]; /* pairing_out to pairing, for INVERSE */
     int32_t rotary_dim, pairing, pairing_out, axes, angles, cache, bounds, arithmetic;
     int32_t mixed;     /* a pair turns by all axes: inv_freq is [axes][pairs], rows are made from positions */

@@ -53,14 +53,12 @@ static int is_usual(const roperot_task *t)
     return t->kernels->heads.norm[roperot_dtype_index(t->src.dtype)] != NULL;
 }
 
-/* Whether its kernel takes the rotation, too. */
+/* Whether one kernel takes the norm and the rotation. */
 static int turns(const roperot_task *t)
 {
-    const int half = t->in == ROPEROT_PAIR_HALF && t->out == ROPEROT_PAIR_HALF;
-    const int whole = (t->offset | t->pairs) % ROPEROT_NORM_CHANNELS == 0;
-    const int plain = t->plan->arithmetic == ROPEROT_ARITHMETIC_F32 && !t->plan->heads;
-    return half && whole && plain && !roperot_norm_is(t->norm, ROPEROT_NORM_AFTER) &&
-           t->kernels->heads.norm_turns >> roperot_dtype_index(t->src.dtype) & 1;
+    const int once = t->src.dtype == ROPEROT_F32 || t->norm->rounding == ROPEROT_NORM_ROUND_ONCE;
+    return once && !roperot_norm_is(t->norm, ROPEROT_NORM_AFTER) &&
+           t->plan->turned[roperot_dtype_index(t->src.dtype)] != NULL;
 }
 
 /* The way of a norm. What ends in another dtype than the source's is made in a scratch, and floats are what is stored
@@ -133,7 +131,7 @@ void roperot_task_init(roperot_task *t, const roperot_jobs *jobs, const roperot_
     t->stays = roperot_job_stays(j);
     t->skips = (j->flags & ROPEROT_JOB_SKIP) != 0;
     t->rounds = !(j->flags & ROPEROT_JOB_UNROUNDED);
-    t->turns = t->norm && t->src.dtype && turns(t);
+    t->turns = t->norm && t->src.dtype && t->pairs && turns(t);
     t->loop = jobs->loop;
     const int in = roperot_pairing_index(t->in), out = roperot_pairing_index(t->out);
     t->in_scratch = plan->arithmetic == ROPEROT_ARITHMETIC_EAGER && t->through != ROPEROT_F32

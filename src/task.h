@@ -56,7 +56,7 @@ typedef struct roperot_task {
     int32_t through;       /* T: dtype that roundings on the way go to */
     int32_t stays;         /* dst is the view of src */
     int32_t skips, rounds; /* lines without a slot as a whole; quantised stores take T(value) */
-    int32_t turns;         /* the kernel of the norm rotates, too */
+    int32_t turns;         /* one kernel takes the norm and the rotation, if it takes the weights */
     int32_t loop;          /* ROPEROT_LOOP_... of rotations that move */
     int32_t way[ROPEROT_DESTINATIONS];
     roperot_rotate_fn *rotate[ROPEROT_DESTINATIONS]; /* ROTATE: from src; NORM: in place */

@@ -12,9 +12,9 @@ import sys
 
 # What a member may not contain unless its name matches: registers that need a wider ISA than the baseline's.
 REGISTERS = [
-    (re.compile(r"%zmm|%k[0-7]\b|%[xy]mm(1[6-9]|2\d|3[01])\b"), re.compile(r"kernels_avx512")),
-    (re.compile(r"%ymm"), re.compile(r"kernels_avx(2|512)")),
-    (re.compile(r"\sv[a-z0-9]+\s.*%xmm"), re.compile(r"kernels_avx(2|512)")),
+    (re.compile(r"%zmm|%k[0-7]\b|%[xy]mm(1[6-9]|2\d|3[01])\b"), re.compile(r"(kernels|extension)_avx512")),
+    (re.compile(r"%ymm"), re.compile(r"(kernels|extension)_avx(2|512)")),
+    (re.compile(r"\sv[a-z0-9]+\s.*%xmm"), re.compile(r"(kernels|extension)_avx(2|512)")),
     (re.compile(r"\b[zp]\d+\.[bhsd]\b"), re.compile(r"kernels_sve")),
     (re.compile(r"\tv(set[i]?vli?|le\d|se\d|f[a-z]+\.v)"), re.compile(r"kernels_rvv")),
 ]

@@ -10,6 +10,7 @@
 
 #include <roperot/roperot.h>
 
+#include "cpu.h"
 #include "lists.h"
 #include "reference/job.h"
 #include "reference/oracle.h"
@@ -221,25 +222,86 @@ static void turn_wanted(const roperot_norm_of_heads *n, int dtype, unsigned char
     }
 }
 
+static uint32_t number_of(int dtype, int exponent)
+{
+    const double mantissa = 1.0 + random_below(2) * (random_below(128) / 128.0);
+    return oracle_round(dtype, ldexp(random_below(2) ? mantissa : -mantissa, exponent));
+}
+
+/* In a binade or a neighbour of it; exponents are those at which kernels turn to another way. */
+static uint32_t number_about(int dtype, int exponent)
+{
+    return number_of(dtype, exponent - 1 + (int)random_below(3));
+}
+
+/* One of `count` numbers, `step` bytes apart, is about the least or the largest exponent, or any special value. */
+static void spoil(int dtype, unsigned char *numbers, ptrdiff_t step, ptrdiff_t count, int least, int largest)
+{
+    unsigned char *const one = numbers + (ptrdiff_t)random_below((uint32_t)count) * step;
+    switch (random_below(4)) {
+    case 0: format_store(dtype, one, number_about(dtype, least)); return;
+    case 1: format_store(dtype, one, number_about(dtype, largest)); return;
+    case 2: format_store(dtype, one, values_number(VALUES_SPECIAL, dtype)); return;
+    default: return;
+    }
+}
+
+/* 0, or so far down that results become denormal where the other numbers are the least that an extension takes. */
+static int depth(void)
+{
+    return random_below(2) ? 0 : 20 + (int)random_below(16);
+}
+
+/* All numbers in a binade or the one above. */
+static void shrink(int dtype, unsigned char *numbers, ptrdiff_t step, ptrdiff_t count, int exponent)
+{
+    for (ptrdiff_t i = 0; i < count; i++)
+        format_store(dtype, numbers + i * step, number_of(dtype, exponent + (int)random_below(2)));
+}
+
 /* Some pairs to rotate, or none, where the kernel does it. */
-static void choose_pairs(const trial *t, int dtype, roperot_norm_of_heads *n)
+static void choose_pairs(const trial *t, const roperot_turned_norm *turned, int is_small, roperot_norm_of_heads *n)
 {
     static float cos[MOST_CHANNELS], sin[MOST_CHANNELS];
+    const ptrdiff_t unit = turned->multiple, channels = t->channels;
     n->pairs = 0;
-    if (t->channels < 64 || !(t->kernels->norm_turns >> (dtype - 1) & 1) || random_below(3) == 0) return;
-    n->pairs = 32 * (1 + (ptrdiff_t)random_below((uint32_t)t->channels / 64));
-    n->first = 32 * (ptrdiff_t)random_below((uint32_t)(t->channels - 2 * n->pairs) / 32 + 1);
+    if (unit == 0 || channels < 2 * unit || random_below(3) == 0) return;
+    if (turned->is_whole && channels % (2 * unit)) return;
+    n->pairs = unit * (1 + (ptrdiff_t)random_below((uint32_t)(channels / (2 * unit))));
+    if (turned->is_whole) n->pairs = channels / 2;
+    n->first = unit * (ptrdiff_t)random_below((uint32_t)((channels - 2 * n->pairs) / unit) + 1);
     for (ptrdiff_t j = 0; j < n->pairs; j++) {
         cos[j] = format_float(values_number(VALUES_NORMAL, ROPEROT_F32));
         sin[j] = format_float(values_number(VALUES_NORMAL, ROPEROT_F32));
+    }
+    if (!is_small) {
+        spoil(ROPEROT_F32, (unsigned char *)(random_below(2) ? cos : sin), sizeof *cos, n->pairs, -46, 46);
+    } else {
+        const int exponent = -46 - depth();
+        shrink(ROPEROT_F32, (unsigned char *)cos, sizeof *cos, n->pairs, exponent);
+        shrink(ROPEROT_F32, (unsigned char *)sin, sizeof *sin, n->pairs, exponent);
     }
     n->cos = cos;
     n->sin = sin;
 }
 
-/* More heads than a kernel takes at once; out of place, then in place. */
-static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype, int rounding)
+/* A kernel may refuse weights that are not finite, that of an extension also those beyond its limits. */
+static int may_refuse(const float *weight, ptrdiff_t channels, int is_extension)
 {
+    for (ptrdiff_t c = 0; c < channels; c++) {
+        const float magnitude = fabsf(weight[c]);
+        if (!(magnitude <= FLT_MAX)) return 1;
+        if (is_extension && magnitude != 0.0f && !(magnitude >= 0x1p-16f && magnitude <= 0x1p64f)) return 1;
+    }
+    return 0;
+}
+
+/* More heads than a kernel takes at once; out of place, then in place. */
+static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype, int rounding,
+                                   const roperot_turned_norm *kernel)
+{
+    const int is_extension = kernel->norm != few->kernels->norm[dtype - 1];
+    const int is_small = is_extension && random_below(2);
     static _Alignas(64) float kept[MOST_CHANNELS];
     static unsigned char given[4 * MOST_CHANNELS];
     static float weight[MOST_CHANNELS];
@@ -252,6 +314,21 @@ static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype
     for (ptrdiff_t c = 0; c < t.channels; c++) {
         unsigned char *const w = given + c * element_bytes(weight_dtype);
         format_store(weight_dtype, w, values_number(VALUES_NORMAL, weight_dtype));
+    }
+    if (is_small) {
+        for (ptrdiff_t h = 0; h < t.heads; h++) {
+            unsigned char *const head = src.data + h * head_step(&t, dtype);
+            shrink(dtype, head, element_bytes(dtype), t.channels, -24 - depth());
+            format_store(dtype, head, number_of(dtype, 18 + depth())); /* so that r is small, too */
+        }
+        shrink(weight_dtype, given, element_bytes(weight_dtype), t.channels, -16 - depth());
+    } else if (is_extension) {
+        spoil(dtype, src.data + (ptrdiff_t)random_below((uint32_t)t.heads) * head_step(&t, dtype), element_bytes(dtype),
+              t.channels, -24, 60);
+        spoil(weight_dtype, given, element_bytes(weight_dtype), t.channels, -16, 64);
+    }
+    for (ptrdiff_t c = 0; c < t.channels; c++) {
+        const unsigned char *const w = given + c * element_bytes(weight_dtype);
         weight[c] = !has_weight ? 1.0f : offset ? 1.0f + value_of(weight_dtype, w) : value_of(weight_dtype, w);
     }
     roperot_norm_of_heads n = { .src = src.data,
@@ -264,14 +341,16 @@ static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype
                                 .epsilon = random_below(3) ? 1e-6f : 0.0f,
                                 .rounding = rounding,
                                 .ahead = random_below(2) ? 4096 : 0 };
-    choose_pairs(&t, dtype, &n);
+    choose_pairs(&t, kernel, is_small, &n);
     norm_wanted(&t, &n, dtype, weight, want.data);
     turn_wanted(&n, dtype, want.data);
-    if (!t.kernels->norm_weights[dtype - 1](kept, has_weight ? given : NULL, weight_dtype, offset, t.channels))
+    roperot_norm_weights_fn *const make = kernel->weights ? kernel->weights : t.kernels->norm_weights[dtype - 1];
+    const int taken = make(kept, has_weight ? given : NULL, weight_dtype, offset, t.channels);
+    if (!taken && !may_refuse(weight, t.channels, is_extension))
         wrong = fail(&t, "norm of %s: weights are refused", format_name(dtype));
-    for (int in_place = 0; in_place < 2 && !wrong; in_place++) {
+    for (int in_place = 0; in_place < 2 && taken && !wrong; in_place++) {
         if (in_place) memcpy(got.data, src.data, got.bytes), n.src = got.data;
-        t.kernels->norm[dtype - 1](&n);
+        kernel->norm(&n);
         for (ptrdiff_t i = 0; i < t.heads * t.channels && !wrong; i++) {
             const ptrdiff_t at = i / t.channels * head_step(&t, dtype) + i % t.channels * element_bytes(dtype);
             if (!format_same(dtype, format_load(dtype, got.data + at), format_load(dtype, want.data + at)))
@@ -283,6 +362,21 @@ static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype
     guard_buffer_close(&src);
     guard_buffer_close(&got);
     guard_buffer_close(&want);
+    return wrong;
+}
+
+/* The norm, alone and with the rotation; that of an extension, too, where this CPU has what it needs. */
+static const char *judge_norms_same(const trial *t, int dtype, int weight_dtype, int rounding)
+{
+    const roperot_head_kernels *const k = t->kernels;
+    const roperot_turned_norm alone = { .norm = k->norm[dtype - 1] };
+    const roperot_turned_norm *const own = &k->turned[dtype - 1];
+    const int extends = k->extension && roperot_cpu_has(k->extension->feature);
+    const roperot_turned_norm *const more = extends ? &k->extension->turned[dtype - 1] : own;
+    const char *wrong = judge_norm_same(t, dtype, weight_dtype, rounding, &alone);
+    if (!wrong && own->norm) wrong = judge_norm_same(t, dtype, weight_dtype, rounding, own);
+    if (!wrong && more != own && more->norm && rounding == ROPEROT_NORM_ROUND_ONCE)
+        for (int i = 0; i < 32 && !wrong; i++) wrong = judge_norm_same(t, dtype, weight_dtype, rounding, more);
     return wrong;
 }
 
@@ -298,7 +392,7 @@ static const char *judge_norm(const trial *t, int dtype)
             if (!wrong) wrong = judge_scale(t, dtype, any);
             if (!wrong) wrong = judge_scale(t, dtype, (scale_choice){ w, 1, 0, 0, 1, rounding, through, 0 });
             if (!wrong && t->kernels->norm[dtype - 1] && t->channels % 32 == 0 && rounding)
-                wrong = judge_norm_same(t, dtype, w, rounding);
+                wrong = judge_norms_same(t, dtype, w, rounding);
         }
     return wrong;
 }
