@@ -79,7 +79,7 @@ static ROPEROT_INLINE uint64_t odd_dst(const roperot_job *j, int64_t dim, checke
     target *const to = &all->to[i];
     uint64_t odd = 0;
     to->data = dst->data;
-    to->head = (ptrdiff_t)(dst->stride[2] * size);
+    to->head = (ptrdiff_t)((uint64_t)dst->stride[2] * (uint64_t)size); /* of any stride until odd_view has looked */
     to->dtype = dst->dtype;
     all->written[i] = all->read[2 * i];
     if (dst != src) odd = odd_view(dst, (uint64_t)dim, &all->written[i]) | (uint64_t)(dst->shape[2] ^ heads);

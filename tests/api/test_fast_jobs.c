@@ -53,6 +53,7 @@ typedef struct surroundings {
 
 typedef struct world {
     surroundings of[MOST];
+    unsigned char gap[PAGE_BYTES]; /* heads that begin at somebody's slots end here: a scratch must not be written */
     _Alignas(64) unsigned char scratch[8192];
     int64_t ids[8];
     roperot_job job[MOST];
@@ -264,15 +265,19 @@ static void random_call(const roperot_plan *plan)
 
 static int64_t odd_number(int64_t value)
 {
-    const int64_t others[] = { 0, 1, -1, 2, 3, value + 1, value - 1, -value, value / 2, INT64_MAX, INT64_MIN };
-    return others[random_below(sizeof others / sizeof *others)];
+    const uint64_t v = (uint64_t)value; /* spoilt before, it may be the last number */
+    const uint64_t others[] = { 0, 1, UINT64_MAX, 2, 3, v + 1, v - 1, 0 - v, (uint64_t)(value / 2), INT64_MAX,
+                                (uint64_t)INT64_MIN };
+    return (int64_t)others[random_below(sizeof others / sizeof *others)];
 }
 
 /* Of a member that no address depends on. */
 static int32_t odd_small(int32_t value)
 {
-    const int32_t others[] = { 0, 1, 2, 3, 4, 5, 6, 7, -1, value + 1, value - 1, value ^ 4, INT32_MAX, INT32_MIN };
-    return others[random_below(sizeof others / sizeof *others)];
+    const uint32_t v = (uint32_t)value;
+    const uint32_t others[] = { 0, 1, 2, 3, 4, 5, 6, 7, UINT32_MAX, v + 1, v - 1, v ^ 4, INT32_MAX,
+                                (uint32_t)INT32_MIN };
+    return (int32_t)others[random_below(sizeof others / sizeof *others)];
 }
 
 /* A pointer to something else in the world, or to nothing. */
@@ -327,7 +332,7 @@ static void spoil_pages(roperot_pages *p, surroundings *s, int i)
     case 13: p->scale_reserved = odd_small(p->scale_reserved); break;
     case 14: p->scale = one_in(2) ? s->factor : NULL; break;
     case 15: p->slot_batch_stride = p->slot_token_stride = odd_number(1); break;
-    case 16: s->slots[0] = p->pages * p->page_tokens - random_below(2); break;
+    case 16: s->slots[0] = (int64_t)((uint64_t)p->pages * (uint64_t)p->page_tokens - random_below(2)); break;
     default: s->slots[0] = slots[random_below(sizeof slots / sizeof *slots)];
     }
 }
@@ -426,6 +431,21 @@ static const roperot_positions *positions_of_call(int is_spoilt)
     return is_spoilt && one_in(64) ? NULL : &now.positions;
 }
 
+/* Whether byte i belongs to an element that is a NaN by both paths, in the dtype of a job's target: their signs and
+ * payloads are not promised. */
+static int is_nan_of_both(size_t i)
+{
+    const char *const a = (const char *)&now, *const b = (const char *)&expected;
+    for (int k = 0; k < now.count; k++) {
+        const roperot_job *const j = &now.job[k];
+        const int32_t dtype = j->to ? j->to->dtype : j->dst ? j->dst->dtype : 0;
+        if (dtype < ROPEROT_F32 || dtype >= ROPEROT_F32 + ROPEROT_DTYPES) continue;
+        const size_t first = i & ~(size_t)(format_bytes(dtype) - 1);
+        if (format_same(dtype, format_load(dtype, a + first), format_load(dtype, b + first))) return 1;
+    }
+    return 0;
+}
+
 /* Every byte of the world, structs and what they point to included. */
 static int try_both(const roperot_plan *plan, int is_spoilt, int64_t number)
 {
@@ -444,7 +464,8 @@ static int try_both(const roperot_plan *plan, int is_spoilt, int64_t number)
         CHECK(strcmp(sentence, roperot_last_error()) == 0, "call %lld: \"%s\", and \"%s\" by the general path",
               (long long)number, roperot_last_error(), sentence);
     for (size_t i = 0; i < sizeof now; i++)
-        CHECK(((char *)&now)[i] == ((char *)&expected)[i], "call %lld: byte %zu differs", (long long)number, i);
+        CHECK(((char *)&now)[i] == ((char *)&expected)[i] || is_nan_of_both(i), "call %lld: byte %zu differs",
+              (long long)number, i);
     return general;
 }
 
