@@ -5,14 +5,14 @@
  * VCVTNE2PS2BF16 rounds to nearest even, but takes denormal numbers for zeros and makes zeros of them, and what it does
  * with NaN is its own. So it is used for tame heads only, where neither can come up:
  *
- *     x:      2^-24 <= |x|, and no infinity or NaN, of which the sum of squares would tell
- *     r:      2^-16 <= r (at most 2^24, since the mean of the squares is at least 2^-48)
+ *     x:      0, or 2^-24 <= |x|, and no infinity or NaN, of which r would tell
+ *     r:      2^-16 <= r <= 2^64
  *     w:      0, or 2^-16 <= |w| <= 2^64
  *     c, s:   0, or 2^-46 <= |c| <= 2^46
  *
- * |x * r| is at most the root of the number of channels and at least 2^-40, so that n = T((x * r) * w) is 0 or has
- * 2^-56 <= |n| <= 2^69. A product n * c is 0 or at least 2^-102: a multiple of 2^-125, and so is a sum of two of them,
- * which is therefore 0 or at least 2^-125, and at most 2^116. No result is denormal, infinite or NaN.
+ * |x * r| is at most the root of the number of channels, and 0 or at least 2^-40, so that n = T((x * r) * w) is 0 or
+ * has 2^-56 <= |n| <= 2^69. A product n * c is 0 or at least 2^-102: a multiple of 2^-125, and so is a sum of two of
+ * them, which is therefore 0 or at least 2^-125, and at most 2^116. No result is denormal, infinite or NaN.
  *
  * All other heads take the same operations in the vocabulary of lanes, one head after the other. */
 #include "lanes_avx512.h"
@@ -21,9 +21,10 @@
 
 enum { GROUP = ROPEROT_NORM_HEADS, VECTOR = 32 };
 
-/* Twice the bits of 2^-24 in bf16, which leaves the sign out. */
-#define LEAST_X   ((127 - 24) << 8)
+/* Twice the bits of 2^-24 in bf16, which leaves the sign out, less 1, which makes zeros the largest. */
+#define LEAST_X   (((127 - 24) << 8) - 1)
 #define LEAST_R   0x1p-16f
+#define LARGEST_R 0x1p64f
 #define LEAST_W   0x1p-16f
 #define LARGEST_W 0x1p64f
 #define LEAST_C   0x1p-46f
@@ -111,11 +112,11 @@ INLINE void add_squares(const char *x, __m512 *sum, __m512i *least)
     const __m512i v = load_vector(x);
     const __m512 low = low_half(v), high = high_half(v);
     *sum = _mm512_add_ps(*sum, _mm512_mul_ps(low, low));
-    *least = _mm512_min_epu16(*least, _mm512_add_epi16(v, v));
+    *least = _mm512_min_epu16(*least, _mm512_add_epi16(_mm512_add_epi16(v, v), _mm512_set1_epi16(-1)));
     *sum = _mm512_add_ps(*sum, _mm512_mul_ps(high, high));
 }
 
-/* Lanes of four heads, each folded to four in its quarter. least: twice the bits of the smallest magnitude so far. */
+/* Lanes of four heads, each folded to four in its quarter. least: as LEAST_X, of the smallest magnitude so far. */
 INLINE __m512 squares_of_four(const char *x, ptrdiff_t step1, ptrdiff_t step2, ptrdiff_t step3, ptrdiff_t bytes,
                               __m512i *least)
 {
@@ -148,7 +149,8 @@ static NOINLINE void factors_of_group(group_factors *f, const roperot_norm_of_he
     const __m256 r = _mm256_div_ps(_mm256_set1_ps(1.0f), root);
     _mm256_storeu_ps(f->r, r);
     const __mmask32 small = _mm512_cmplt_epu16_mask(least, _mm512_set1_epi16(LEAST_X));
-    f->is_tame = (small | _mm256_cmp_ps_mask(r, _mm256_set1_ps(LEAST_R), _CMP_NGE_UQ)) == 0;
+    f->is_tame = (small | _mm256_cmp_ps_mask(r, _mm256_set1_ps(LEAST_R), _CMP_NGE_UQ) |
+                  _mm256_cmp_ps_mask(r, _mm256_set1_ps(LARGEST_R), _CMP_NLE_UQ)) == 0;
 }
 
 /* ---- tame heads -------------------------------------------------------------------------------------------------- */

@@ -326,6 +326,7 @@ static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype
         spoil(dtype, src.data + (ptrdiff_t)random_below((uint32_t)t.heads) * head_step(&t, dtype), element_bytes(dtype),
               t.channels, -24, 60);
         spoil(weight_dtype, given, element_bytes(weight_dtype), t.channels, -16, 64);
+        if (random_below(4) == 0) memset(src.data, 0, (size_t)(t.channels * element_bytes(dtype))); /* a head */
     }
     for (ptrdiff_t c = 0; c < t.channels; c++) {
         const unsigned char *const w = given + c * element_bytes(weight_dtype);
