@@ -568,8 +568,66 @@ static void table_strides(const void *arg)
     roperot_plan_destroy(plan);
 }
 
+/* One view's one token that moves, without options, takes a way of its own; with options as they come it does not. Both
+ * must say and write the same, right or wrong. */
+static void same_as_with_options(const roperot_plan *plan, const roperot_positions *at, const guarded_tensor *src,
+                                 const guarded_tensor *dst, int32_t want, const char *what)
+{
+    const roperot_options o = ROPEROT_OPTIONS_INIT;
+    char sentence[256];
+    guarded_tensor other = guarded_tensor_clone(dst);
+    const int32_t status = roperot_apply(plan, at, &src->view, &other.view, 1, &o);
+    snprintf(sentence, sizeof sentence, "%s", roperot_last_error());
+    const int32_t got = roperot_apply(plan, at, &src->view, &dst->view, 1, NULL);
+    CHECK(status == want && got == want, "%s: status %d and, with options, %d", what, got, status);
+    CHECK(!want || strcmp(sentence, roperot_last_error()) == 0, "%s: %s and, with options, %s", what,
+          roperot_last_error(), sentence);
+    guarded_tensor_check_equal(dst, &other, what);
+    guarded_tensor_close(&other);
+}
+
+static void moved_token_of(const roperot_plan *plan, int32_t from, int32_t into)
+{
+    static const views_layout layouts[] = { { VIEWS_BSHD, GUARD_HIGH, 0, 0 }, { VIEWS_BSHD, GUARD_LOW, 6, 0 } };
+    const int32_t id = 3;
+    for (int i = 0; i < 4; i++) {
+        guarded_tensor src = guarded_tensor_open(from, 1, 1, 5, DIM, layouts[i & 1]);
+        guarded_tensor dst = guarded_tensor_open(into, 1, 1, 5, DIM, layouts[i >> 1]);
+        roperot_positions at = roperot_positions_offset(31);
+        same_as_with_options(plan, &at, &src, &dst, ROPEROT_OK, "the last position");
+        at.offset = 32;
+        same_as_with_options(plan, &at, &src, &dst, ROPEROT_ERROR_POSITION, "one behind the last");
+        at.offset = -1;
+        same_as_with_options(plan, &at, &src, &dst, ROPEROT_ERROR_POSITION, "one before the first");
+        at = roperot_positions_i32(&id, 0);
+        at.offset = 2;
+        same_as_with_options(plan, &at, &src, &dst, ROPEROT_OK, "an id");
+        at.kind = 77;
+        same_as_with_options(plan, &at, &src, &dst, ROPEROT_ERROR_ARGUMENT, "no kind of positions");
+        at = roperot_positions_offset(4);
+        dst.view.shape[2] = 4;
+        same_as_with_options(plan, &at, &src, &dst, ROPEROT_ERROR_SHAPE, "fewer heads");
+        guarded_tensor_close(&src), guarded_tensor_close(&dst);
+    }
+}
+
+static void moved_token(const void *arg)
+{
+    roperot_config c = ROPEROT_CONFIG_INIT;
+    c.head_dim = DIM;
+    c.max_positions = 32;
+    c.cache = ROPEROT_CACHE_FULL;
+    c.pairing = *(const int32_t *)arg;
+    roperot_plan *const plan = expect_plan(&c);
+    for (int32_t from = ROPEROT_F32; from < ROPEROT_DTYPE_END; from++)
+        for (int32_t into = ROPEROT_F32; into < ROPEROT_DTYPE_END; into++)
+            if (from == into || from == ROPEROT_F32 || into == ROPEROT_F32) moved_token_of(plan, from, into);
+    roperot_plan_destroy(plan);
+}
+
 int main(int argc, char **argv)
 {
+    static const int32_t pairings[] = { ROPEROT_PAIR_HALF, ROPEROT_PAIR_INTERLEAVED };
     static int32_t isas[ROPEROT_ISA_END], dtypes_of[ROPEROT_DTYPE_END];
     for (size_t i = 0; i < CACHES; i++) {
         harness_add(last_position, &caches[i], "last-position/%s", caches[i].name);
@@ -592,6 +650,7 @@ int main(int argc, char **argv)
         isas[isa] = isa;
         if (roperot_isa_usable(isa)) harness_add(odd_nans, &isas[isa], "odd-nan/%s", roperot_isa_name(isa));
     }
+    for (int i = 0; i < 2; i++) harness_add(moved_token, &pairings[i], "moved-token/%d", (int)pairings[i]);
     harness_add(dtypes, NULL, "dtypes");
     harness_add(table_strides, NULL, "table-strides");
     return harness_run(argc, argv, "edges");
