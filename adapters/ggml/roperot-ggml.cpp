@@ -47,10 +47,10 @@ struct Parameters {
     }
 
     /* As words of memory, and no call. */
-    bool is(const Parameters &other) const
+    bool is(const void *op_params, int64_t dim) const
     {
-        const char *const a = reinterpret_cast<const char *>(this), *const b = reinterpret_cast<const char *>(&other);
-        uint64_t odd = static_cast<uint32_t>(head_dim ^ other.head_dim);
+        const char *const a = reinterpret_cast<const char *>(this), *const b = static_cast<const char *>(op_params);
+        uint64_t odd = static_cast<uint64_t>(head_dim ^ dim);
         for (size_t i = 0; i < offsetof(Parameters, head_dim); i += sizeof odd) {
             uint64_t mine, theirs;
             std::memcpy(&mine, a + i, sizeof mine);
@@ -59,6 +59,8 @@ struct Parameters {
         }
         return !odd;
     }
+
+    bool is(const Parameters &other) const { return is(&other, other.head_dim); }
 
     bool has_rows() const { return (mode & GGML_ROPE_TYPE_MROPE) != 0; }
     int32_t rotary_dim() const { return mode == GGML_ROPE_TYPE_VISION ? head_dim : n_dims; }
@@ -359,13 +361,19 @@ int forced_to_fuse()
     return forced;
 }
 
+/* Whether the factors are f32, and enough; NULL: there are none. */
+bool has_usual_factors(const ggml_tensor *by, const Parameters &p)
+{
+    return !by || (by->type == GGML_TYPE_F32 && by->nb[0] == sizeof(float) && by->ne[0] >= p.rotary_dim() / 2);
+}
+
 /* What a plan cannot know of a node that turns x: types and shapes. */
 bool is_usual(const ggml_tensor &x, const ggml_tensor &node, const Parameters &p)
 {
-    const ggml_tensor *const at = node.src[1], *const by = node.src[2];
+    const ggml_tensor *const at = node.src[1];
     if (x.type != node.type || (x.type != GGML_TYPE_F32 && x.type != GGML_TYPE_F16)) return false;
     if (at->type != GGML_TYPE_I32 || at->ne[0] < node.ne[2] * (p.has_rows() ? 4 : 1)) return false;
-    if (by && (by->type != GGML_TYPE_F32 || by->nb[0] != sizeof(float) || by->ne[0] < p.rotary_dim() / 2)) return false;
+    if (!has_usual_factors(node.src[2], p)) return false;
     return x.ne[0] == node.ne[0] && x.ne[1] == node.ne[1] && x.ne[2] == node.ne[2] && x.ne[3] == node.ne[3];
 }
 
@@ -403,16 +411,19 @@ size_t size_of(const ggml_tensor &t)
     return t.type == GGML_TYPE_F32 ? 4 : 2;
 }
 
+/* The numbers of the types as sums: a choice would be a jump to a line of its own. */
+static_assert(ROPEROT_F16 == ROPEROT_F32 + 1 && GGML_TYPE_F32 == 0 && GGML_TYPE_F16 == 1, "sums below");
+
 /* Heads [first, first + count) of one token at `data`. Every member is named: compilers clear small structs by slow
  * string instructions. */
-roperot_tensor heads_of(const ggml_tensor &t, int64_t first, int64_t count)
+[[gnu::always_inline]] inline roperot_tensor heads_of(const ggml_tensor &t, int64_t first, int64_t count)
 {
-    const size_t size = size_of(t);
+    const int is_f16 = t.type != GGML_TYPE_F32;
     return { static_cast<char *>(t.data) + first * static_cast<int64_t>(t.nb[1]),
-             size == 4 ? ROPEROT_F32 : ROPEROT_F16,
+             ROPEROT_F32 + is_f16,
              0,
              { 1, 1, count, t.ne[0] },
-             { 0, 0, static_cast<int64_t>(t.nb[1] >> (size == 4 ? 2 : 1)), 1 },
+             { 0, 0, static_cast<int64_t>(t.nb[1] >> (2 - is_f16)), 1 },
              nullptr };
 }
 
@@ -431,34 +442,92 @@ bool is_token(const ggml_tensor &node, const Parameters &p)
            has_plain_heads(node);
 }
 
-/* Heads of its source into dst, which may be NULL: in place. */
-bool rotate_heads(const ggml_tensor &node, const Parameters &p, const roperot_tensor &src, const roperot_tensor *dst)
+/* A far position: factors, and a row that the thread keeps. Out of line, so that near ones fetch none of it. */
+[[gnu::noinline]] bool rotate_far(const Entry &entry, const roperot_positions &at, const roperot_tensor &src,
+                                  const roperot_tensor *dst)
 {
-    const int32_t position = *static_cast<const int32_t *>(node.src[1]->data);
-    const ggml_tensor *const by = node.src[2];
-    const Entry *const entry = find_entry(p, by ? static_cast<const float *>(by->data) : nullptr);
+    roperot_options options = ROPEROT_OPTIONS_INIT;
+    lend_scratch(entry.plans.far, options);
+    return entry.apply(entry.plans.far, &at, &src, dst, 1, &options) == ROPEROT_OK;
+}
+
+/* Heads of a token into dst, which may be NULL: in place. */
+[[gnu::always_inline]] inline bool rotate_by(const Entry *entry, int32_t position, const roperot_tensor &src,
+                                             const roperot_tensor *dst)
+{
     if (!entry || !entry->plans.near) return false;
     const roperot_positions at = { sizeof at, ROPEROT_POSITIONS_OFFSET, 0, 1, position, nullptr, 0, 0, 0, nullptr,
                                    0,         0 };
-    if (position < near_positions) return entry->apply(entry->plans.near, &at, &src, dst, 1, nullptr) == ROPEROT_OK;
-    roperot_options options = ROPEROT_OPTIONS_INIT;
-    lend_scratch(entry->plans.far, options);
-    return entry->apply(entry->plans.far, &at, &src, dst, 1, &options) == ROPEROT_OK;
+    if (position >= near_positions) return rotate_far(*entry, at, src, dst);
+    return entry->apply(entry->plans.near, &at, &src, dst, 1, nullptr) == ROPEROT_OK;
 }
 
-/* Done, or nothing was touched. */
-bool rotate_token(int ith, int nth, const ggml_tensor &node, const Parameters &p)
+/* Heads of its source into dst. */
+bool rotate_heads(const ggml_tensor &node, const Parameters &p, const roperot_tensor &src, const roperot_tensor *dst)
 {
-    const ggml_tensor &x = *node.src[0];
-    if (!is_token(node, p)) return false;
-    const bool in_place = x.data == node.data && x.nb[1] == node.nb[1];
-    const char *const from = static_cast<const char *>(x.data), *const into = static_cast<const char *>(node.data);
-    if (!in_place && from < into + node.ne[1] * node.nb[1] && into < from + x.ne[1] * x.nb[1]) return false;
+    const ggml_tensor *const by = node.src[2];
+    const Entry *const entry = find_entry(p, by ? static_cast<const float *>(by->data) : nullptr);
+    return rotate_by(entry, *static_cast<const int32_t *>(node.src[1]->data), src, dst);
+}
+
+[[gnu::noinline]] const Entry *any_entry_of(const ggml_tensor &node)
+{
+    const Parameters p(node);
+    const ggml_tensor *const by = node.src[2];
+    if (!has_usual_factors(by, p)) return nullptr;
+    return find_entry(p, by ? static_cast<const float *>(by->data) : nullptr);
+}
+
+/* The entry of a node without an axis map, which is usually the first one. */
+[[gnu::always_inline]] inline const Entry *entry_of(const ggml_tensor &node)
+{
+    const Entry *const first = &entries[0];
+    if (!node.src[2] && first->is_made.load(std::memory_order_acquire) && !first->count &&
+        first->parameters.is(node.op_params, node.ne[0]))
+        return first;
+    return any_entry_of(node);
+}
+
+/* 0 if it is f32 or f16 of one token, whose heads are rows that do not overlap. */
+[[gnu::always_inline]] inline uint64_t odd_heads(const ggml_tensor &t, uint32_t is_f16)
+{
+    const uint64_t size = 4 >> is_f16, row = t.nb[1];
+    return (t.nb[0] ^ size) | (row & (size - 1)) | static_cast<uint64_t>(row < static_cast<uint64_t>(t.ne[0]) * size) |
+           static_cast<uint64_t>(t.ne[2] ^ 1) | static_cast<uint64_t>(t.ne[3] ^ 1);
+}
+
+/* Whether a token's node may go the way below. All is asked, and then jumped once. ggml has 0 for f32, 1 for f16. */
+[[gnu::always_inline]] inline bool is_usual_token(const ggml_tensor &x, const ggml_tensor &node, const ggml_tensor &at)
+{
+    const uint32_t is_f16 = node.type;
+    const uint64_t odd = static_cast<uint64_t>(x.type ^ node.type) | static_cast<uint64_t>(is_f16 > 1) |
+                         static_cast<uint64_t>(at.type ^ GGML_TYPE_I32) | static_cast<uint64_t>(at.ne[0] < 1) |
+                         static_cast<uint64_t>(node.op ^ GGML_OP_ROPE) |
+                         static_cast<uint64_t>(node.op_params[2] & GGML_ROPE_TYPE_MROPE) |
+                         static_cast<uint64_t>((x.ne[0] ^ node.ne[0]) | (x.ne[1] ^ node.ne[1]));
+    return !(odd | odd_heads(x, is_f16 & 1) | odd_heads(node, is_f16 & 1));
+}
+
+/* Done, or nothing was touched. What all of it reads is asked for first. */
+[[gnu::always_inline]] inline bool rotate_token(int ith, int nth, const ggml_tensor &node)
+{
+    const ggml_tensor &x = *node.src[0], &at = *node.src[1];
+    __builtin_prefetch(&at.data);
+    __builtin_prefetch(&entries[0]);
+    __builtin_prefetch(&x.data);
+    __builtin_prefetch(&entries[0].plans);
+    if (!is_usual_token(x, node, at)) return false;
+    const int32_t position = *static_cast<const int32_t *>(at.data);
+    const int64_t row = node.nb[1], from_row = x.nb[1];
+    char *const from = static_cast<char *>(x.data), *const into = static_cast<char *>(node.data);
+    const bool in_place = from == into && row == from_row;
+    if (position < 0) return false;
+    if (!in_place && from < into + node.ne[1] * row && into < from + node.ne[1] * from_row) return false;
     const int32_t heads = static_cast<int32_t>(node.ne[1]), share = (heads + nth - 1) / nth;
     const int32_t begin = std::min(share * ith, heads), count = std::min(share, heads - begin);
     if (count == 0) return true;
     const roperot_tensor src = heads_of(x, begin, count), dst = heads_of(node, begin, count);
-    return rotate_heads(node, p, src, in_place ? nullptr : &dst);
+    return rotate_by(entry_of(node), position, src, in_place ? nullptr : &dst);
 }
 
 /* ---- chains of nodes as jobs ------------------------------------------------------------------------------------- */
@@ -731,8 +800,8 @@ namespace {
 /* Any other. */
 [[gnu::noinline]] bool rotate_node(int ith, int nth, const ggml_tensor &node)
 {
-    if (!may_write(*node.src[0], node)) return false;
     const Parameters p(node);
+    if (!is_usual(*node.src[0], node, p) || !may_write(*node.src[0], node)) return false;
     Call call{};
     call.plan = plan_of(node, p);
     if (!call.plan || !view_of(*node.src[0], call.src) || !view_of(node, call.dst)) return false;
@@ -745,12 +814,9 @@ namespace {
 
 } // namespace
 
-extern "C" int roperot_ggml_rope(int ith, int nth, ggml_tensor *node)
+extern "C" [[gnu::hot, gnu::aligned(64)]] int roperot_ggml_rope(int ith, int nth, ggml_tensor *node)
 {
-    const Parameters p(*node);
-    if (!is_usual(*node->src[0], *node, p)) return 0;
-    if (rotate_token(ith, nth, *node, p)) return 1;
-    return rotate_node(ith, nth, *node);
+    return rotate_token(ith, nth, *node) || rotate_node(ith, nth, *node);
 }
 
 #ifdef ROPEROT_GGML_MEASURE

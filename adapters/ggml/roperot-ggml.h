@@ -10,6 +10,11 @@ extern "C" {
 
 struct ggml_tensor;
 
+/* Of ggml-cpu's own: a call through the linkage table would read a line of code and one of data more. */
+#if defined __ELF__ && defined __GNUC__
+#pragma GCC visibility push(hidden)
+#endif
+
 /* Computes the rows of a ROPE or ROPE_BACK node that ggml gives to thread ith of nth: 1. Or touches nothing and returns
  * 0, and the thread calls ggml's own operator, which then does the very same rows, so that every thread may decide by
  * itself. That is so for what ggml would assert on, what roperot refuses (see docs/ggml.md), and if the environment
@@ -76,6 +81,10 @@ double roperot_ggml_now(void);
     do {                                                                                                               \
         if ((params)->use_ref || !roperot_ggml_rope((params)->ith, (params)->nth, node)) own(params, node);            \
     } while (0)
+#endif
+
+#if defined __ELF__ && defined __GNUC__
+#pragma GCC visibility pop
 #endif
 
 #ifdef __cplusplus

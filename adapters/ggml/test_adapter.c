@@ -201,6 +201,21 @@ static void leaves_to_ggml(const void *arg)
     ggml_free(context);
 }
 
+/* One token, whose heads threads share: what one of them writes is another's source, though each sees no overlap. */
+static void leaves_shared_overlap(const void *arg)
+{
+    (void)arg;
+    const struct ggml_init_params parameters = { MEMORY, NULL, false };
+    struct ggml_context *const context = ggml_init(parameters);
+    tokens = batch = 1;
+    struct ggml_tensor *const x = tensor_of(context, GGML_TYPE_F32, 64, PACKED);
+    struct ggml_tensor node = *node_of(context, &shapes[0], x, 0);
+    node.data = (char *)x->data + 2 * x->nb[1];
+    for (int ith = 0; ith < HEADS; ith++)
+        CHECK(!roperot_ggml_rope(ith, HEADS, &node), "thread %d: not left to ggml", ith);
+    ggml_free(context);
+}
+
 /* Words that are no parameters, and some that nearly are: turned or left, and then not a byte is written. */
 static void survives_any_parameters(const void *arg)
 {
@@ -560,6 +575,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < SHAPES; i++) harness_add(chains_agree, &shapes[i], "chains %s", shapes[i].name);
     for (int i = 0; i < SHAPES; i++) harness_add(takes_no_lock, &shapes[i], "no lock %s", shapes[i].name);
     harness_add(leaves_to_ggml, NULL, "leaves to ggml");
+    harness_add(leaves_shared_overlap, NULL, "leaves shared overlaps to ggml");
     harness_add(survives_any_parameters, NULL, "any parameters");
     harness_add(leaves_chains_to_ggml, NULL, "leaves chains to ggml");
     return harness_run(argc, argv, "ggml-adapter");
