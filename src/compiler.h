@@ -11,6 +11,13 @@
 #define ROPEROT_INLINE inline
 #endif
 
+/* What is rarely so: its code lies behind what is usual. */
+#if defined __GNUC__
+#define ROPEROT_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#else
+#define ROPEROT_UNLIKELY(x) (x)
+#endif
+
 /* In a loop of few turns: it is neither vectorised nor unrolled, so that its code stays small. */
 #if defined __GNUC__
 #define ROPEROT_SMALL_LOOP __asm__ volatile("")

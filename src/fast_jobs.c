@@ -3,30 +3,39 @@
  * any other call is checked.
  *
  * A few jobs, some of them rotated, with the usual norm or none, from plain views into the same view, another one, or
- * pages of dense heads of a tensors' dtype, at an OFFSET or an id. Whatever else is asked for, right or wrong, goes to
- * roperot_run_any before anything is written. As in fast_path.c, lines and pages of code are what such a call costs. */
+ * pages of dense heads of any format, at an OFFSET or an id. Whatever else is asked for, right or wrong, goes to
+ * roperot_run_any before anything is written. As in fast_path.c, lines and pages of code are what such a call costs;
+ * what only quantised pages take lies elsewhere. */
 #include <string.h>
 
+#include "hub.h"
 #include "norm.h"
 #include "run.h"
-#include "task.h"
 #include "usual_call.h"
+#include "usual_jobs.h"
 
-enum { MOST_JOBS = 4, SMALL_BITS = 28, MADE_FLOATS = 1024 };
+enum { MOST_JOBS = ROPEROT_USUAL_JOBS, SMALL_BITS = 28, MADE_FLOATS = 1024 };
 
 /* Where a job's heads go: head 0, and bytes from head to head. */
 typedef struct target {
     char *data;
     ptrdiff_t head;
     int32_t dtype;
+    float *scale; /* of codes: of head 0; NULL: all are 1 */
 } target;
 
-/* Checked jobs: what they write, and the sources and slots that they read beside. An extent of nothing is empty. */
+/* Checked jobs, and what they touch. */
 typedef struct checked_jobs {
-    roperot_extent written[MOST_JOBS], read[2 * MOST_JOBS];
+    roperot_touched touched;
     target to[MOST_JOBS];
     int32_t rotates; /* some job is rotated */
 } checked_jobs;
+
+/* Pages of another dtype than tensors have. */
+static ROPEROT_INLINE int are_codes(int32_t dtype)
+{
+    return (uint32_t)dtype - ROPEROT_F32 >= ROPEROT_DTYPES;
+}
 
 /* ---- checks ------------------------------------------------------------------------------------------------------ */
 
@@ -44,7 +53,23 @@ static ROPEROT_INLINE uint64_t odd_norm(const roperot_plan *plan, const roperot_
                       (dtype != ROPEROT_INDEX_f32 && n->rounding == ROPEROT_NORM_ROUND_NONE));
 }
 
-/* 0 if pages hold dense heads of a tensors' dtype, and the token's slot: `is_empty`: none is read. */
+/* The token's slot of pages whose sizes are small, in elements of so many bytes. 0 if it is one of theirs; `is_empty`:
+ * none is read. */
+static ROPEROT_INLINE uint64_t odd_slot(const roperot_pages *p, int64_t size, int is_empty, const int is_scaled,
+                                        target *to)
+{
+    const uint64_t slot = is_empty ? 0 : (uint64_t)roperot_slot_read(p, 0, 0);
+    const uint32_t page = (uint32_t)slot / (uint32_t)p->page_tokens, token = (uint32_t)slot % (uint32_t)p->page_tokens;
+    to->data = (char *)p->data + (ptrdiff_t)((page * p->page_stride + token * p->token_stride) * size);
+    to->head = (ptrdiff_t)(p->head_stride * size);
+    to->dtype = p->dtype;
+    if (is_scaled) to->scale = p->scale;
+    if (is_scaled && p->scaling == ROPEROT_SCALE_DYNAMIC)
+        to->scale += page * p->scale_page_stride + token * p->scale_token_stride;
+    return slot >> 32 | (uint64_t)(slot >= (uint64_t)(p->pages * p->page_tokens));
+}
+
+/* 0 if pages hold dense heads of a tensors' dtype, and the token's slot. */
 static ROPEROT_INLINE uint64_t odd_pages(const roperot_pages *p, int64_t heads, int64_t dim, int is_empty,
                                          checked_jobs *all, int32_t i)
 {
@@ -53,70 +78,67 @@ static ROPEROT_INLINE uint64_t odd_pages(const roperot_pages *p, int64_t heads, 
     const int64_t size = roperot_dtype_size_flat(p->dtype);
     const roperot_page_strides s = { p->page_stride, p->token_stride, p->head_stride };
     const uint64_t sizes = (uint64_t)(p->pages | p->page_tokens | s.page | s.token | s.head);
+    roperot_touched *const touched = &all->touched;
     if ((p->size ^ sizeof *p) | (uint64_t)(p->channel_stride ^ 1) | (uint32_t)p->tile | (uint32_t)p->scale_reserved |
         (uint32_t)p->scaling | (uintptr_t)p->scale | ((uint32_t)p->slot_type - ROPEROT_POSITIONS_I32 > 1) |
         (slots & (slot_size - 1)) | (data & (uintptr_t)(size - 1)) | sizes >> SMALL_BITS |
         (uint64_t)((p->pages == 0) | (p->page_tokens == 0) | (data == 0) | (slots == 0)))
         return 1;
     const uint64_t units = (uint64_t)roperot_page_reach(&s, p->pages, p->page_tokens, heads, dim); /* 0 ends too soon */
-    const uint64_t slot = is_empty ? 0 : (uint64_t)roperot_slot_read(p, 0, 0), bytes = units * (uint64_t)size;
-    const uint32_t page = (uint32_t)slot / (uint32_t)p->page_tokens, token = (uint32_t)slot % (uint32_t)p->page_tokens;
-    target *const to = &all->to[i];
-    to->data = (char *)p->data + (ptrdiff_t)((page * s.page + token * s.token) * size);
-    to->head = (ptrdiff_t)(s.head * size);
-    to->dtype = p->dtype;
-    all->written[i] = (roperot_extent){ data, data + (uintptr_t)bytes };
-    all->read[2 * i + 1] = (roperot_extent){ slots, slots + slot_size };
-    return slot >> 32 | (uint64_t)((slot >= (uint64_t)(p->pages * p->page_tokens)) |
-                                   (data + (uintptr_t)bytes <= data) | (bytes > PTRDIFF_MAX));
+    const uint64_t bytes = units * (uint64_t)size;
+    touched->written[touched->writes++] = (roperot_extent){ data, data + (uintptr_t)bytes };
+    touched->read[touched->reads++] = (roperot_extent){ slots, slots + slot_size };
+    return odd_slot(p, size, is_empty, 0, &all->to[i]) |
+           (uint64_t)((data + (uintptr_t)bytes <= data) | (bytes > PTRDIFF_MAX));
 }
 
-/* 0 if dst, with as many heads as src, is where the heads go, src itself or another plain view. */
-static ROPEROT_INLINE uint64_t odd_dst(const roperot_job *j, int64_t dim, checked_jobs *all, int32_t i)
+/* 0 if pages hold dense heads of codes, and the token's slot, and a head can be made in the source's dtype: UNROUNDED
+ * may ask for another one. */
+static ROPEROT_NOINLINE uint64_t odd_codes(const roperot_job *j, int64_t dim, int is_empty, checked_jobs *all,
+                                           int32_t i)
+{
+    const roperot_tensor *const src = j->src;
+    const int64_t shape[4] = { 1, 1, src->shape[2], dim };
+    if (dim * roperot_dtype_size_flat(src->dtype) > MADE_FLOATS * (int64_t)sizeof(float)) return 1;
+    if ((j->flags & ROPEROT_JOB_UNROUNDED && src->dtype != ROPEROT_F32) ||
+        !roperot_pages_are_usual(j->to, shape, &all->touched))
+        return 1;
+    return odd_slot(j->to, 1, is_empty, 1, &all->to[i]);
+}
+
+/* 0 if dst, with as many heads as src, is where the heads go, src itself (whose extent `own` is) or another plain
+ * view. */
+static ROPEROT_INLINE uint64_t odd_dst(const roperot_job *j, int64_t dim, const roperot_extent *own, checked_jobs *all,
+                                       int32_t i)
 {
     const roperot_tensor *const src = j->src, *const dst = j->dst;
     const int64_t size = roperot_dtype_size_flat(dst->dtype), heads = src->shape[2];
+    roperot_touched *const touched = &all->touched;
+    roperot_extent *const written = &touched->written[touched->writes++];
     target *const to = &all->to[i];
-    uint64_t odd = 0;
     to->data = dst->data;
     to->head = (ptrdiff_t)((uint64_t)dst->stride[2] * (uint64_t)size); /* of any stride until odd_view has looked */
     to->dtype = dst->dtype;
-    all->written[i] = all->read[2 * i];
-    if (dst != src) odd = odd_view(dst, (uint64_t)dim, &all->written[i]) | (uint64_t)(dst->shape[2] ^ heads);
+    if (dst == src) {
+        *written = *own;
+        return 0;
+    }
     const int stays = dst->data == src->data && dst->dtype == src->dtype &&
                       (heads == 1 || dst->stride[2] == src->stride[2]);
-    if (stays) all->read[2 * i].end = all->read[2 * i].begin = 0;
-    return odd;
+    touched->read[touched->reads] = *own;
+    touched->reads += !stays;
+    return odd_view(dst, (uint64_t)dim, written) | (uint64_t)(dst->shape[2] ^ heads);
 }
 
 /* 0 if there is a way from the source's dtype to that of the target. */
 static ROPEROT_INLINE uint64_t odd_dtypes(const roperot_plan *plan, const roperot_job *j, int src, int dst)
 {
-    if (src == dst) return 0;
+    if (src == dst || dst >= ROPEROT_DTYPES) return 0; /* codes are made of it */
     if (j->norm || !roperot_job_is_rotated(j)) return (uint64_t)(src != ROPEROT_INDEX_f32);
     return (uint64_t)(!(plan->fast & ROPEROT_FAST_MOVED) || !plan->rotate[src][dst]);
 }
 
-static ROPEROT_INLINE int meet(const roperot_extent *a, const roperot_extent *b)
-{
-    return (a->begin < b->end) & (b->begin < a->end);
-}
-
-/* 0 if nothing that job i writes is touched by it or the ones before, and nothing that they write by it. */
-static ROPEROT_INLINE uint64_t odd_neighbours(const checked_jobs *all, int32_t i)
-{
-    const roperot_extent *const written = &all->written[i], *const read = &all->read[2 * i];
-    int hits = meet(written, &read[0]) | meet(written, &read[1]);
-    for (int32_t k = 0; k < i; k++) {
-        ROPEROT_SMALL_LOOP;
-        hits |= meet(written, &all->written[k]) | meet(written, &all->read[2 * k]) |
-                meet(written, &all->read[2 * k + 1]) | meet(&read[0], &all->written[k]) |
-                meet(&read[1], &all->written[k]);
-    }
-    return (uint64_t)hits;
-}
-
-/* 0 if job i is a usual one, which `all` has then. */
+/* 0 if job i is a usual one by itself, which `all` has then. */
 static ROPEROT_INLINE uint64_t odd_job(const roperot_plan *plan, const roperot_job *j, int is_empty, checked_jobs *all,
                                        int32_t i)
 {
@@ -128,13 +150,19 @@ static ROPEROT_INLINE uint64_t odd_job(const roperot_plan *plan, const roperot_j
         return 1;
     const int64_t heads = src->shape[2], dim = is_rotated ? plan->head_dim : src->shape[3];
     const int dtype = roperot_dtype_index(src->dtype);
-    if (odd_view(src, (uint64_t)dim, &all->read[2 * i]) | (uint64_t)((uint64_t)dim - 1 >= ROPEROT_MAX_CHANNELS))
+    roperot_touched *const touched = &all->touched;
+    roperot_extent own;
+    if (odd_view(src, (uint64_t)dim, &own) | (uint64_t)((uint64_t)dim - 1 >= ROPEROT_MAX_CHANNELS))
         return 1;
     if (j->norm && odd_norm(plan, j->norm, dtype, dim)) return 1;
-    all->read[2 * i + 1].begin = all->read[2 * i + 1].end = 0;
-    if (j->to ? odd_pages(j->to, heads, dim, is_empty, all, i) : odd_dst(j, dim, all, i)) return 1;
+    if (j->to) touched->read[touched->reads++] = own;
+    if (ROPEROT_UNLIKELY(j->to && are_codes(j->to->dtype))) {
+        if (odd_codes(j, dim, is_empty, all, i)) return 1;
+    } else if (j->to ? odd_pages(j->to, heads, dim, is_empty, all, i) : odd_dst(j, dim, &own, all, i)) {
+        return 1;
+    }
     all->rotates |= is_rotated;
-    return odd_dtypes(plan, j, dtype, roperot_dtype_index(all->to[i].dtype)) | odd_neighbours(all, i);
+    return odd_dtypes(plan, j, dtype, roperot_dtype_index(all->to[i].dtype));
 }
 
 /* ---- work -------------------------------------------------------------------------------------------------------- */
@@ -152,8 +180,28 @@ static ROPEROT_INLINE void turn(roperot_rotate_fn *rotate, roperot_tile *tile, r
     rotate(tile);
 }
 
-/* Norm and rotation (tile NULL: none), in the source's dtype or through f32. 0: the kernel cannot take these weights,
- * and nothing is written. */
+/* Heads from `first` on, made in the source's dtype, as codes. */
+static ROPEROT_NOINLINE void quantise(const roperot_plan *plan, const roperot_job *j, const target *to, int64_t first,
+                                      int64_t heads, const void *src, ptrdiff_t src_head)
+{
+    const roperot_codes codes = { j->to, &plan->kernels->heads, to->data, to->head, j->src->shape[3], to->scale };
+    roperot_hub_quantise(&codes, first, heads, src, src_head, j->src->dtype);
+}
+
+/* Heads from `first` on, made in the source's dtype, to where they go in another one. */
+static ROPEROT_FAST_CODE void put(const roperot_plan *plan, const roperot_job *j, const target *to, int64_t first,
+                                  const roperot_norm_of_heads *n)
+{
+    if (ROPEROT_UNLIKELY(are_codes(to->dtype))) {
+        quantise(plan, j, to, first, n->heads, n->dst, n->dst_head);
+        return;
+    }
+    plan->kernels->heads.store[roperot_format_index(to->dtype)](to->data + first * to->head, to->head, n->dst,
+                                                                 n->dst_head, ROPEROT_F32, n->heads, n->channels, NULL);
+}
+
+/* Norm and rotation (tile NULL: none), in the source's dtype, where they go or in a scratch. 0: the kernel cannot take
+ * these weights, and nothing is written. */
 static ROPEROT_FAST_CODE int run_normed(const roperot_plan *plan, const roperot_job *j, const target *to,
                                         roperot_tile *tile, roperot_token *token)
 {
@@ -165,14 +213,14 @@ static ROPEROT_FAST_CODE int run_normed(const roperot_plan *plan, const roperot_
     const int turns = tile && plan->turned[dtype] && once &&
                       plan->turned_weights[dtype](weight, norm->weight, norm->weight_dtype, norm->flags,
                                                   (ptrdiff_t)src->shape[3]);
-    const int64_t dim = src->shape[3], most = is_direct ? src->shape[2] : MADE_FLOATS / dim;
+    const int64_t heads = src->shape[2], bytes = src->shape[3] * roperot_dtype_size_flat(src->dtype);
+    const int64_t most = is_direct ? heads : (int64_t)sizeof made / bytes;
     roperot_norm_of_heads n;
-    char *into = to->data;
-    n.channels = (ptrdiff_t)dim;
+    n.channels = (ptrdiff_t)src->shape[3];
     n.src = src->data;
     n.src_head = (ptrdiff_t)(src->stride[2] * roperot_dtype_size_flat(src->dtype));
-    n.dst = is_direct ? (void *)into : made;
-    n.dst_head = is_direct ? to->head : (ptrdiff_t)(dim * (int64_t)sizeof *made);
+    n.dst = is_direct ? (void *)to->data : made;
+    n.dst_head = is_direct ? to->head : (ptrdiff_t)bytes;
     n.weight = weight;
     n.epsilon = (float)norm->epsilon;
     n.ahead = 0;
@@ -183,16 +231,14 @@ static ROPEROT_FAST_CODE int run_normed(const roperot_plan *plan, const roperot_
     n.rounding = norm->rounding;
     if (!turns && !plan->norm_weights[dtype](weight, norm->weight, norm->weight_dtype, norm->flags, n.channels))
         return 0;
-    for (int64_t left = src->shape[2]; left > 0; left -= most) {
-        n.heads = (ptrdiff_t)(left < most ? left : most);
+    for (int64_t first = 0; first < heads; first += most) {
+        n.heads = (ptrdiff_t)(heads - first < most ? heads - first : most);
         (turns ? plan->turned : plan->norm)[dtype](&n);
         if (tile && !turns)
             turn(plan->rotate[dtype][dtype], tile, token, n.heads, n.dst, n.dst_head, n.dst, n.dst_head);
         if (is_direct) break;
-        plan->kernels->heads.store[roperot_format_index(to->dtype)](into, to->head, made, n.dst_head, ROPEROT_F32,
-                                                                     n.heads, n.channels, NULL);
+        put(plan, j, to, first, &n);
         n.src = (const char *)n.src + n.heads * n.src_head;
-        into += n.heads * to->head;
     }
     return 1;
 }
@@ -213,6 +259,30 @@ static ROPEROT_FAST_CODE void copy_heads(const roperot_plan *plan, const roperot
     const ptrdiff_t run = together ? heads * bytes : bytes;
     for (ptrdiff_t h = together ? heads - 1 : 0; h < heads; h++, from += head, into += to->head)
         memcpy(into, from, (size_t)run);
+}
+
+/* Heads without a norm as codes: as the source has them, or rotated (tile NULL: they are not) in a scratch. */
+static ROPEROT_NOINLINE void run_codes(const roperot_plan *plan, const roperot_job *j, const target *to,
+                                       roperot_tile *tile, roperot_token *token)
+{
+    _Alignas(64) char made[MADE_FLOATS * sizeof(float)];
+    const int dtype = roperot_dtype_index(j->src->dtype);
+    const int64_t heads = j->src->shape[2], size = roperot_dtype_size_flat(j->src->dtype);
+    const ptrdiff_t bytes = (ptrdiff_t)(j->src->shape[3] * size), src_head = (ptrdiff_t)(j->src->stride[2] * size);
+    const int64_t most = tile ? (int64_t)sizeof made / bytes : heads;
+    const target here = { made, bytes, j->src->dtype, NULL };
+    roperot_tensor some = *j->src;
+    for (int64_t first = 0; first < heads; first += most, some.data = (char *)some.data + most * src_head) {
+        const void *from = some.data;
+        ptrdiff_t head = src_head;
+        some.shape[2] = heads - first < most ? heads - first : most;
+        if (tile && !(plan->fast & ROPEROT_FAST_MOVED)) copy_heads(plan, &some, &here), from = made, head = bytes;
+        if (tile) {
+            turn(plan->rotate[dtype][dtype], tile, token, some.shape[2], from, head, made, bytes);
+            from = made, head = bytes;
+        }
+        quantise(plan, j, to, first, some.shape[2], from, head);
+    }
 }
 
 /* Runs checked jobs. How many: the next one is the general path's. */
@@ -236,6 +306,10 @@ static ROPEROT_FAST_CODE int32_t run_jobs(const roperot_plan *plan, const ropero
         ptrdiff_t head = (ptrdiff_t)src->stride[2] * roperot_dtype_size_flat(src->dtype);
         if (j->norm) {
             if (!run_normed(plan, j, to, is_rotated ? &tile : NULL, &token)) return i;
+            continue;
+        }
+        if (ROPEROT_UNLIKELY(are_codes(to->dtype))) {
+            run_codes(plan, j, to, is_rotated ? &tile : NULL, &token);
             continue;
         }
         if (from != to->data && !(is_rotated && is_whole)) {
@@ -289,9 +363,10 @@ static ROPEROT_FAST_CODE int32_t run_token(const roperot_plan *plan, const roper
     roperot_kept_row *const kept = options && !plan->rows.cos ? roperot_kept_row_of(options) : NULL;
     roperot_prefetch_rows(plan, position, kept);
     all.rotates = 0;
+    all.touched.writes = all.touched.reads = 0;
     for (int32_t i = 0; i < count; i++)
         if (odd_job(plan, &jobs[i], is_empty, &all, i)) return 0;
-    if (!all.rotates) return 0;
+    if (!all.rotates || !roperot_are_apart(&all.touched)) return 0;
     if (is_empty) return count;
     if (!plan->rows.cos) return run_factored(plan, jobs, count, all.to, position, kept);
     const int64_t row = position * plan->rows.stride;

@@ -415,16 +415,19 @@ static int stores_pages(const roperot_task *j, const roperot_line *line)
     return j->to.pages && line->slot >= 0;
 }
 
-/* The inverses of the scales of some heads; dynamic ones are made of amax, and kept. A scale whose inverse is not
- * finite stores zeros. All of ROPEROT_HUB_HEADS are computed: loops of a known length are two or four divisions at
- * once. */
-static void inverses_of(const roperot_task *j, int64_t slot, int64_t head, int64_t heads, const float *amax,
-                        float *inverse)
+/* The scale of a head of pages, or where it is kept. */
+static float *scale_at(const roperot_pages *p, float *first, int64_t head)
 {
-    const roperot_pages *const p = j->to.pages;
+    return first ? first + head * p->scale_head_stride : NULL;
+}
+
+/* The inverses of the scales of some heads, the first of which is at `kept`; dynamic ones are made of amax, and kept. A
+ * scale whose inverse is not finite stores zeros. All of ROPEROT_HUB_HEADS are computed: loops of a known length are
+ * two or four divisions at once. */
+static void inverses_of(const roperot_pages *p, float *kept, int64_t heads, const float *amax, float *inverse)
+{
     const float most = p->dtype == ROPEROT_E4M3 ? 448.0f : 127.0f;
-    float scale[ROPEROT_HUB_HEADS], *kept = roperot_page_scale(&j->to, slot);
-    if (kept) kept += head * p->scale_head_stride;
+    float scale[ROPEROT_HUB_HEADS];
     for (int h = 0; h < ROPEROT_HUB_HEADS; h++) scale[h] = 1.0f;
     if (p->scaling == ROPEROT_SCALE_DYNAMIC) {
         for (int h = 0; h < ROPEROT_HUB_HEADS; h++) {
@@ -441,20 +444,19 @@ static void inverses_of(const roperot_task *j, int64_t slot, int64_t head, int64
     }
 }
 
-void roperot_hub_quantise(const roperot_task *j, int64_t slot, int64_t head, int64_t heads, const void *src,
-                          int64_t src_head, int32_t dtype)
+void roperot_hub_quantise(const roperot_codes *c, int64_t first, int64_t heads, const void *src, int64_t src_head,
+                          int32_t dtype)
 {
-    const roperot_page_view *const v = &j->to;
-    const roperot_head_kernels *const k = &j->kernels->heads;
-    roperot_store_fn *const store = k->store[roperot_format_index(v->pages->dtype)];
-    char *to = roperot_page_at(v, slot, head);
+    const roperot_pages *const p = c->pages;
+    roperot_store_fn *const store = c->kernels->store[roperot_format_index(p->dtype)];
+    char *to = c->to + first * c->head;
     const char *x = src;
-    for (int64_t n; heads > 0; heads -= n, head += n, to += n * v->head_bytes, x += n * src_head) {
+    for (int64_t n; heads > 0; heads -= n, first += n, to += n * c->head, x += n * src_head) {
         float amax[ROPEROT_HUB_HEADS] = { 0 }, inverse[ROPEROT_HUB_HEADS];
         n = heads < ROPEROT_HUB_HEADS ? heads : ROPEROT_HUB_HEADS;
-        if (v->pages->scaling == ROPEROT_SCALE_DYNAMIC) k->amax(amax, x, src_head, dtype, n, j->dim);
-        if (roperot_is_scaled(v->pages->dtype)) inverses_of(j, slot, head, n, amax, inverse);
-        store(to, v->head_bytes, x, src_head, dtype, n, j->dim, inverse);
+        if (p->scaling == ROPEROT_SCALE_DYNAMIC) c->kernels->amax(amax, x, src_head, dtype, n, c->channels);
+        if (roperot_is_scaled(p->dtype)) inverses_of(p, scale_at(p, c->scale, first), n, amax, inverse);
+        store(to, c->head, x, src_head, dtype, n, c->channels, inverse);
     }
 }
 
@@ -514,6 +516,11 @@ static void emit(roperot_hub *hub, const roperot_task *j, const roperot_line *li
     store_pages(hub, j, line, p, p->out[1], second, inverse);
 }
 
+static float *scale_of(const roperot_task *j, const roperot_line *line, int64_t head)
+{
+    return scale_at(j->to.pages, roperot_page_scale(&j->to, line->slot), head);
+}
+
 /* ---- heads ------------------------------------------------------------------------------------------------------- */
 
 /* The dense store comes first: rounding for the pages is done in place. */
@@ -535,7 +542,7 @@ static void run_whole_heads(roperot_hub *hub, const roperot_task *j, const roper
     if (roperot_is_scaled(j->to.pages->dtype)) {
         if (j->to.pages->scaling == ROPEROT_SCALE_DYNAMIC)
             j->kernels->heads.amax(amax, x, p.pitch * (ptrdiff_t)sizeof *x, ROPEROT_F32, heads, j->dim);
-        inverses_of(j, line->slot, head, heads, amax, inverse);
+        inverses_of(j->to.pages, scale_of(j, line, head), heads, amax, inverse);
     }
     store_pages(hub, j, line, &p, p.out[0], x, inverse);
 }
@@ -563,7 +570,7 @@ static void run_long_head(roperot_hub *hub, const roperot_task *j, const roperot
     if (j->norm && !roperot_norm_is(j->norm, ROPEROT_NORM_ALL_HEADS)) factors_of_heads(hub, j, line, head, 1, NULL, f);
     if (stores_pages(j, line) && roperot_is_scaled(j->to.pages->dtype)) {
         if (j->to.pages->scaling == ROPEROT_SCALE_DYNAMIC) amax[0] = amax_in_pieces(hub, j, line, head, f);
-        inverses_of(j, line->slot, head, 1, amax, inverse);
+        inverses_of(j->to.pages, scale_of(j, line, head), 1, amax, inverse);
     }
     for (int64_t at = 0; at >= 0;) {
         at = next_piece(j, head, at, &p);

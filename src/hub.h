@@ -28,9 +28,18 @@ typedef struct roperot_line {
     const void *walk;
 } roperot_line;
 
-/* Heads of a line that are made already, in memory of `dtype`, as codes to a slot of dense pages, with their scales. */
-void roperot_hub_quantise(const roperot_task *task, int64_t slot, int64_t head, int64_t heads, const void *src,
-                          int64_t src_head, int32_t dtype);
+/* A slot of dense pages of codes. */
+typedef struct roperot_codes {
+    const roperot_pages *pages;
+    const roperot_head_kernels *kernels;
+    char *to; /* head 0 */
+    int64_t head, channels; /* bytes from head to head; of each */
+    float *scale; /* of head 0; NULL: all are 1 */
+} roperot_codes;
+
+/* Heads from `first` on, made already in memory of `dtype`, as codes, with their scales. */
+void roperot_hub_quantise(const roperot_codes *codes, int64_t first, int64_t heads, const void *src, int64_t src_head,
+                          int32_t dtype);
 
 void roperot_hub_run(roperot_hub *hub, const roperot_task *task, const roperot_line *line);
 

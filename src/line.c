@@ -419,7 +419,15 @@ static void quantise_lines(part *p, const roperot_task *whole, const float *weig
     for (int32_t k = p->first; k < end; k++) {
         const int64_t slot = slot_of(p->l, k);
         const char *const x = p->scratch ? target_of(p, k) : source_of(p, k);
-        if (slot >= 0) roperot_hub_quantise(whole, slot, head, some->heads, x, p->head, p->dtype);
+        if (slot < 0) continue;
+        const roperot_page_view *const v = &whole->to;
+        const roperot_codes codes = { .pages = v->pages,
+                                      .kernels = &whole->kernels->heads,
+                                      .to = roperot_page_at(v, slot, 0),
+                                      .head = v->head_bytes,
+                                      .channels = whole->dim,
+                                      .scale = roperot_page_scale(v, slot) };
+        roperot_hub_quantise(&codes, head, some->heads, x, p->head, p->dtype);
     }
 }
 

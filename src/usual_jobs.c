@@ -16,16 +16,9 @@
 
 enum {
     SMALL = 1 << 28,
-    MOST_JOBS = 4,
     KNOWN_FLAGS = ROPEROT_JOB_UNROTATED | ROPEROT_JOB_SKIP | ROPEROT_JOB_UNROUNDED,
     KNOWN_NORM_FLAGS = ROPEROT_NORM_UNIT_OFFSET | ROPEROT_NORM_AFTER
 };
-
-/* What the jobs write (of each at most dst, to and dynamic scales) and only read (src, slots, a static scale). */
-typedef struct touched_places {
-    roperot_extent written[3 * MOST_JOBS], read[3 * MOST_JOBS];
-    int32_t writes, reads;
-} touched_places;
 
 /* A function: there are two calls of it. */
 static ROPEROT_NOINLINE int64_t reach_of(const roperot_page_strides *s, int64_t pages, int64_t tokens, int64_t heads,
@@ -42,24 +35,31 @@ static int set_extent(roperot_extent *e, uintptr_t begin, uint64_t bytes)
     return bytes <= PTRDIFF_MAX && e->end > begin;
 }
 
-static int scales_are_usual(const roperot_pages *p, int64_t heads, touched_places *all)
+static int static_scales_are_usual(const roperot_pages *p, int64_t heads, roperot_touched *all)
+{
+    const int64_t step = p->scale_head_stride, last = step ? (heads - 1) * step : 0;
+    if (!set_extent(&all->read[all->reads++], (uintptr_t)p->scale, (uint64_t)(last + 1) * sizeof(float))) return 0;
+    for (int64_t h = 0; h < (step ? heads : 1); h++) {
+        const float scale = p->scale[h * step];
+        if (!(scale > 0.0f && scale <= FLT_MAX && 1.0f / scale <= FLT_MAX)) return 0;
+    }
+    return 1;
+}
+
+static int scales_are_usual(const roperot_pages *p, int64_t heads, roperot_touched *all)
 {
     const roperot_page_strides s = { p->scale_page_stride, p->scale_token_stride, p->scale_head_stride };
     const uint64_t sizes = (uint64_t)(s.page | s.token | s.head);
     const uintptr_t at = (uintptr_t)p->scale;
     if (p->scaling == ROPEROT_SCALE_STATIC && at == 0) return 1;
     if (at == 0 || at % sizeof(float) || !roperot_is_scaled(p->dtype) || sizes >= SMALL) return 0;
-    if (p->scaling == ROPEROT_SCALE_STATIC) {
-        const float scale = *p->scale;
-        if (s.head != 0 || !(scale > 0.0f && scale <= FLT_MAX && 1.0f / scale <= FLT_MAX)) return 0;
-        return set_extent(&all->read[all->reads++], at, sizeof(float));
-    }
+    if (p->scaling == ROPEROT_SCALE_STATIC) return static_scales_are_usual(p, heads, all);
     if (p->scaling != ROPEROT_SCALE_DYNAMIC || !(p->scale_floor >= 0.0f && p->scale_floor <= FLT_MAX)) return 0;
     const int64_t floats = reach_of(&s, p->pages, p->page_tokens, heads, 1);
     return floats && set_extent(&all->written[all->writes++], at, (uint64_t)floats * sizeof(float));
 }
 
-static int pages_are_usual(const roperot_pages *p, const int64_t shape[4], touched_places *all)
+int roperot_pages_are_usual(const roperot_pages *p, const int64_t shape[4], roperot_touched *all)
 {
     const int64_t heads = shape[2], dim = shape[3];
     const int is_blocked = p->dtype == ROPEROT_Q8_0, has_codes = is_blocked || roperot_is_scaled(p->dtype);
@@ -90,7 +90,7 @@ static ROPEROT_NOINLINE int view_is_usual(const roperot_tensor *t, const int64_t
     return other == 0 && roperot_tensor_is_plain(t, (int32_t)shape[3], own);
 }
 
-static int job_is_usual(roperot_jobs *c, const roperot_job *j, touched_places *all)
+static int job_is_usual(roperot_jobs *c, const roperot_job *j, roperot_touched *all)
 {
     const roperot_tensor *const src = j->src;
     const int is_rotated = roperot_job_is_rotated(j);
@@ -103,7 +103,7 @@ static int job_is_usual(roperot_jobs *c, const roperot_job *j, touched_places *a
     const int64_t shape[4] = { c->batch, c->tokens, src->shape[2], dim };
     if (!view_is_usual(src, shape, &own)) return 0;
     if (j->norm && roperot_norm_odd(j->norm, KNOWN_NORM_FLAGS)) return 0;
-    if (j->to && !pages_are_usual(j->to, shape, all)) return 0;
+    if (j->to && !roperot_pages_are_usual(j->to, shape, all)) return 0;
     if (j->dst && j->dst != src && !view_is_usual(j->dst, shape, &other)) return 0;
     const int stays = roperot_job_stays(j);
     if (j->dst) all->written[all->writes++] = stays ? own : other;
@@ -113,30 +113,12 @@ static int job_is_usual(roperot_jobs *c, const roperot_job *j, touched_places *a
     return 1;
 }
 
-/* Nothing that is written meets anything else. */
-static int are_apart(const touched_places *all)
-{
-    int32_t hits = 0;
-    for (int32_t i = 0; i < all->writes; i++) {
-        const uintptr_t begin = all->written[i].begin, end = all->written[i].end;
-        for (int32_t k = i + 1; k < all->writes; k++) {
-            ROPEROT_SMALL_LOOP;
-            hits += (begin < all->written[k].end) & (all->written[k].begin < end);
-        }
-        for (int32_t k = 0; k < all->reads; k++) {
-            ROPEROT_SMALL_LOOP;
-            hits += (begin < all->read[k].end) & (all->read[k].begin < end);
-        }
-    }
-    return hits == 0;
-}
-
 int roperot_jobs_are_usual(roperot_jobs *c)
 {
     const roperot_plan *const plan = c->plan;
     const roperot_tensor *const first = roperot_job_at(c, 0)->src;
-    touched_places all;
-    if (c->count > MOST_JOBS || !first || plan->heads || plan->pairing != plan->pairing_out) return 0;
+    roperot_touched all;
+    if (c->count > ROPEROT_USUAL_JOBS || !first || plan->heads || plan->pairing != plan->pairing_out) return 0;
     all.writes = all.reads = 0;
     c->batch = first->shape[0];
     c->tokens = first->shape[1];
@@ -146,5 +128,5 @@ int roperot_jobs_are_usual(roperot_jobs *c)
         const roperot_job *const j = roperot_job_at(c, i);
         if (!job_is_usual(c, j, &all) || (j->norm && c->flags & ROPEROT_INVERSE)) return 0;
     }
-    return (!c->rotates || c->positions) && are_apart(&all);
+    return (!c->rotates || c->positions) && roperot_are_apart(&all);
 }

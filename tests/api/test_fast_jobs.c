@@ -13,6 +13,7 @@
 #include "support/formats.h"
 #include "support/harness.h"
 #include "support/values.h"
+#include "usual_jobs.h"
 
 /* ---- the general path, through the linker's --wrap --------------------------------------------------------------- */
 
@@ -21,7 +22,16 @@ int32_t __real_roperot_run_any(const roperot_plan *plan, const roperot_positions
 int32_t __wrap_roperot_run_any(const roperot_plan *plan, const roperot_positions *positions, const roperot_job *jobs,
                                int32_t count, const roperot_options *options);
 
+int __real_roperot_jobs_are_usual(roperot_jobs *jobs);
+int __wrap_roperot_jobs_are_usual(roperot_jobs *jobs);
+
 static int general; /* calls */
+static int careful; /* nothing is usual: every check is taken that tells what is wrong */
+
+int __wrap_roperot_jobs_are_usual(roperot_jobs *jobs)
+{
+    return !careful && __real_roperot_jobs_are_usual(jobs);
+}
 
 int32_t __wrap_roperot_run_any(const roperot_plan *plan, const roperot_positions *positions, const roperot_job *jobs,
                                int32_t count, const roperot_options *options)
@@ -39,6 +49,9 @@ enum {
     PAGE_TOKENS = 4,
     TENSOR_BYTES = 6 * CHANNELS * 4, /* two tokens, padded */
     PAGE_BYTES = 2 * PAGES * PAGE_TOKENS * CHANNELS * 4,
+    SCALED_HEADS = 64,
+    SCALES = PAGES * PAGE_TOKENS * (2 * SCALED_HEADS + 4),
+    MADE_BYTES = 4096, /* of a head in the fast path */
     WEIGHTS = 1024,
     ROWS = 64
 };
@@ -46,6 +59,7 @@ enum {
 /* Of a job; it is in the middle, so that strides of either sign end in the world. */
 typedef struct surroundings {
     _Alignas(64) unsigned char before[PAGE_BYTES / 2], src[TENSOR_BYTES], dst[TENSOR_BYTES], pages[PAGE_BYTES];
+    float scales[SCALES];
     _Alignas(64) float weight[WEIGHTS];
     int64_t slots[8];
     float factor[8];
@@ -154,9 +168,24 @@ static roperot_tensor random_view(void *data, int32_t dtype, int64_t heads, int6
     return t;
 }
 
-static void random_pages(roperot_pages *p, surroundings *s, int32_t dtype, int64_t heads, int64_t dim)
+/* Heads in tokens or tokens in heads; of static ones only the step from head to head matters, or there is one. */
+static void random_scales(roperot_pages *p, surroundings *s, int64_t heads)
 {
-    const int64_t pad = one_in(2) ? 0 : 16;
+    static const float floors[] = { 0.0f, 1e-6f, 0.25f, FLT_MAX };
+    const int64_t step = 1 + random_below(2), pad = random_below(5);
+    p->scaling = one_in(3) ? ROPEROT_SCALE_STATIC : ROPEROT_SCALE_DYNAMIC;
+    p->scale = p->scaling == ROPEROT_SCALE_STATIC && one_in(3) ? NULL : s->scales;
+    p->scale_floor = floors[random_below(4)];
+    p->scale_head_stride = one_in(2) ? step : step * p->page_tokens;
+    p->scale_token_stride = p->scale_head_stride == step ? step * heads + pad : step;
+    p->scale_page_stride = (step * heads + pad) * p->page_tokens;
+    for (int i = 0; i < SCALES; i++) s->scales[i] = (float)random_between(0.001, 2.0);
+    if (p->scaling == ROPEROT_SCALE_STATIC && one_in(2)) p->scale_head_stride = 0;
+}
+
+static void random_pages(roperot_pages *p, surroundings *s, int32_t dtype, int64_t heads, int64_t channels)
+{
+    const int64_t dim = dtype == ROPEROT_Q8_0 ? channels / 32 * 34 : channels, pad = one_in(2) ? 0 : 16;
     *p = (roperot_pages)ROPEROT_PAGES_INIT;
     p->dtype = dtype;
     p->data = s->pages;
@@ -167,6 +196,8 @@ static void random_pages(roperot_pages *p, surroundings *s, int32_t dtype, int64
     p->page_stride = dim * heads * p->page_tokens + pad * p->page_tokens;
     p->slot_type = one_in(2) ? ROPEROT_POSITIONS_I32 : ROPEROT_POSITIONS_I64;
     p->slots = s->slots;
+    if (dtype == ROPEROT_Q8_0) p->channel_stride = 0;
+    if (dtype == ROPEROT_E4M3 || dtype == ROPEROT_I8) random_scales(p, s, heads);
     for (int i = 0; i < 8; i++) {
         const int64_t slot = (int64_t)random_below((uint32_t)(p->pages * p->page_tokens));
         s->slots[i] = p->slot_type == ROPEROT_POSITIONS_I64 ? slot : (int64_t)((uint64_t)slot << 32 | (uint64_t)slot);
@@ -191,6 +222,25 @@ static int64_t random_heads(int64_t dim)
     return 1 + random_below((uint32_t)some);
 }
 
+/* Where a job goes, in the end. */
+static void random_target(roperot_job *j, int i, int32_t from, int32_t to, int64_t heads, int64_t dim)
+{
+    const uint32_t where = random_below(4);
+    const int is_coded = where < 2 && one_in(2) && heads <= SCALED_HEADS && dim * format_bytes(from) <= MADE_BYTES;
+    const uint32_t choices = dim % 32 == 0 && dim <= 512 ? 3 : 2;
+    random_pages(&now.to[i], &now.of[i], is_coded ? ROPEROT_E4M3 + (int32_t)random_below(choices) : to, heads, dim);
+    now.dst[i] = random_view(now.of[i].dst, to, heads, dim);
+    if (is_coded && from != ROPEROT_F32) j->flags &= ~(uint32_t)ROPEROT_JOB_UNROUNDED;
+    if (where < 2) {
+        j->to = &now.to[i];
+    } else if (where == 2 && (j->norm || !(j->flags & ROPEROT_JOB_UNROTATED))) {
+        now.dst[i] = now.src[i];
+        j->dst = one_in(2) ? j->src : &now.dst[i];
+    } else {
+        j->dst = &now.dst[i];
+    }
+}
+
 /* A job that the fast path takes, if it takes the plan. */
 static void random_job(const roperot_plan *plan, int i)
 {
@@ -212,17 +262,7 @@ static void random_job(const roperot_plan *plan, int i)
     const int converts = j->norm || !is_rotated ? from == ROPEROT_F32 : is_whole;
     int32_t to = converts && one_in(2) ? random_dtype() : from;
     if (is_rotated && !j->norm && !plan->rotate[roperot_dtype_index(from)][roperot_dtype_index(to)]) to = from;
-    random_pages(&now.to[i], s, to, heads, dim);
-    now.dst[i] = random_view(s->dst, to, heads, dim);
-    const uint32_t where = random_below(4);
-    if (where < 2) {
-        j->to = &now.to[i];
-    } else if (where == 2 && (j->norm || is_rotated)) {
-        now.dst[i] = now.src[i];
-        j->dst = one_in(2) ? j->src : &now.dst[i];
-    } else {
-        j->dst = &now.dst[i];
-    }
+    random_target(j, i, from, to, heads, dim);
 }
 
 static void random_options(const roperot_plan *plan)
@@ -312,10 +352,27 @@ static void spoil_view(roperot_tensor *t, int i)
     }
 }
 
+static void spoil_scales(roperot_pages *p, surroundings *s, int i)
+{
+    const float numbers[] = { 0.0f, -0.0f, -1.0f, 1e-39f, FLT_MIN, FLT_MAX, format_float(0x7f800000u),
+                              format_float(0x7fc00000u) };
+    switch (random_below(10)) {
+    case 0: p->scaling = odd_small(p->scaling); break;
+    case 1: p->scale_reserved = odd_small(p->scale_reserved); break;
+    case 2: p->scale = now.of[(i + 1) % MOST].scales + random_below(8); break; /* made there, or static, too */
+    case 3: p->scale = one_in(8) ? NULL : odd_pointer(p->scale ? p->scale : s->factor, i); break;
+    case 4: p->scale_page_stride = odd_number(p->scale_page_stride); break;
+    case 5: p->scale_token_stride = odd_number(p->scale_token_stride); break;
+    case 6: p->scale_head_stride = odd_number(p->scale_head_stride); break;
+    case 7: p->scale_floor = numbers[random_below(8)]; break;
+    default: s->scales[random_below(2) * (uint32_t)(p->scale_head_stride & 63)] = numbers[random_below(8)];
+    }
+}
+
 static void spoil_pages(roperot_pages *p, surroundings *s, int i)
 {
     static const int64_t slots[] = { -1, INT64_MIN, INT64_MAX, INT32_MAX, INT64_C(1) << 32, INT64_C(3) << 32, 0, 1 };
-    switch (random_below(18)) {
+    switch (random_below(20)) {
     case 0: p->size += 8 * random_below(3) - 8; break;
     case 1: p->dtype = odd_small(p->dtype); break;
     case 2: p->data = odd_pointer(p->data, i); break;
@@ -328,12 +385,12 @@ static void spoil_pages(roperot_pages *p, surroundings *s, int i)
     case 9: p->tile = odd_small(p->tile); break;
     case 10: p->slot_type = odd_small(p->slot_type); break;
     case 11: p->slots = odd_pointer(p->slots, i); break;
-    case 12: p->scaling = odd_small(p->scaling); break;
-    case 13: p->scale_reserved = odd_small(p->scale_reserved); break;
-    case 14: p->scale = one_in(2) ? s->factor : NULL; break;
-    case 15: p->slot_batch_stride = p->slot_token_stride = odd_number(1); break;
-    case 16: s->slots[0] = (int64_t)((uint64_t)p->pages * (uint64_t)p->page_tokens - random_below(2)); break;
-    default: s->slots[0] = slots[random_below(sizeof slots / sizeof *slots)];
+    case 12: p->dtype = random_dtype(); break;
+    case 13: p->scale = one_in(2) ? s->factor : NULL; break;
+    case 14: p->slot_batch_stride = p->slot_token_stride = odd_number(1); break;
+    case 15: s->slots[0] = (int64_t)((uint64_t)p->pages * (uint64_t)p->page_tokens - random_below(2)); break;
+    case 16: s->slots[0] = slots[random_below(sizeof slots / sizeof *slots)]; break;
+    default: spoil_scales(p, s, i);
     }
 }
 
@@ -356,7 +413,7 @@ static void spoil_norm(roperot_norm *n, surroundings *s)
 static void spoil_job(roperot_job *j, int i)
 {
     surroundings *const s = &now.of[i];
-    switch (random_below(12)) {
+    switch (random_below(13)) {
     case 0: j->size += 8 * random_below(3) - 8; break;
     case 1: j->flags = (uint32_t)odd_small((int32_t)j->flags); break;
     case 2: j->src = one_in(2) ? NULL : &now.src[(i + 1) % MOST]; break;
@@ -368,6 +425,7 @@ static void spoil_job(roperot_job *j, int i)
     case 8: j->batch = odd_number(0); break;
     case 9: j->tokens = odd_number(0); break;
     case 10: j->heads = odd_number(0); break;
+    case 11: j->flags ^= ROPEROT_JOB_UNROUNDED; break;
     default: j->dim = odd_number(0);
     }
 }
@@ -406,10 +464,12 @@ static void spoil_call(void)
 static void spoil(void)
 {
     const int i = (int)random_below((uint32_t)(now.count > 0 ? now.count : 1));
-    switch (random_below(6)) {
+    switch (random_below(8)) {
     case 0: spoil_view(&now.src[i], i); break;
     case 1: spoil_view(&now.dst[i], i); break;
     case 2: spoil_pages(&now.to[i], &now.of[i], i); break;
+    case 6: spoil_scales(&now.to[i], &now.of[i], i); break;
+    case 7: spoil_job(&now.job[i], i); break;
     case 3: spoil_norm(&now.norm[i], &now.of[i]); break;
     case 4: spoil_job(&now.job[i], i); break;
     default: spoil_call();
@@ -453,8 +513,10 @@ static int try_both(const roperot_plan *plan, int is_spoilt, int64_t number)
     const roperot_positions *const positions = positions_of_call(is_spoilt);
     memcpy(&before, &now, sizeof now);
     general = 0;
+    careful = 1;
     const int32_t wanted = __real_roperot_run_any(plan, positions, now.job, now.count, now.given);
     snprintf(sentence, sizeof sentence, "%s", wanted ? roperot_last_error() : "");
+    careful = 0;
     memcpy(&expected, &now, sizeof now);
     memcpy(&now, &before, sizeof now);
     const int32_t status = roperot_run(plan, positions, now.job, now.count, now.given);
