@@ -166,6 +166,7 @@ struct alignas(128) Entry {
     float *factors;
     Pair plans; /* NULL: ggml's own */
     decltype(&roperot_apply) apply; /* beside the plans: a call through the linkage table reads two lines more */
+    decltype(&roperot_run) run;
 
     bool is(const Parameters &p, const float *f, int32_t n) const
     {
@@ -203,6 +204,7 @@ inline Entry *entry_from(int i, const Parameters &p, const float *factors, int32
     at->parameters = p;
     at->count = count;
     at->apply = roperot_apply;
+    at->run = roperot_run;
     for (const roperot_plan *const plan : {at->plans.near, at->plans.far}) {
         roperot_plan_info info = ROPEROT_PLAN_INFO_INIT;
         if (plan && roperot_plan_describe(plan, &info) == ROPEROT_OK) bytes_of_plans += info.cache_bytes;
@@ -696,6 +698,67 @@ bool job_of(const roperot_ggml_chain &chain, Work &work, roperot_job &job)
     return true;
 }
 
+/* Of one token, a row of a cache is a view like any other: nothing is asked of pages and slots. */
+struct TokenWork {
+    roperot_tensor src, dst;
+    roperot_norm norm;
+};
+
+/* A weight that is one f32 per channel. */
+bool norm_of_token(const roperot_ggml_chain &chain, roperot_norm &norm)
+{
+    const ggml_tensor *const weight = chain.mul->src[chain.mul->src[0] == chain.norm], &rope = *chain.rope;
+    if (weight->type != GGML_TYPE_F32 || weight->nb[0] != sizeof(float) || weight->ne[0] != rope.ne[0]) return false;
+    if ((weight->ne[1] ^ 1) | (weight->ne[2] ^ 1) | (weight->ne[3] ^ 1)) return false;
+    if (chain.writes && !is_apart(*weight, rope)) return false;
+    float epsilon;
+    std::memcpy(&epsilon, chain.norm->op_params, sizeof epsilon);
+    norm = ROPEROT_NORM_INIT;
+    norm.epsilon = epsilon;
+    norm.weight = weight->data;
+    return true;
+}
+
+/* Norm and ROPE into its result, or into a row. */
+bool job_of_token(const roperot_ggml_chain &chain, TokenWork &work, roperot_job &job)
+{
+    const ggml_tensor &rope = *chain.rope, &x = *chain.norm->src[0];
+    if (chain.is_placed || rope.type != GGML_TYPE_F32 || !is_usual_token(x, rope, *rope.src[1])) return false;
+    if (!chain.store == !chain.writes || !norm_of_token(chain, work.norm)) return false;
+    work.src = heads_of(x, 0, x.ne[1]);
+    if (!chain.store) work.dst = heads_of(rope, 0, rope.ne[1]);
+    else if (!stores_all(rope, *chain.store) || !row_of(*chain.store, rope.ne[0], work.dst)) return false;
+    job = { sizeof job, 0, &work.src, &work.dst, &work.norm, nullptr, nullptr, nullptr, 0, 1, 0, 0, 0, 0 };
+    return true;
+}
+
+/* V into its row, as one long head. */
+bool job_of_row(const ggml_tensor &store, TokenWork &work, roperot_job &job)
+{
+    const ggml_tensor &x = *store.src[0];
+    if (x.type != GGML_TYPE_F32 || x.nb[0] != sizeof(float) || x.ne[0] > 65536) return false;
+    if ((x.ne[1] ^ 1) | (x.ne[2] ^ 1) | (x.ne[3] ^ 1) || !row_of(store, x.ne[0], work.dst)) return false;
+    work.src = { x.data, ROPEROT_F32, 0, { 1, 1, 1, x.ne[0] }, { 0, 0, x.ne[0], 1 }, nullptr };
+    job = { sizeof job, ROPEROT_JOB_UNROTATED, &work.src, &work.dst, nullptr, nullptr, nullptr, nullptr,
+            0,          1,                     0,         0,         0,       0 };
+    return true;
+}
+
+/* Chains of one token with a norm, all by one thread, at a near position. */
+bool run_token(const roperot_ggml_chain *chains, int count)
+{
+    TokenWork work[2];
+    roperot_job job[2];
+    if (!job_of_token(chains[0], work[0], job[0])) return false;
+    if (count == 2 && (chains[1].rope || !job_of_row(*chains[1].store, work[1], job[1]))) return false;
+    const int32_t position = *static_cast<const int32_t *>(chains[0].rope->src[1]->data);
+    const Entry *const entry = entry_of(*chains[0].rope);
+    if (!entry || !entry->plans.near || position < 0 || position >= near_positions) return false;
+    const roperot_positions at = { sizeof at, ROPEROT_POSITIONS_OFFSET, 0, 1, position, nullptr, 0, 0, 0, nullptr,
+                                   0,         0 };
+    return entry->run(entry->plans.near, &at, job, count, nullptr) == ROPEROT_OK;
+}
+
 /* Of jobs that only store, which have no plan of their own. */
 const roperot_plan *any_plan()
 {
@@ -783,6 +846,7 @@ extern "C" int roperot_ggml_run(int ith, int nth, const roperot_ggml_chain *chai
         if (store_token(ith, nth, chains[0])) return 1;
         if (forced_to_fuse() <= 0) return 0;
     }
+    if (nth == 1 && chains[0].norm && lines_of(chains[0]) == 1 && run_token(chains, count)) return 1;
     Jobs jobs;
     if (!jobs.take(chains, count)) return 0;
     const int64_t lines = jobs.work[0].src.shape[0] * jobs.work[0].src.shape[1];
