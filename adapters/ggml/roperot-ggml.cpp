@@ -429,21 +429,6 @@ static_assert(ROPEROT_F16 == ROPEROT_F32 + 1 && GGML_TYPE_F32 == 0 && GGML_TYPE_
              nullptr };
 }
 
-/* Whether a token's heads are rows that do not overlap. */
-bool has_plain_heads(const ggml_tensor &t)
-{
-    const size_t size = size_of(t);
-    return t.nb[0] == size && (t.nb[1] & (size - 1)) == 0 && t.nb[1] >= t.ne[0] * size;
-}
-
-/* Whether a node that is_usual is one that the functions below may take. */
-bool is_token(const ggml_tensor &node, const Parameters &p)
-{
-    return node.ne[2] == 1 && node.ne[3] == 1 && node.op == GGML_OP_ROPE && !p.has_rows() &&
-           *static_cast<const int32_t *>(node.src[1]->data) >= 0 && has_plain_heads(*node.src[0]) &&
-           has_plain_heads(node);
-}
-
 /* A far position: factors, and a row that the thread keeps. Out of line, so that near ones fetch none of it. */
 [[gnu::noinline]] bool rotate_far(const Entry &entry, const roperot_positions &at, const roperot_tensor &src,
                                   const roperot_tensor *dst)
@@ -462,14 +447,6 @@ bool is_token(const ggml_tensor &node, const Parameters &p)
                                    0,         0 };
     if (position >= near_positions) return rotate_far(*entry, at, src, dst);
     return entry->apply(entry->plans.near, &at, &src, dst, 1, nullptr) == ROPEROT_OK;
-}
-
-/* Heads of its source into dst. */
-bool rotate_heads(const ggml_tensor &node, const Parameters &p, const roperot_tensor &src, const roperot_tensor *dst)
-{
-    const ggml_tensor *const by = node.src[2];
-    const Entry *const entry = find_entry(p, by ? static_cast<const float *>(by->data) : nullptr);
-    return rotate_by(entry, *static_cast<const int32_t *>(node.src[1]->data), src, dst);
 }
 
 [[gnu::noinline]] const Entry *any_entry_of(const ggml_tensor &node)
@@ -666,16 +643,16 @@ bool row_of(const ggml_tensor &store, int64_t dim, roperot_tensor &row)
 bool store_token(int ith, int nth, const roperot_ggml_chain &chain)
 {
     const ggml_tensor &node = *chain.rope, &x = *node.src[0];
-    const Parameters p(node);
     roperot_tensor row;
-    if (chain.writes || node.ne[1] < nth || !is_usual(x, node, p) || !is_token(node, p)) return false;
-    if (!stores_all(node, *chain.store) || !row_of(*chain.store, node.ne[0], row)) return false;
+    if (chain.writes || node.ne[1] < nth || !is_usual_token(x, node, *node.src[1])) return false;
+    const int32_t position = *static_cast<const int32_t *>(node.src[1]->data);
+    if (position < 0 || !stores_all(node, *chain.store) || !row_of(*chain.store, node.ne[0], row)) return false;
     if (!is_apart(x, *chain.store)) return false;
     const int64_t begin = node.ne[1] * ith / nth, count = node.ne[1] * (ith + 1) / nth - begin;
     const roperot_tensor src = heads_of(x, begin, count);
     row.data = static_cast<char *>(row.data) + begin * row.stride[2] * (row.dtype == ROPEROT_F32 ? 4 : 2);
     row.shape[2] = count;
-    return rotate_heads(node, p, src, &row);
+    return rotate_by(entry_of(node), position, src, &row);
 }
 
 /* A whole chain. */
