@@ -189,8 +189,8 @@ static ROPEROT_NOINLINE void quantise(const roperot_plan *plan, const roperot_jo
 }
 
 /* Heads from `first` on, made in the source's dtype, to where they go in another one. */
-static ROPEROT_FAST_CODE void put(const roperot_plan *plan, const roperot_job *j, const target *to, int64_t first,
-                                  const roperot_norm_of_heads *n)
+static ROPEROT_INLINE void put(const roperot_plan *plan, const roperot_job *j, const target *to, int64_t first,
+                               const roperot_norm_of_heads *n)
 {
     if (ROPEROT_UNLIKELY(are_codes(to->dtype))) {
         quantise(plan, j, to, first, n->heads, n->dst, n->dst_head);
