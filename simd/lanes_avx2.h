@@ -42,22 +42,19 @@ INLINE __m256 widen_e4m3x8(const e4m3_t *p)
                             _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc00000)), _mm256_castsi256_ps(nan));
 }
 
-/* As round_e4m3: codes in 32-bit lanes. */
+/* Codes in the lowest bytes of 32-bit lanes. Added to 2^20 times its power of two, x is rounded where the last place of
+ * its code is, to nearest even; the sum has the exponent in bits 23 to 30 and the rest of the code in its lowest ones.
+ * 0x98 there makes up for the bias. Below 2^-6 codes are as far apart as there. */
 INLINE __m256i round_e4m3x8(__m256 x)
 {
     const __m256i sign = _mm256_and_si256(_mm256_srli_epi32(_mm256_castps_si256(x), 24), _mm256_set1_epi32(0x80));
     const __m256 magnitude = _mm256_min_ps(magnitude_f32x8(x), _mm256_set1_ps(448.0f));
-    const __m256i bits = _mm256_castps_si256(magnitude),
-                  odd = _mm256_and_si256(_mm256_srli_epi32(bits, 20), _mm256_set1_epi32(1));
-    const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7ffff - (120 << 23))), odd);
-    const __m256i normal = _mm256_srli_epi32(rounded, 20);
-    const __m256i counted = _mm256_castps_si256(_mm256_add_ps(magnitude, _mm256_set1_ps(16384.0f)));
-    const __m256i small = _mm256_sub_epi32(counted, _mm256_set1_epi32(0x46800000));
-    const __m256 is_small = _mm256_cmp_ps(magnitude, _mm256_set1_ps(0x1p-6f), _CMP_LT_OQ);
-    const __m256 code = _mm256_blendv_ps(_mm256_castsi256_ps(normal), _mm256_castsi256_ps(small), is_small);
-    const __m256i signed_code = _mm256_or_si256(_mm256_castps_si256(code), sign);
-    return _mm256_blendv_epi8(signed_code, _mm256_set1_epi32(0x7f),
-                              _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+    const __m256i power = _mm256_and_si256(_mm256_castps_si256(magnitude), _mm256_set1_epi32(0x7f800000));
+    const __m256i up = _mm256_add_epi32(_mm256_max_epi32(power, _mm256_set1_epi32((127 - 6) << 23)),
+                                        _mm256_set1_epi32((20 << 23) + 0x98));
+    const __m256i sum = _mm256_castps_si256(_mm256_add_ps(magnitude, _mm256_castsi256_ps(up)));
+    const __m256i code = _mm256_or_si256(_mm256_add_epi32(sum, _mm256_srli_epi32(sum, 20)), sign);
+    return _mm256_blendv_epi8(code, _mm256_set1_epi32(0x7f), _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
 }
 
 /* NaN becomes 0, as in clamp_i8. */
@@ -142,14 +139,13 @@ INLINE void lanes_store_bf16(bf16_t *p, lanes_t x)
     _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xd8));
 }
 
-/* The low bytes of 16 lanes that fit them, signed or not. */
+/* The low bytes of 16 lanes: those of a quarter as one word of 32 bits, then the words in order. */
 INLINE void store_bytes(void *p, __m256i low, __m256i high)
 {
-    const __m256i mask = _mm256_set1_epi32(0xff);
-    const __m256i words = _mm256_packus_epi32(_mm256_and_si256(low, mask), _mm256_and_si256(high, mask));
-    const __m256i ordered = _mm256_permute4x64_epi64(words, 0xd8);
-    _mm_storeu_si128((__m128i *)p,
-                     _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1)));
+    const __m256i first = _mm256_set1_epi32(0x0c080400), order = _mm256_setr_epi32(0, 4, 1, 5, 0, 4, 1, 5);
+    const __m256i words =
+        _mm256_blend_epi32(_mm256_shuffle_epi8(low, first), _mm256_shuffle_epi8(high, first), 0x22);
+    _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(words, order)));
 }
 
 INLINE void lanes_store_e4m3(e4m3_t *p, lanes_t x) { store_bytes(p, round_e4m3x8(x.low), round_e4m3x8(x.high)); }

@@ -5,6 +5,7 @@
 
 #define ROPEROT_HAVE_LANES
 #define LANES_LARGEST_16 1
+#define LANES_E4M3_32 1
 #include "lanes_scalar.h"
 
 #include <immintrin.h>
@@ -82,19 +83,45 @@ INLINE void lanes_store_bf16(bf16_t *p, lanes_t x)
 
 INLINE void store_bytes(void *p, __m512i x) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(x)); }
 
-/* Added to 2^20 times its power of two, x is rounded where the last place of its code is, to nearest even; the sum has
- * the exponent in bits 23 to 30 and the rest of the code in its lowest ones. 0x98 there makes up for the bias. Below
- * 2^-6 codes are as far apart as there. */
-INLINE void lanes_store_e4m3(e4m3_t *p, lanes_t x)
+/* |x|, at most 448 (and that for NaN), added to 2^20 times its power of two: it is rounded where the last place of its
+ * code is, to nearest even, and the sum has the exponent in bits 23 to 30 and the rest of the code in its lowest ones.
+ * 0x98 there makes up for the bias. Below 2^-6 codes are as far apart as there. The code is the lowest byte of
+ * sum + (sum >> 20). */
+INLINE __m512i sum_e4m3(lanes_t x)
 {
-    const lanes_t magnitude = _mm512_min_ps(_mm512_abs_ps(x), _mm512_set1_ps(448.0f));
+    enum { LESS_MAGNITUDE = 2, NO_SIGN = 2 << 2 };
+    const lanes_t magnitude = _mm512_range_ps(x, _mm512_set1_ps(448.0f), LESS_MAGNITUDE | NO_SIGN);
     const __m512i power = _mm512_and_si512(_mm512_castps_si512(magnitude), _mm512_set1_epi32(0x7f800000));
     const __m512i up = _mm512_add_epi32(_mm512_max_epi32(power, _mm512_set1_epi32((127 - 6) << 23)),
                                         _mm512_set1_epi32((20 << 23) + 0x98));
-    const __m512i sum = _mm512_castps_si512(_mm512_add_ps(magnitude, _mm512_castsi512_ps(up)));
-    const __m512i code = _mm512_add_epi32(sum, _mm512_srli_epi32(sum, 20)), all = _mm512_castps_si512(x);
+    return _mm512_castps_si512(_mm512_add_ps(magnitude, _mm512_castsi512_ps(up)));
+}
+
+INLINE void lanes_store_e4m3(e4m3_t *p, lanes_t x)
+{
+    const __m512i sum = sum_e4m3(x), all = _mm512_castps_si512(x);
+    const __m512i code = _mm512_add_epi32(sum, _mm512_srli_epi32(sum, 20));
     const __m512i byte = _mm512_ternarylogic_epi32(code, _mm512_srli_epi32(all, 24), _mm512_set1_epi32(0x80), 0xd8);
     store_bytes(p, _mm512_mask_mov_epi32(byte, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), _mm512_set1_epi32(0x7f)));
+}
+
+/* What follows the sums in 16 bits each. Products: their NaN are quiet, which the upper halves tell. */
+INLINE void lanes_store_32_e4m3(e4m3_t *p, lanes_t x, lanes_t y)
+{
+    const __m512i first = _mm512_setr_epi32(0x00020000, 0x00060004, 0x000a0008, 0x000e000c, 0x00120010, 0x00160014,
+                                            0x001a0018, 0x001e001c, 0x00220020, 0x00260024, 0x002a0028, 0x002e002c,
+                                            0x00320030, 0x00360034, 0x003a0038, 0x003e003c);
+    const __m512i second = _mm512_add_epi16(first, _mm512_set1_epi16(1));
+    const __m512i sum_x = sum_e4m3(x), sum_y = sum_e4m3(y);
+    const __m512i low = _mm512_permutex2var_epi16(sum_x, first, sum_y),
+                  high = _mm512_permutex2var_epi16(sum_x, second, sum_y),
+                  all = _mm512_permutex2var_epi16(_mm512_castps_si512(x), second, _mm512_castps_si512(y));
+    const __m512i code = _mm512_add_epi16(low, _mm512_srli_epi16(high, 4));
+    const __m512i byte = _mm512_ternarylogic_epi32(code, _mm512_srli_epi16(all, 8), _mm512_set1_epi16(0x80), 0xd8);
+    const __mmask32 nan = _mm512_cmpgt_epi16_mask(_mm512_and_si512(all, _mm512_set1_epi16(0x7fff)),
+                                                  _mm512_set1_epi16(0x7f80));
+    _mm256_storeu_si256((__m256i *)(void *)p,
+                        _mm512_cvtepi16_epi8(_mm512_mask_mov_epi16(byte, nan, _mm512_set1_epi16(0x7f))));
 }
 
 /* minps and maxps give their second operand where one is NaN, which then converts to INT32_MIN: 0 in the low byte. */

@@ -28,6 +28,14 @@ INLINE int32_t opaque(int32_t x)
 #define lanes_largest_16(p, n, infinite) 0
 #endif
 
+/* A vocabulary that says LANES_E4M3_32 has store_32_e4m3: two lanes at once, of products. */
+#ifndef LANES_E4M3_32
+#define LANES_E4M3_32                0
+#define lanes_store_32_e4m3(p, x, y) (void)(p)
+#endif
+#define LANES_I8_32                0
+#define lanes_store_32_i8(p, x, y) (void)(p)
+
 /* ---- single elements --------------------------------------------------------------------------------------------- */
 
 INLINE float magnitude_f32(float x) { return float_of_bits(bits_of_float(x) & 0x7fffffffu); }

@@ -73,7 +73,8 @@ static NOINLINE float NAME(single_of)(const void *x, ptrdiff_t c, int32_t dtype)
     return single_load_f32((const f32_t *)x + c);
 }
 
-#define STORE_CODES(format)                                                                                            \
+/* `pairs`: 32 channels at once. */
+#define STORE_CODES(format, pairs)                                                                                     \
     static void NAME(store_##format)(void *dst, ptrdiff_t dst_head, const void *src, ptrdiff_t src_head,               \
                                      int32_t dtype, ptrdiff_t heads, ptrdiff_t channels, const float *inverse)         \
     {                                                                                                                  \
@@ -82,13 +83,16 @@ static NOINLINE float NAME(single_of)(const void *x, ptrdiff_t c, int32_t dtype)
             format##_t *const y = (void *)((char *)dst + h * dst_head);                                                \
             const lanes_t factor = lanes_set1(inverse[h]);                                                             \
             ptrdiff_t c = 0;                                                                                           \
+            for (; pairs && channels - c >= 32; c += 32)                                                               \
+                lanes_store_32_##format(y + c, lanes_mul(NAME(lanes_of)(x, c, dtype), factor),                         \
+                                        lanes_mul(NAME(lanes_of)(x, c + 16, dtype), factor));                          \
             for (; channels - c >= 16; c += 16)                                                                        \
                 lanes_store_##format(y + c, lanes_mul(NAME(lanes_of)(x, c, dtype), factor));                           \
             for (; c < channels; c++) single_store_##format(y + c, NAME(single_of)(x, c, dtype) * inverse[h]);         \
         }                                                                                                              \
     }
-STORE_CODES(e4m3)
-STORE_CODES(i8)
+STORE_CODES(e4m3, LANES_E4M3_32)
+STORE_CODES(i8, LANES_I8_32)
 #undef STORE_CODES
 
 static void NAME(amax)(float *amax, const void *src, ptrdiff_t src_head, int32_t dtype, ptrdiff_t heads,
