@@ -32,9 +32,9 @@ typedef struct roperot_line {
 typedef struct roperot_codes {
     const roperot_pages *pages;
     const roperot_head_kernels *kernels;
-    char *to; /* head 0 */
+    char *to;               /* head 0 */
     int64_t head, channels; /* bytes from head to head; of each */
-    float *scale; /* of head 0; NULL: all are 1 */
+    float *scale;           /* of head 0; NULL: all are 1 */
 } roperot_codes;
 
 /* Heads from `first` on, made already in memory of `dtype`, as codes, with their scales. */

@@ -528,11 +528,13 @@ struct Work {
     }
 };
 
+/* A weight that is one f32 per channel. */
 bool norm_of(const roperot_ggml_chain &chain, roperot_norm &norm)
 {
     const ggml_tensor *const weight = chain.mul->src[chain.mul->src[0] == chain.norm];
     if (weight->type != GGML_TYPE_F32 || weight->nb[0] != sizeof(float)) return false;
-    if (weight->ne[0] != chain.rope->ne[0] || ggml_nrows(weight) != 1) return false;
+    if (weight->ne[0] != chain.rope->ne[0]) return false;
+    if ((weight->ne[1] ^ 1) | (weight->ne[2] ^ 1) | (weight->ne[3] ^ 1)) return false; /* no call for one token */
     if (chain.rope->type != GGML_TYPE_F32) return false;
     if (chain.writes && !is_apart(*weight, *chain.rope)) return false;
     float epsilon;
@@ -681,27 +683,12 @@ struct TokenWork {
     roperot_norm norm;
 };
 
-/* A weight that is one f32 per channel. */
-bool norm_of_token(const roperot_ggml_chain &chain, roperot_norm &norm)
-{
-    const ggml_tensor *const weight = chain.mul->src[chain.mul->src[0] == chain.norm], &rope = *chain.rope;
-    if (weight->type != GGML_TYPE_F32 || weight->nb[0] != sizeof(float) || weight->ne[0] != rope.ne[0]) return false;
-    if ((weight->ne[1] ^ 1) | (weight->ne[2] ^ 1) | (weight->ne[3] ^ 1)) return false;
-    if (chain.writes && !is_apart(*weight, rope)) return false;
-    float epsilon;
-    std::memcpy(&epsilon, chain.norm->op_params, sizeof epsilon);
-    norm = ROPEROT_NORM_INIT;
-    norm.epsilon = epsilon;
-    norm.weight = weight->data;
-    return true;
-}
-
 /* Norm and ROPE into its result, or into a row. */
 bool job_of_token(const roperot_ggml_chain &chain, TokenWork &work, roperot_job &job)
 {
     const ggml_tensor &rope = *chain.rope, &x = *chain.norm->src[0];
     if (chain.is_placed || rope.type != GGML_TYPE_F32 || !is_usual_token(x, rope, *rope.src[1])) return false;
-    if (!chain.store == !chain.writes || !norm_of_token(chain, work.norm)) return false;
+    if (!chain.store == !chain.writes || !norm_of(chain, work.norm)) return false;
     work.src = heads_of(x, 0, x.ne[1]);
     if (!chain.store) work.dst = heads_of(rope, 0, rope.ne[1]);
     else if (!stores_all(rope, *chain.store) || !row_of(*chain.store, rope.ne[0], work.dst)) return false;
