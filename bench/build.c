@@ -131,7 +131,7 @@ static void measure_build(shim_state *state, const build_case *c, build_side *bu
     const long faults = page_faults();
     run_build(build, 1);
     const long new_faults = page_faults() - faults;
-    bench_measure(state, c, sides, 2, NULL, NULL, &times);
+    bench_measure(state, c, sides, 2, (bench_refresh){ NULL, NULL }, &times);
     return_freed_pages();
     if (build->failure != NULL || new_faults > FAULTS_ALLOWED) {
         shim_skip(state, build->failure != NULL ? build->failure : "the pages were not present; the run is void");

@@ -43,7 +43,7 @@ void bench_ggml_measure(shim_state *state, const void *key, double error, bench_
     }
     const bench_side sides[2] = { { bench_ggml_run, graph, 0 }, { bench_ggml_run, tiny, 0 } };
     bench_times times;
-    bench_measure(state, key, sides, 2, refresh, self, &times);
+    bench_measure(state, key, sides, 2, (bench_refresh){ refresh, self }, &times);
     bench_report(state, &times, 0);
     shim_counter(state, "overhead_ns", times.median[1]);
     shim_counter(state, "max_error", error);

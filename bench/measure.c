@@ -101,8 +101,17 @@ static const int64_t *calls_in_chunks(const void *key, const bench_side *sides, 
     return calls;
 }
 
-void bench_measure(shim_state *state, const void *key, const bench_side *sides, int count, void (*refresh)(void *self),
-                   void *self, bench_times *times)
+/* Calls in place make numbers, in time, that no model has: they start afresh before that. */
+static void refresh_in_time(const bench_refresh *fresh, int64_t *calls, int64_t more)
+{
+    *calls += more;
+    if (fresh->run == NULL || *calls < CALLS_PER_REFRESH) return;
+    fresh->run(fresh->self);
+    *calls = 0;
+}
+
+void bench_measure(shim_state *state, const void *key, const bench_side *sides, int count, bench_refresh fresh,
+                   bench_times *times)
 {
     const int64_t *const calls = calls_in_chunks(key, sides, count);
     const int64_t batch = calls[0];
@@ -111,22 +120,22 @@ void bench_measure(shim_state *state, const void *key, const bench_side *sides, 
         record(&sides[0], 0, batch, round);
         shim_pause(state);
         record_others(sides, count, calls, round);
-        since_refresh += batch;
-        if (refresh != NULL && since_refresh >= CALLS_PER_REFRESH) {
-            refresh(self);
-            since_refresh = 0;
-        }
+        refresh_in_time(&fresh, &since_refresh, batch);
         shim_resume(state);
     }
     for (; round < ROUNDS_LEAST; ++round) record_all(sides, count, calls, round);
     summarise(count, round, times);
 }
 
-void bench_measure_again(const void *key, const bench_side *sides, int count, bench_times *times)
+void bench_measure_again(const void *key, const bench_side *sides, int count, bench_refresh fresh, bench_times *times)
 {
     const int64_t *const calls = calls_in_chunks(key, sides, count);
     const int64_t rounds = 2 * times->rounds;
-    for (int64_t round = 0; round < rounds; ++round) record_all(sides, count, calls, round);
+    int64_t since_refresh = 0;
+    for (int64_t round = 0; round < rounds; ++round) {
+        record_all(sides, count, calls, round);
+        refresh_in_time(&fresh, &since_refresh, calls[0]);
+    }
     summarise(count, rounds, times);
 }
 

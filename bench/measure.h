@@ -21,6 +21,12 @@ typedef struct bench_side {
     int threaded; /* other threads take part */
 } bench_side;
 
+/* What is called now and then, untimed, so that calls in place do not go on for ever; run NULL: nothing. */
+typedef struct bench_refresh {
+    void (*run)(void *self);
+    void *self;
+} bench_refresh;
+
 typedef struct bench_times {
     int64_t rounds;
     double median[BENCH_SIDES], least[BENCH_SIDES]; /* ns per call, over the chunks */
@@ -32,12 +38,12 @@ double bench_cpu_now(void); /* ns that this thread has run */
 /* `key` names what is measured: calls with the same key in a row share the length of their chunks, because Google
  * Benchmark insists on equal iteration counts in all repetitions.
  * One chunk of every side in turn until Google Benchmark has enough of the first side, which alone goes into its own
- * time column; never fewer than 15 rounds. `refresh` (may be NULL) is called with `self`, untimed, after many calls. */
-void bench_measure(shim_state *state, const void *key, const bench_side *sides, int count, void (*refresh)(void *self),
-                   void *self, bench_times *times);
+ * time column; never fewer than 15 rounds. */
+void bench_measure(shim_state *state, const void *key, const bench_side *sides, int count, bench_refresh fresh,
+                   bench_times *times);
 
 /* The same once more, for twice as many rounds, when those are void. */
-void bench_measure_again(const void *key, const bench_side *sides, int count, bench_times *times);
+void bench_measure_again(const void *key, const bench_side *sides, int count, bench_refresh fresh, bench_times *times);
 
 /* Single calls: `rounds` times `parts` calls of every side in turn, before each of which before(self, part) is called,
  * untimed; the times are those of the parts together.

@@ -116,7 +116,7 @@ static void run_case(shim_state *state, const void *argument)
     }
     const bench_side side = { run_calls, (void *)(uintptr_t)c, c->threads == 2 };
     bench_times times;
-    bench_measure(state, prepared.owner, &side, 1, NULL, NULL, &times);
+    bench_measure(state, prepared.owner, &side, 1, (bench_refresh){ NULL, NULL }, &times);
     const int one_way = c->loop == READ || c->loop == WRITE;
     bench_report(state, &times, (one_way ? 1.0 : 2.0) * (double)c->bytes);
 }

@@ -206,8 +206,9 @@ static int prepare_pages(roperot_pages *p, char **memory, float **scale, int32_t
 }
 
 /* A million rotations in place make numbers that no model has, and heads with denormal numbers take longer. */
-static void refill(void)
+static void refill(void *self)
 {
+    (void)self;
     bench_fill(prepared.tensors, prepared.tensor_bytes, prepared.owner->dtype);
 }
 
@@ -221,7 +222,7 @@ static int prepare_tensors(const job_case *c, int64_t count)
     prepared.weight = bench_allocate((size_t)dim * sizeof(float));
     if (!prepared.tensors || !prepared.slots || !prepared.ids || !prepared.weight) return 0;
     prepared.tensor_bytes = (size_t)(all * size);
-    refill();
+    refill(NULL);
     char *at = prepared.tensors;
     for (int i = 0; i < 3; at += count * heads[i] * dim * size, ++i)
         prepared.view[i] = roperot_tensor_bshd(at, c->dtype, c->shape.batch, c->shape.tokens, heads[i], dim);
@@ -285,9 +286,10 @@ static void measure(shim_state *state)
     const bench_side sides[3] = { { run_run, NULL, 0 }, { run_chain, NULL, 0 }, { run_sweep, NULL, 0 } };
     const int is_norm = !prepared.to[0].data;
     const bench_side pair[2] = { sides[0], { is_norm ? run_apply : run_other, NULL, 0 } };
+    const bench_refresh fresh = { refill, NULL };
     bench_times times, other;
-    refill();
-    bench_measure(state, prepared.owner, sides, 3, NULL, NULL, &times);
+    refill(NULL);
+    bench_measure(state, prepared.owner, sides, 3, fresh, &times);
     bench_report(state, &times, (double)prepared.bytes);
     shim_counter(state, "chain_ratio", times.median[0] / times.median[1]);
     shim_counter(state, "sweep_ratio", times.median[2] / times.median[0]);
@@ -295,8 +297,8 @@ static void measure(shim_state *state)
     shim_counter(state, "ratio_min", times.least[0] / times.least[1]);
     shim_counter(state, "reference_spread", times.spread[1]);
     other.rounds = times.rounds;
-    refill();
-    bench_measure_again(prepared.owner, pair, 2, &other);
+    refill(NULL);
+    bench_measure_again(prepared.owner, pair, 2, fresh, &other);
     shim_counter(state, is_norm ? "rotation_ratio" : "bf16_ratio", other.median[0] / other.median[1]);
 }
 
