@@ -10,19 +10,22 @@
  *     w:      0, or 2^-16 <= |w| <= 2^64
  *     c, s:   0, or 2^-46 <= |c| <= 2^46
  *
+ * The square of a tame x is exact, so that sums of squares may be fused.
+ *
  * |x * r| is at most the root of the number of channels, and 0 or at least 2^-40, so that n = T((x * r) * w) is 0 or
  * has 2^-56 <= |n| <= 2^69. A product n * c is 0 or at least 2^-102: a multiple of 2^-125, and so is a sum of two of
  * them, which is therefore 0 or at least 2^-125, and at most 2^116. No result is denormal, infinite or NaN.
  *
  * All other heads take the same operations in the vocabulary of lanes, one head after the other. */
 #include "lanes_avx512.h"
+#include "vec_avx512.h"
 
 #include "common.h"
 
 enum { GROUP = ROPEROT_NORM_HEADS, VECTOR = 32 };
 
-/* Twice the bits of 2^-24 in bf16, which leaves the sign out, less 1, which makes zeros the largest. */
-#define LEAST_X   (((127 - 24) << 8) - 1)
+/* -2 times the bits of 2^-24 in bf16: that leaves the sign out, turns the order round, and zeros stay the smallest. */
+#define LEAST_X   (-((127 - 24) << 8))
 #define LEAST_R   0x1p-16f
 #define LARGEST_R 0x1p64f
 #define LEAST_W   0x1p-16f
@@ -32,9 +35,20 @@ enum { GROUP = ROPEROT_NORM_HEADS, VECTOR = 32 };
 
 /* ---- vocabulary -------------------------------------------------------------------------------------------------- */
 
-/* Channels 0 .. 15 or 16 .. 31 of a vector. */
-INLINE __m512 low_half(__m512i x) { return lanes_widen_bf16(x, 0); }
-INLINE __m512 high_half(__m512i x) { return lanes_widen_bf16(x, 16); }
+/* Elements 0, 2 .. 30 or 1, 3 .. 31 of a vector. */
+INLINE __m512 even_of(__m512i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(x, 16)); }
+INLINE __m512 odd_of(__m512i x) { return _mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000))); }
+
+/* Elements first, first + 16, first + 1, first + 17 .. first + 23 of a vector, first 0 or 8. What is packed from these
+ * two has elements 0 .. 15 in its even places, and 16 .. 31 in its odd ones. */
+INLINE __m512 woven(__m512i x, const int first)
+{
+    const __m512i from = _mm512_setr_epi32(0x00000000, 0x00100000, 0x00010000, 0x00110000, 0x00020000, 0x00120000,
+                                           0x00030000, 0x00130000, 0x00040000, 0x00140000, 0x00050000, 0x00150000,
+                                           0x00060000, 0x00160000, 0x00070000, 0x00170000);
+    const __m512i up = _mm512_add_epi32(from, _mm512_set1_epi32(first << 16));
+    return _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaau, up, x));
+}
 
 INLINE __m512i narrow(__m512 low, __m512 high) { return (__m512i)_mm512_cvtne2ps_pbh(high, low); }
 INLINE __m512i load_vector(const void *p) { return _mm512_loadu_si512(p); }
@@ -42,42 +56,80 @@ INLINE void store_vector(void *p, __m512i x) { _mm512_storeu_si512(p, x); }
 
 /* ---- tame or not ------------------------------------------------------------------------------------------------- */
 
-/* 0 or within the limits. */
-INLINE __mmask16 is_tame(__m512 x, float least, float largest)
+/* Twice the bits of an f32, which leaves the sign out. */
+INLINE uint32_t twice_bits(float x)
 {
-    const __m512 magnitude = _mm512_abs_ps(x);
-    const __mmask16 odd = _mm512_cmp_ps_mask(magnitude, _mm512_set1_ps(least), _CMP_NGE_UQ) |
-                          _mm512_cmp_ps_mask(magnitude, _mm512_set1_ps(largest), _CMP_NLE_UQ);
-    return (__mmask16) ~(odd & _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_NEQ_UQ));
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return 2 * bits;
+}
+
+/* Twice the bits of the largest number so far, and of the smallest but zero, less 1: zeros become the largest. */
+typedef struct magnitudes {
+    __m512i least, largest;
+} magnitudes;
+
+INLINE magnitudes no_magnitudes(void)
+{
+    const magnitudes m = { _mm512_set1_epi32(-1), _mm512_setzero_si512() };
+    return m;
+}
+
+INLINE void add_magnitudes(magnitudes *m, __m512 x)
+{
+    const __m512i twice = _mm512_add_epi32(_mm512_castps_si512(x), _mm512_castps_si512(x));
+    m->largest = _mm512_max_epu32(m->largest, twice);
+    m->least = _mm512_min_epu32(m->least, _mm512_add_epi32(twice, _mm512_set1_epi32(-1)));
+}
+
+/* Bits of NaN are more than those of any limit. */
+INLINE int are_tame(magnitudes m, float least, float largest)
+{
+    const __m512i low = _mm512_set1_epi32((int)(twice_bits(least) - 1)),
+                  high = _mm512_set1_epi32((int)twice_bits(largest));
+    return (_mm512_cmplt_epu32_mask(m.least, low) | _mm512_cmpgt_epu32_mask(m.largest, high)) == 0;
 }
 
 static NOINLINE int coefficients_are_tame(const float *cos, const float *sin, ptrdiff_t pairs)
 {
-    __mmask16 tame = 0xffff;
+    magnitudes all = no_magnitudes();
     NO_UNROLL
-    for (ptrdiff_t j = 0; j < pairs; j += 16)
-        tame &= is_tame(_mm512_loadu_ps(cos + j), LEAST_C, LARGEST_C) &
-                is_tame(_mm512_loadu_ps(sin + j), LEAST_C, LARGEST_C);
-    return tame == 0xffff;
+    for (ptrdiff_t j = 0; j < pairs; j += 16) {
+        add_magnitudes(&all, _mm512_loadu_ps(cos + j));
+        add_magnitudes(&all, _mm512_loadu_ps(sin + j));
+    }
+    return are_tame(all, LEAST_C, LARGEST_C);
 }
 
-/* As every norm_weights; 0 also for weights that are not tame. */
+INLINE lanes_t weights_of(const void *weight, int32_t dtype, int unit_offset, ptrdiff_t c)
+{
+    const lanes_t one = lanes_set1(1.0f);
+    if (!weight) return one;
+    const lanes_t w = dtype == ROPEROT_F32   ? lanes_load_f32((const f32_t *)weight + c)
+                      : dtype == ROPEROT_F16 ? lanes_load_f16((const f16_t *)weight + c)
+                                             : lanes_load_bf16((const bf16_t *)weight + c);
+    return unit_offset ? lanes_add(one, w) : w;
+}
+
+/* As every norm_weights, woven; 0 also for weights that are not tame. */
 static int norm_weights_bf16_avx512_bf16(float *out, const void *weight, int32_t dtype, int unit_offset,
                                          ptrdiff_t channels)
 {
-    const lanes_t one = lanes_set1(1.0f);
-    __mmask16 tame = 0xffff;
+    magnitudes all = no_magnitudes();
     NO_UNROLL
     for (ptrdiff_t c = 0; c < channels; c += 16) {
-        lanes_t w = one;
-        if (weight && dtype == ROPEROT_F32) w = lanes_load_f32((const f32_t *)weight + c);
-        if (weight && dtype == ROPEROT_F16) w = lanes_load_f16((const f16_t *)weight + c);
-        if (weight && dtype == ROPEROT_BF16) w = lanes_load_bf16((const bf16_t *)weight + c);
-        if (weight && unit_offset) w = lanes_add(one, w);
-        tame &= is_tame(w, LEAST_W, LARGEST_W);
+        const lanes_t w = weights_of(weight, dtype, unit_offset, c);
+        add_magnitudes(&all, w);
         lanes_store_f32(out + c, w);
     }
-    return tame == 0xffff;
+    NO_UNROLL
+    for (float *w = out; w < out + channels; w += VECTOR) {
+        __m512 first, second;
+        f32x16_interleave(lanes_load_f32(w), lanes_load_f32(w + 16), &first, &second);
+        lanes_store_f32(w, first);
+        lanes_store_f32(w + 16, second);
+    }
+    return are_tame(all, LEAST_W, LARGEST_W);
 }
 
 /* ---- r ----------------------------------------------------------------------------------------------------------- */
@@ -88,54 +140,60 @@ typedef struct group_factors {
     int is_tame;
 } group_factors;
 
-INLINE __m512 fold_halves(__m512 a, __m512 b)
+INLINE __m512i smaller(__m512i least, __m512i x)
 {
-    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+    return _mm512_max_epu16(least, _mm512_mullo_epi16(x, _mm512_set1_epi16(-2)));
 }
 
-INLINE __m512 fold_quarters(__m512 a, __m512 b)
+/* A square of a tame number has 16 bits, so that a fused addition rounds no differently. */
+INLINE __m512 add_square(__m512 sum, __m512 x) { return _mm512_fmadd_ps(x, x, sum); }
+
+/* The next 16 channels of two heads, side by side. The sum's lane l, which is to take channels l, l + 16 .. in order,
+ * is lane l / 2 of `even` or of `odd`, of the second head 8 lanes later. */
+INLINE void add_squares(const char *x, const char *y, __m512 *even, __m512 *odd, __m512i *least)
 {
-    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+    const __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)x);
+    const __m256i second = _mm256_loadu_si256((const __m256i *)(const void *)y);
+    const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
+    *even = add_square(*even, even_of(both));
+    *odd = add_square(*odd, odd_of(both));
+    *least = smaller(*least, both);
 }
 
-/* The sums of eight heads, four quarters each of `a` and `b`, in the order of heads. */
-INLINE __m256 fold_eight(__m512 a, __m512 b)
+/* Lanes of two heads from eight each to four: a quarter of `even` and one of `odd` for each head. */
+INLINE __m512 fold_two(__m512 even, __m512 odd)
 {
-    const __m512 two = _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
-    const __m512 one = _mm512_add_ps(two, _mm512_movehdup_ps(two));
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 2, 6, 10, 14, 0, 0, 0, 0, 0, 0, 0, 0);
-    return _mm512_castps512_ps256(_mm512_permutexvar_ps(order, one));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(even, odd, 0x88), _mm512_shuffle_f32x4(even, odd, 0xdd));
 }
 
-INLINE void add_squares(const char *x, __m512 *sum, __m512i *least)
-{
-    const __m512i v = load_vector(x);
-    const __m512 low = low_half(v), high = high_half(v);
-    *sum = _mm512_add_ps(*sum, _mm512_mul_ps(low, low));
-    *least = _mm512_min_epu16(*least, _mm512_add_epi16(_mm512_add_epi16(v, v), _mm512_set1_epi16(-1)));
-    *sum = _mm512_add_ps(*sum, _mm512_mul_ps(high, high));
-}
-
-/* Lanes of four heads, each folded to four in its quarter. least: as LEAST_X, of the smallest magnitude so far. */
+/* Lanes of four heads, two of `even` and two of `odd` for each. least: as LEAST_X, of the smallest magnitude so far. */
 INLINE __m512 squares_of_four(const char *x, ptrdiff_t step1, ptrdiff_t step2, ptrdiff_t step3, ptrdiff_t bytes,
                               __m512i *least)
 {
-    __m512 s0 = _mm512_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
+    __m512 e0 = _mm512_setzero_ps(), o0 = e0, e1 = e0, o1 = e0;
     NO_UNROLL
-    for (const char *const end = x + bytes; x < end; x += VECTOR * sizeof(bf16_t)) {
-        add_squares(x, &s0, least);
-        add_squares(x + step1, &s1, least);
-        add_squares(x + step2, &s2, least);
-        add_squares(x + step3, &s3, least);
+    for (const char *const end = x + bytes; x < end; x += 16 * sizeof(bf16_t)) {
+        add_squares(x, x + step1, &e0, &o0, least);
+        add_squares(x + step2, x + step3, &e1, &o1, least);
     }
-    return fold_quarters(fold_halves(s0, s1), fold_halves(s2, s3));
+    const __m512 a = fold_two(e0, o0), b = fold_two(e1, o1);
+    return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
+}
+
+/* The sums of eight heads in their order. */
+INLINE __m256 fold_eight(__m512 a, __m512 b)
+{
+    const __m512 one = _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
+    const __m256 sum = _mm256_add_ps(_mm512_castps512_ps256(one), _mm512_extractf32x8_ps(one, 1));
+    const __m128 x = _mm256_castps256_ps128(sum), y = _mm256_extractf128_ps(sum, 1);
+    return _mm256_set_m128(_mm_unpackhi_ps(x, y), _mm_unpacklo_ps(x, y));
 }
 
 /* Of up to eight heads; missing ones are the last one again. */
 static NOINLINE void factors_of_group(group_factors *f, const roperot_norm_of_heads *a, const char *x, ptrdiff_t heads)
 {
     const ptrdiff_t bytes = a->channels * (ptrdiff_t)sizeof(bf16_t), step = a->src_head;
-    __m512i least = _mm512_set1_epi16(-1);
+    __m512i least = _mm512_setzero_si512();
     __m512 four[2];
     NO_UNROLL
     for (int i = 0; i < 2; i++, heads -= 4) {
@@ -148,7 +206,7 @@ static NOINLINE void factors_of_group(group_factors *f, const roperot_norm_of_he
     const __m256 root = _mm256_sqrt_ps(_mm256_add_ps(mean, _mm256_set1_ps(a->epsilon)));
     const __m256 r = _mm256_div_ps(_mm256_set1_ps(1.0f), root);
     _mm256_storeu_ps(f->r, r);
-    const __mmask32 small = _mm512_cmplt_epu16_mask(least, _mm512_set1_epi16(LEAST_X));
+    const __mmask32 small = _mm512_cmpgt_epu16_mask(least, _mm512_set1_epi16((short)LEAST_X));
     f->is_tame = (small | _mm256_cmp_ps_mask(r, _mm256_set1_ps(LEAST_R), _CMP_NGE_UQ) |
                   _mm256_cmp_ps_mask(r, _mm256_set1_ps(LARGEST_R), _CMP_NLE_UQ)) == 0;
 }
@@ -165,7 +223,7 @@ INLINE void read_ahead(const char *x, ptrdiff_t ahead)
 
 /* Weights, cos or sin of a vector of channels or pairs. */
 typedef struct wide {
-    __m512 low, high;
+    __m512 first, second;
 } wide;
 
 INLINE wide load_wide(const float *p)
@@ -174,22 +232,22 @@ INLINE wide load_wide(const float *p)
     return x;
 }
 
-/* T((x * r) * w) of a vector. */
+/* T((x * r) * w) of a vector, woven, as the weights are. */
 INLINE __m512i normed(const char *x, ptrdiff_t ahead, __m512 r, wide w)
 {
     read_ahead(x, ahead);
     const __m512i v = load_vector(x);
-    return narrow(_mm512_mul_ps(_mm512_mul_ps(low_half(v), r), w.low),
-                  _mm512_mul_ps(_mm512_mul_ps(high_half(v), r), w.high));
+    return narrow(_mm512_mul_ps(_mm512_mul_ps(woven(v, 0), r), w.first),
+                  _mm512_mul_ps(_mm512_mul_ps(woven(v, 8), r), w.second));
 }
 
 INLINE void store_turned(char *y, ptrdiff_t half, __m512i n0, __m512i n1, wide c, wide s)
 {
-    const __m512 a0 = low_half(n0), a1 = low_half(n1), b0 = high_half(n0), b1 = high_half(n1);
-    const __m512 y0 = _mm512_sub_ps(_mm512_mul_ps(a0, c.low), _mm512_mul_ps(a1, s.low));
-    const __m512 y1 = _mm512_add_ps(_mm512_mul_ps(a0, s.low), _mm512_mul_ps(a1, c.low));
-    const __m512 z0 = _mm512_sub_ps(_mm512_mul_ps(b0, c.high), _mm512_mul_ps(b1, s.high));
-    const __m512 z1 = _mm512_add_ps(_mm512_mul_ps(b0, s.high), _mm512_mul_ps(b1, c.high));
+    const __m512 a0 = even_of(n0), a1 = even_of(n1), b0 = odd_of(n0), b1 = odd_of(n1);
+    const __m512 y0 = _mm512_sub_ps(_mm512_mul_ps(a0, c.first), _mm512_mul_ps(a1, s.first));
+    const __m512 y1 = _mm512_add_ps(_mm512_mul_ps(a0, s.first), _mm512_mul_ps(a1, c.first));
+    const __m512 z0 = _mm512_sub_ps(_mm512_mul_ps(b0, c.second), _mm512_mul_ps(b1, s.second));
+    const __m512 z1 = _mm512_add_ps(_mm512_mul_ps(b0, s.second), _mm512_mul_ps(b1, c.second));
     store_vector(y, narrow(y0, z0));
     store_vector(y + half, narrow(y1, z1));
 }
@@ -263,8 +321,13 @@ static void norm_any_head(const roperot_norm_of_heads *a, const bf16_t *x, bf16_
 {
     const lanes_t r = lanes_set1(factor_of_head(a, x));
     NO_UNROLL
-    for (ptrdiff_t c = 0; c < a->channels; c += 16)
-        lanes_store_bf16(y + c, lanes_mul(lanes_mul(lanes_load_bf16(x + c), r), lanes_load_f32(a->weight + c)));
+    for (ptrdiff_t c = 0; c < a->channels; c += VECTOR) {
+        const wide woven_weights = load_wide(a->weight + c);
+        __m512 low, high;
+        f32x16_deinterleave(woven_weights.first, woven_weights.second, &low, &high);
+        lanes_store_bf16(y + c, lanes_mul(lanes_mul(lanes_load_bf16(x + c), r), low));
+        lanes_store_bf16(y + c + 16, lanes_mul(lanes_mul(lanes_load_bf16(x + c + 16), r), high));
+    }
     y += a->first;
     NO_UNROLL
     for (ptrdiff_t j = 0; j < a->pairs; j += 16) {

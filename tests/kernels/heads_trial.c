@@ -234,14 +234,20 @@ static uint32_t number_about(int dtype, int exponent)
     return number_of(dtype, exponent - 1 + (int)random_below(3));
 }
 
-/* One of `count` numbers, `step` bytes apart, is about the least or the largest exponent, or any special value. */
+/* One of `count` numbers, `step` bytes apart, is about the least or the largest exponent, or any special value; or two,
+ * which may be a pair, are denormal or nearly so, as results then are. */
 static void spoil(int dtype, unsigned char *numbers, ptrdiff_t step, ptrdiff_t count, int least, int largest)
 {
-    unsigned char *const one = numbers + (ptrdiff_t)random_below((uint32_t)count) * step;
-    switch (random_below(4)) {
+    const ptrdiff_t index = (ptrdiff_t)random_below((uint32_t)count);
+    unsigned char *const one = numbers + index * step, *const other = numbers + (index + count / 2) % count * step;
+    switch (random_below(5)) {
     case 0: format_store(dtype, one, number_about(dtype, least)); return;
     case 1: format_store(dtype, one, number_about(dtype, largest)); return;
-    case 2: format_store(dtype, one, values_number(VALUES_SPECIAL, dtype)); return;
+    case 2:
+        format_store(dtype, one, number_of(dtype, -132 + (int)random_below(8)));
+        format_store(dtype, other, number_of(dtype, -132 + (int)random_below(8)));
+        return;
+    case 3: format_store(dtype, one, values_number(VALUES_SPECIAL, dtype)); return;
     default: return;
     }
 }
@@ -275,7 +281,10 @@ static void choose_pairs(const trial *t, const roperot_turned_norm *turned, int 
         sin[j] = format_float(values_number(VALUES_NORMAL, ROPEROT_F32));
     }
     if (!is_small) {
-        spoil(ROPEROT_F32, (unsigned char *)(random_below(2) ? cos : sin), sizeof *cos, n->pairs, -46, 46);
+        float *const odd = random_below(2) ? cos : sin;
+        spoil(ROPEROT_F32, (unsigned char *)odd, sizeof *odd, n->pairs, -46, 46);
+        /* What is wrong with the one shows. */
+        if (random_below(4) == 0) memset(odd == cos ? sin : cos, 0, (size_t)n->pairs * sizeof *odd);
     } else {
         const int exponent = -46 - depth();
         shrink(ROPEROT_F32, (unsigned char *)cos, sizeof *cos, n->pairs, exponent);
@@ -305,8 +314,12 @@ static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype
     static _Alignas(64) float kept[MOST_CHANNELS];
     static unsigned char given[4 * MOST_CHANNELS];
     static float weight[MOST_CHANNELS];
-    const trial t = { few->kernels,          1 + (ptrdiff_t)random_below(19), few->channels, few->pitch,
-                      random_below(2) ? VALUES_NORMAL : few->values, few->end };
+    const trial t = { few->kernels,
+                      1 + (ptrdiff_t)random_below(19),
+                      few->channels,
+                      few->pitch,
+                      random_below(2) ? VALUES_NORMAL : few->values,
+                      few->end };
     const int has_weight = random_below(4) != 0, offset = has_weight && random_below(2);
     guard_buffer src = source_heads(&t, dtype), got = open_heads(&t, dtype), want = open_heads(&t, dtype);
     const char *wrong = NULL;
