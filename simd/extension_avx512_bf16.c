@@ -319,14 +319,14 @@ static float factor_of_head(const roperot_norm_of_heads *a, const bf16_t *x)
 
 static void norm_any_head(const roperot_norm_of_heads *a, const bf16_t *x, bf16_t *y)
 {
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     const lanes_t r = lanes_set1(factor_of_head(a, x));
     NO_UNROLL
-    for (ptrdiff_t c = 0; c < a->channels; c += VECTOR) {
-        const wide woven_weights = load_wide(a->weight + c);
-        __m512 low, high;
-        f32x16_deinterleave(woven_weights.first, woven_weights.second, &low, &high);
-        lanes_store_bf16(y + c, lanes_mul(lanes_mul(lanes_load_bf16(x + c), r), low));
-        lanes_store_bf16(y + c + 16, lanes_mul(lanes_mul(lanes_load_bf16(x + c + 16), r), high));
+    for (ptrdiff_t c = 0; c < a->channels; c += 16) {
+        const wide w = load_wide(a->weight + c / VECTOR * VECTOR);
+        const __m512i place = _mm512_add_epi32(even, _mm512_set1_epi32((int)(c / 16 % 2)));
+        const lanes_t n = lanes_mul(lanes_load_bf16(x + c), r);
+        lanes_store_bf16(y + c, lanes_mul(n, _mm512_permutex2var_ps(w.first, place, w.second)));
     }
     y += a->first;
     NO_UNROLL

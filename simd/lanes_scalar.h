@@ -28,13 +28,11 @@ INLINE int32_t opaque(int32_t x)
 #define lanes_largest_16(p, n, infinite) 0
 #endif
 
-/* A vocabulary that says LANES_E4M3_32 has store_32_e4m3: two lanes at once, of products. */
-#ifndef LANES_E4M3_32
-#define LANES_E4M3_32                0
-#define lanes_store_32_e4m3(p, x, y) (void)(p)
+/* A vocabulary that says LANES_E4M3_64 has store_64_e4m3: four lanes at once, of products; 0 if they are to be stored
+ * again, one after the other. */
+#ifndef LANES_E4M3_64
+#define LANES_E4M3_64 0
 #endif
-#define LANES_I8_32                0
-#define lanes_store_32_i8(p, x, y) (void)(p)
 
 /* ---- single elements --------------------------------------------------------------------------------------------- */
 

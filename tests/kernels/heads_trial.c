@@ -504,6 +504,7 @@ static const char *judge_store(const trial *t, int dtype)
     const char *wrong = NULL;
     fill_scratch(t);
     if (random_below(2)) fill_between_codes(t);
+    if (random_below(4) == 0) scratch[random_below((uint32_t)t->channels)] = NAN; /* mostly the only one */
     guard_buffer source = scratch_as(t, from);
     memcpy(want.data, got.data, got.bytes);
     t->kernels->store[dtype - 1](got.data, head_step(t, dtype), source.data, head_step(t, from), from, t->heads,
