@@ -139,8 +139,7 @@ static void run_case(shim_state *state, const void *argument)
     if (why == NULL) {
         const bench_side side = { run_decode, &prepared.rotation, 0 };
         bench_times times;
-        bench_measure(state, prepared.owner, &side, 1, (bench_refresh){ bench_rotation_refill, &prepared.rotation },
-                      &times);
+        bench_measure(state, prepared.owner, &side, 1, bench_rotation_refresh(&prepared.rotation), &times);
         bench_report(state, &times, 2.0 * (double)prepared.rotation.bytes);
         shim_counter(state, "ns_per_token", times.median[0] / TOKENS);
         shim_counter(state, "build_ms", prepared.build_ns / 1e6);

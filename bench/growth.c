@@ -54,8 +54,7 @@ static void run_case(shim_state *state, const void *argument)
     if (why == NULL) {
         const bench_side side = { bench_rotation_run, &prepared.rotation, 0 };
         bench_times times;
-        bench_measure(state, prepared.owner, &side, 1, (bench_refresh){ bench_rotation_refill, &prepared.rotation },
-                      &times);
+        bench_measure(state, prepared.owner, &side, 1, bench_rotation_refresh(&prepared.rotation), &times);
         bench_report(state, &times, 2.0 * (double)prepared.rotation.bytes);
         why = bench_rotation_fault(&prepared.rotation);
     }

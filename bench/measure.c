@@ -101,18 +101,23 @@ static const int64_t *calls_in_chunks(const void *key, const bench_side *sides, 
     return calls;
 }
 
-/* Calls in place make numbers, in time, that no model has: they start afresh before that. */
-static void refresh_in_time(const bench_refresh *fresh, int64_t *calls, int64_t more)
+static void refresh(const bench_refresh *fresh)
 {
-    *calls += more;
-    if (fresh->run == NULL || *calls < CALLS_PER_REFRESH) return;
-    fresh->run(fresh->self);
-    *calls = 0;
+    if (fresh->run != NULL) fresh->run(fresh->self);
+}
+
+static void refresh_in_time(const bench_refresh *fresh, int64_t *since, int64_t calls)
+{
+    *since += calls;
+    if (*since < CALLS_PER_REFRESH) return;
+    refresh(fresh);
+    *since = 0;
 }
 
 void bench_measure(shim_state *state, const void *key, const bench_side *sides, int count, bench_refresh fresh,
                    bench_times *times)
 {
+    refresh(&fresh);
     const int64_t *const calls = calls_in_chunks(key, sides, count);
     const int64_t batch = calls[0];
     int64_t since_refresh = 0, round = 0;
@@ -129,6 +134,7 @@ void bench_measure(shim_state *state, const void *key, const bench_side *sides, 
 
 void bench_measure_again(const void *key, const bench_side *sides, int count, bench_refresh fresh, bench_times *times)
 {
+    refresh(&fresh);
     const int64_t *const calls = calls_in_chunks(key, sides, count);
     const int64_t rounds = 2 * times->rounds;
     int64_t since_refresh = 0;

@@ -21,7 +21,8 @@ typedef struct bench_side {
     int threaded; /* other threads take part */
 } bench_side;
 
-/* What is called now and then, untimed, so that calls in place do not go on for ever; run NULL: nothing. */
+/* Puts fresh values in place, untimed, before a measurement and whenever repeated calls in place have turned them into
+ * numbers that no model has; run NULL: nothing. */
 typedef struct bench_refresh {
     void (*run)(void *self);
     void *self;

@@ -111,8 +111,7 @@ static void run_case(shim_state *state, const void *argument)
         const bench_side sides[2] = { { bench_rotation_run, &prepared.mrope, 0 },
                                       { bench_rotation_run, &prepared.plain, 0 } };
         bench_times times;
-        bench_measure(state, prepared.owner, sides, 2, (bench_refresh){ bench_rotation_refill, &prepared.plain },
-                      &times);
+        bench_measure(state, prepared.owner, sides, 2, bench_rotation_refresh(&prepared.plain), &times);
         bench_report(state, &times, 2.0 * (double)prepared.plain.bytes);
         shim_counter(state, "plain_ratio", times.median[0] / times.median[1]);
         shim_counter(state, "ratio_min", times.least[0] / times.least[1]);

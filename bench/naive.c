@@ -111,8 +111,7 @@ static void run_case(shim_state *state, const void *argument)
     const bench_side sides[2] = { { run_naive, (void *)(uintptr_t)&c->what->shape, 0 },
                                   { bench_rotation_run, &prepared.rotation, 0 } };
     bench_times times;
-    bench_measure(state, prepared.owner, sides, 2, (bench_refresh){ bench_rotation_refill, &prepared.rotation },
-                  &times);
+    bench_measure(state, prepared.owner, sides, 2, bench_rotation_refresh(&prepared.rotation), &times);
     bench_report(state, &times, 2.0 * (double)prepared.rotation.bytes);
     shim_counter(state, "roperot_speedup", times.median[0] / times.median[1]);
 }

@@ -186,14 +186,9 @@ static double bytes_moved(void)
     return 2.0 * (double)prepared.rotation.bytes;
 }
 
-static bench_refresh refilled(void)
-{
-    return (bench_refresh){ bench_rotation_refill, &prepared.rotation };
-}
-
 static void measure(shim_state *state, const bench_side *sides, int count, bench_times *times)
 {
-    bench_measure(state, prepared.owner, sides, count, refilled(), times);
+    bench_measure(state, prepared.owner, sides, count, bench_rotation_refresh(&prepared.rotation), times);
 }
 
 /* Sides 1 and 2 are the sweep and its twin. A void run is marked, not an error: Google Benchmark's statistics over
@@ -203,7 +198,7 @@ static void against_sweep(shim_state *state, const bench_side sides[3])
     bench_times times;
     measure(state, sides, 3, &times);
     for (int i = 1; i < ATTEMPTS && times.median[2] < twin_share * times.median[1]; ++i)
-        bench_measure_again(prepared.owner, sides, 3, refilled(), &times);
+        bench_measure_again(prepared.owner, sides, 3, bench_rotation_refresh(&prepared.rotation), &times);
     bench_report(state, &times, bytes_moved());
     shim_counter(state, "sweep_ratio", times.median[1] / times.median[0]);
     shim_counter(state, "ratio_min", times.least[1] / times.least[0]);

@@ -76,6 +76,11 @@ void bench_rotation_refill(void *self)
     bench_fill(r->data, r->bytes, r->dtype);
 }
 
+bench_refresh bench_rotation_refresh(bench_rotation *rotation)
+{
+    return (bench_refresh){ bench_rotation_refill, rotation };
+}
+
 /* Applies once to fresh values and keeps what came out. NULL result: `why` says what failed. */
 static void *result_of(const bench_rotation *r, const char **why)
 {

@@ -6,6 +6,7 @@
 #include <roperot/roperot.h>
 #include <stddef.h>
 
+#include "measure.h"
 #include "shapes.h"
 
 /* How: the library's enums. */
@@ -42,6 +43,7 @@ const char *bench_plan_create(roperot_plan **plan, int32_t dim, const bench_choi
 
 /* Fresh values: after many rotations rounding errors have walked away from the first ones. */
 void bench_rotation_refill(void *self);
+bench_refresh bench_rotation_refresh(bench_rotation *rotation);
 
 /* A bench_side: so many calls of roperot_apply. */
 void bench_rotation_run(void *self, int64_t calls);

@@ -288,7 +288,6 @@ static void measure(shim_state *state)
     const bench_side pair[2] = { sides[0], { is_norm ? run_apply : run_other, NULL, 0 } };
     const bench_refresh fresh = { refill, NULL };
     bench_times times, other;
-    refill(NULL);
     bench_measure(state, prepared.owner, sides, 3, fresh, &times);
     bench_report(state, &times, (double)prepared.bytes);
     shim_counter(state, "chain_ratio", times.median[0] / times.median[1]);
@@ -297,7 +296,6 @@ static void measure(shim_state *state)
     shim_counter(state, "ratio_min", times.least[0] / times.least[1]);
     shim_counter(state, "reference_spread", times.spread[1]);
     other.rounds = times.rounds;
-    refill(NULL);
     bench_measure_again(prepared.owner, pair, 2, fresh, &other);
     shim_counter(state, is_norm ? "rotation_ratio" : "bf16_ratio", other.median[0] / other.median[1]);
 }

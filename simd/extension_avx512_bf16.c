@@ -2,19 +2,21 @@
  * Norm and rotation of bf16 heads in one kernel, for CPUs that round to bf16 in one instruction (AVX512_BF16); it must
  * not know where heads come from or go to.
  *
- * VCVTNE2PS2BF16 rounds to nearest even, but takes denormal numbers for zeros and makes zeros of them, and what it does
- * with NaN is its own. So it is used for tame heads only, where neither can come up:
+ * VCVTNE2PS2BF16 rounds to nearest even, but takes denormal numbers for zeros and makes zeros of them, which keep their
+ * signs, and what it does with NaN is its own. So it is used for tame heads only, where neither can come up:
  *
  *     x:      0, or 2^-24 <= |x|, and no infinity or NaN, of which r would tell
  *     r:      2^-16 <= r <= 2^64
  *     w:      0, or 2^-16 <= |w| <= 2^64
  *     c, s:   0, or 2^-46 <= |c| <= 2^46
  *
- * The square of a tame x is exact, so that sums of squares may be fused.
+ * The square of a tame x is exact, so that sums of squares may be fused. The sum of other heads may be wrong, and is
+ * not used: tiny x are found by themselves, and huge ones, infinities and NaN put r out of its limits either way.
  *
- * |x * r| is at most the root of the number of channels, and 0 or at least 2^-40, so that n = T((x * r) * w) is 0 or
- * has 2^-56 <= |n| <= 2^69. A product n * c is 0 or at least 2^-102: a multiple of 2^-125, and so is a sum of two of
- * them, which is therefore 0 or at least 2^-125, and at most 2^116. No result is denormal, infinite or NaN.
+ * |x * r| is at most the root of the number of channels, less than 2^5, and 0 or at least 2^-40, so that
+ * n = T((x * r) * w) is 0 or has 2^-56 <= |n| <= 2^69. A product n * c is 0 or at least 2^-102: a multiple of 2^-125,
+ * and so is a sum of two of them, which is therefore 0 or at least 2^-125, and at most 2^116. No result is denormal,
+ * infinite or NaN.
  *
  * All other heads take the same operations in the vocabulary of lanes, one head after the other. */
 #include "lanes_avx512.h"
@@ -24,8 +26,7 @@
 
 enum { GROUP = ROPEROT_NORM_HEADS, VECTOR = 32 };
 
-/* -2 times the bits of 2^-24 in bf16: that leaves the sign out, turns the order round, and zeros stay the smallest. */
-#define LEAST_X   (-((127 - 24) << 8))
+#define LEAST_X   ((127 - 24) << 7) /* as bf16 */
 #define LEAST_R   0x1p-16f
 #define LARGEST_R 0x1p64f
 #define LEAST_W   0x1p-16f
@@ -35,12 +36,9 @@ enum { GROUP = ROPEROT_NORM_HEADS, VECTOR = 32 };
 
 /* ---- vocabulary -------------------------------------------------------------------------------------------------- */
 
-/* Elements 0, 2 .. 30 or 1, 3 .. 31 of a vector. */
-INLINE __m512 even_of(__m512i x) { return _mm512_castsi512_ps(_mm512_slli_epi32(x, 16)); }
-INLINE __m512 odd_of(__m512i x) { return _mm512_castsi512_ps(_mm512_and_si512(x, _mm512_set1_epi32((int)0xffff0000))); }
-
 /* Elements first, first + 16, first + 1, first + 17 .. first + 23 of a vector, first 0 or 8. What is packed from these
- * two has elements 0 .. 15 in its even places, and 16 .. 31 in its odd ones. */
+ * two has elements 0 .. 15 in its even places, and 16 .. 31 in its odd ones, so that f32x16_split_bf16, which takes no
+ * turn at port 5, widens it again in order. */
 INLINE __m512 woven(__m512i x, const int first)
 {
     const __m512i from = _mm512_setr_epi32(0x00000000, 0x00100000, 0x00010000, 0x00110000, 0x00020000, 0x00120000,
@@ -56,47 +54,42 @@ INLINE void store_vector(void *p, __m512i x) { _mm512_storeu_si512(p, x); }
 
 /* ---- tame or not ------------------------------------------------------------------------------------------------- */
 
-/* Twice the bits of an f32, which leaves the sign out. */
-INLINE uint32_t twice_bits(float x)
+/* A magnitude as an unsigned number: -2 times its bits. The sign is shifted out, a smaller magnitude is a larger
+ * number, and zero is the smallest of all: the largest number tells the least magnitude that is not zero. */
+INLINE __m512i smallness_of_bf16(__m512i x) { return _mm512_mullo_epi16(x, _mm512_set1_epi16(-2)); }
+INLINE __m512i smallness_of_f32(__m512 x)
 {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return 2 * bits;
+    const __m512i bits = _mm512_castps_si512(x);
+    return _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_add_epi32(bits, bits));
 }
 
-/* Twice the bits of the largest number so far, and of the smallest but zero, less 1: zeros become the largest. */
-typedef struct magnitudes {
-    __m512i least, largest;
-} magnitudes;
+/* Of the numbers so far: the largest smallness, and the largest magnitude, twice its bits. */
+typedef struct extremes {
+    __m512i smallness, magnitude;
+} extremes;
 
-INLINE magnitudes no_magnitudes(void)
+INLINE void add_to_extremes(extremes *m, __m512 x)
 {
-    const magnitudes m = { _mm512_set1_epi32(-1), _mm512_setzero_si512() };
-    return m;
-}
-
-INLINE void add_magnitudes(magnitudes *m, __m512 x)
-{
-    const __m512i twice = _mm512_add_epi32(_mm512_castps_si512(x), _mm512_castps_si512(x));
-    m->largest = _mm512_max_epu32(m->largest, twice);
-    m->least = _mm512_min_epu32(m->least, _mm512_add_epi32(twice, _mm512_set1_epi32(-1)));
+    const __m512i small = smallness_of_f32(x);
+    m->smallness = _mm512_max_epu32(m->smallness, small);
+    m->magnitude = _mm512_max_epu32(m->magnitude, _mm512_sub_epi32(_mm512_setzero_si512(), small));
 }
 
 /* Bits of NaN are more than those of any limit. */
-INLINE int are_tame(magnitudes m, float least, float largest)
+INLINE int are_tame(extremes m, float least, float largest)
 {
-    const __m512i low = _mm512_set1_epi32((int)(twice_bits(least) - 1)),
-                  high = _mm512_set1_epi32((int)twice_bits(largest));
-    return (_mm512_cmplt_epu32_mask(m.least, low) | _mm512_cmpgt_epu32_mask(m.largest, high)) == 0;
+    const __m512i small = _mm512_set1_epi32((int)(-2u * bits_of_float(least))),
+                  large = _mm512_set1_epi32((int)(2u * bits_of_float(largest)));
+    return (_mm512_cmpgt_epu32_mask(m.smallness, small) | _mm512_cmpgt_epu32_mask(m.magnitude, large)) == 0;
 }
 
 static NOINLINE int coefficients_are_tame(const float *cos, const float *sin, ptrdiff_t pairs)
 {
-    magnitudes all = no_magnitudes();
+    extremes all = { _mm512_setzero_si512(), _mm512_setzero_si512() };
     NO_UNROLL
     for (ptrdiff_t j = 0; j < pairs; j += 16) {
-        add_magnitudes(&all, _mm512_loadu_ps(cos + j));
-        add_magnitudes(&all, _mm512_loadu_ps(sin + j));
+        add_to_extremes(&all, _mm512_loadu_ps(cos + j));
+        add_to_extremes(&all, _mm512_loadu_ps(sin + j));
     }
     return are_tame(all, LEAST_C, LARGEST_C);
 }
@@ -111,15 +104,15 @@ INLINE lanes_t weights_of(const void *weight, int32_t dtype, int unit_offset, pt
     return unit_offset ? lanes_add(one, w) : w;
 }
 
-/* As every norm_weights, woven; 0 also for weights that are not tame. */
+/* As every norm_weights, in the woven order; 0 also for weights that are not tame. */
 static int norm_weights_bf16_avx512_bf16(float *out, const void *weight, int32_t dtype, int unit_offset,
                                          ptrdiff_t channels)
 {
-    magnitudes all = no_magnitudes();
+    extremes all = { _mm512_setzero_si512(), _mm512_setzero_si512() };
     NO_UNROLL
     for (ptrdiff_t c = 0; c < channels; c += 16) {
         const lanes_t w = weights_of(weight, dtype, unit_offset, c);
-        add_magnitudes(&all, w);
+        add_to_extremes(&all, w);
         lanes_store_f32(out + c, w);
     }
     NO_UNROLL
@@ -140,41 +133,38 @@ typedef struct group_factors {
     int is_tame;
 } group_factors;
 
-INLINE __m512i smaller(__m512i least, __m512i x)
-{
-    return _mm512_max_epu16(least, _mm512_mullo_epi16(x, _mm512_set1_epi16(-2)));
-}
-
 /* A square of a tame number has 16 bits, so that a fused addition rounds no differently. */
 INLINE __m512 add_square(__m512 sum, __m512 x) { return _mm512_fmadd_ps(x, x, sum); }
 
-/* The next 16 channels of two heads, side by side. The sum's lane l, which is to take channels l, l + 16 .. in order,
- * is lane l / 2 of `even` or of `odd`, of the second head 8 lanes later. */
-INLINE void add_squares(const char *x, const char *y, __m512 *even, __m512 *odd, __m512i *least)
+/* The next 16 channels of two heads, side by side. Lane l of the recipe's sum, which takes channels l, l + 16 .. in
+ * order, is lane l / 2 of `even` (l even) or of `odd` (l odd), and for the second head 8 lanes later. */
+INLINE void add_squares(const char *x, const char *y, __m512 *even, __m512 *odd, __m512i *smallness)
 {
     const __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)x);
     const __m256i second = _mm256_loadu_si256((const __m256i *)(const void *)y);
     const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
-    *even = add_square(*even, even_of(both));
-    *odd = add_square(*odd, odd_of(both));
-    *least = smaller(*least, both);
+    __m512 x0, x1;
+    f32x16_split_bf16(both, &x0, &x1);
+    *even = add_square(*even, x0);
+    *odd = add_square(*odd, x1);
+    *smallness = _mm512_max_epu16(*smallness, smallness_of_bf16(both));
 }
 
-/* Lanes of two heads from eight each to four: a quarter of `even` and one of `odd` for each head. */
+/* Two heads from 16 lanes to 8 each: a quarter of `even` and one of `odd` for each head. */
 INLINE __m512 fold_two(__m512 even, __m512 odd)
 {
     return _mm512_add_ps(_mm512_shuffle_f32x4(even, odd, 0x88), _mm512_shuffle_f32x4(even, odd, 0xdd));
 }
 
-/* Lanes of four heads, two of `even` and two of `odd` for each. least: as LEAST_X, of the smallest magnitude so far. */
+/* Four heads, each folded to four lanes, two of `even` and two of `odd`. smallness: of all numbers so far. */
 INLINE __m512 squares_of_four(const char *x, ptrdiff_t step1, ptrdiff_t step2, ptrdiff_t step3, ptrdiff_t bytes,
-                              __m512i *least)
+                              __m512i *smallness)
 {
     __m512 e0 = _mm512_setzero_ps(), o0 = e0, e1 = e0, o1 = e0;
     NO_UNROLL
     for (const char *const end = x + bytes; x < end; x += 16 * sizeof(bf16_t)) {
-        add_squares(x, x + step1, &e0, &o0, least);
-        add_squares(x + step2, x + step3, &e1, &o1, least);
+        add_squares(x, x + step1, &e0, &o0, smallness);
+        add_squares(x + step2, x + step3, &e1, &o1, smallness);
     }
     const __m512 a = fold_two(e0, o0), b = fold_two(e1, o1);
     return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
@@ -189,24 +179,24 @@ INLINE __m256 fold_eight(__m512 a, __m512 b)
     return _mm256_set_m128(_mm_unpackhi_ps(x, y), _mm_unpacklo_ps(x, y));
 }
 
-/* Of up to eight heads; missing ones are the last one again. */
+/* Of up to eight heads; in place of missing ones, one that is there. */
 static NOINLINE void factors_of_group(group_factors *f, const roperot_norm_of_heads *a, const char *x, ptrdiff_t heads)
 {
     const ptrdiff_t bytes = a->channels * (ptrdiff_t)sizeof(bf16_t), step = a->src_head;
-    __m512i least = _mm512_setzero_si512();
+    __m512i smallness = _mm512_setzero_si512();
     __m512 four[2];
     NO_UNROLL
     for (int i = 0; i < 2; i++, heads -= 4) {
         const ptrdiff_t last = heads > 0 ? (heads - 1) * step : 0;
         four[i] = squares_of_four(x, heads > 1 ? step : last, heads > 2 ? 2 * step : last, heads > 3 ? 3 * step : last,
-                                  bytes, &least);
+                                  bytes, &smallness);
         if (heads > 4) x += 4 * step;
     }
     const __m256 mean = _mm256_div_ps(fold_eight(four[0], four[1]), _mm256_set1_ps((float)a->channels));
     const __m256 root = _mm256_sqrt_ps(_mm256_add_ps(mean, _mm256_set1_ps(a->epsilon)));
     const __m256 r = _mm256_div_ps(_mm256_set1_ps(1.0f), root);
     _mm256_storeu_ps(f->r, r);
-    const __mmask32 small = _mm512_cmpgt_epu16_mask(least, _mm512_set1_epi16((short)LEAST_X));
+    const __mmask32 small = _mm512_cmpgt_epu16_mask(smallness, _mm512_set1_epi16((short)(-2 * LEAST_X)));
     f->is_tame = (small | _mm256_cmp_ps_mask(r, _mm256_set1_ps(LEAST_R), _CMP_NGE_UQ) |
                   _mm256_cmp_ps_mask(r, _mm256_set1_ps(LARGEST_R), _CMP_NLE_UQ)) == 0;
 }
@@ -243,7 +233,9 @@ INLINE __m512i normed(const char *x, ptrdiff_t ahead, __m512 r, wide w)
 
 INLINE void store_turned(char *y, ptrdiff_t half, __m512i n0, __m512i n1, wide c, wide s)
 {
-    const __m512 a0 = even_of(n0), a1 = even_of(n1), b0 = odd_of(n0), b1 = odd_of(n1);
+    __m512 a0, a1, b0, b1;
+    f32x16_split_bf16(n0, &a0, &b0);
+    f32x16_split_bf16(n1, &a1, &b1);
     const __m512 y0 = _mm512_sub_ps(_mm512_mul_ps(a0, c.first), _mm512_mul_ps(a1, s.first));
     const __m512 y1 = _mm512_add_ps(_mm512_mul_ps(a0, s.first), _mm512_mul_ps(a1, c.first));
     const __m512 z0 = _mm512_sub_ps(_mm512_mul_ps(b0, c.second), _mm512_mul_ps(b1, s.second));
@@ -319,14 +311,13 @@ static float factor_of_head(const roperot_norm_of_heads *a, const bf16_t *x)
 
 static void norm_any_head(const roperot_norm_of_heads *a, const bf16_t *x, bf16_t *y)
 {
-    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     const lanes_t r = lanes_set1(factor_of_head(a, x));
     NO_UNROLL
     for (ptrdiff_t c = 0; c < a->channels; c += 16) {
         const wide w = load_wide(a->weight + c / VECTOR * VECTOR);
-        const __m512i place = _mm512_add_epi32(even, _mm512_set1_epi32((int)(c / 16 % 2)));
-        const lanes_t n = lanes_mul(lanes_load_bf16(x + c), r);
-        lanes_store_bf16(y + c, lanes_mul(n, _mm512_permutex2var_ps(w.first, place, w.second)));
+        __m512 w0, w1;
+        f32x16_deinterleave(w.first, w.second, &w0, &w1);
+        lanes_store_bf16(y + c, lanes_mul(lanes_mul(lanes_load_bf16(x + c), r), c % VECTOR ? w1 : w0));
     }
     y += a->first;
     NO_UNROLL

@@ -122,7 +122,8 @@ typedef void roperot_amax_fn(float *amax, const void *src, ptrdiff_t src_head, i
                              ptrdiff_t channels);
 
 /* One rounding to nearest even. e4m3 and i8: of x * inverse[h], saturating (roperot_pages says how). q8_0: channels is
- * a multiple of 32. These three take elements of any `dtype` of tensors, the others F32. */
+ * a multiple of 32. These three take elements of any `dtype` of tensors, the others F32. dst and src do not overlap:
+ * some elements are stored twice. */
 typedef void roperot_store_fn(void *dst, ptrdiff_t dst_head, const void *src, ptrdiff_t src_head, int32_t dtype,
                               ptrdiff_t heads, ptrdiff_t channels, const float *inverse);
 

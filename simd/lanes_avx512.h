@@ -83,25 +83,26 @@ INLINE void lanes_store_bf16(bf16_t *p, lanes_t x)
 
 INLINE void store_bytes(void *p, __m512i x) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(x)); }
 
-/* |x|, at most 448 (and that for NaN), added to 2^20 times its power of two: it is rounded where the last place of its
- * code is, to nearest even, and the sum has the exponent in bits 23 to 30 and the rest of the code in its lowest ones.
- * 0x98 there makes up for the bias. Below 2^-6 codes are as far apart as there. The code is the lowest byte of
- * sum + (sum >> 20). */
-INLINE __m512i sum_e4m3(lanes_t x)
+/* The code of |x| in the lowest byte; what is above it is left. |x|, at most 448 (and that for NaN), added to 2^20
+ * times its power of two: it is rounded where the last place of its code is, to nearest even, and the sum has the
+ * exponent in bits 23 to 30 and the rest of the code in its lowest ones. 0x98 there makes up for the bias. Below 2^-6
+ * codes are as far apart as there. */
+INLINE __m512i code_e4m3(lanes_t x)
 {
     enum { LESS_MAGNITUDE = 2, NO_SIGN = 2 << 2 };
     const lanes_t magnitude = _mm512_range_ps(x, _mm512_set1_ps(448.0f), LESS_MAGNITUDE | NO_SIGN);
     const __m512i power = _mm512_and_si512(_mm512_castps_si512(magnitude), _mm512_set1_epi32(0x7f800000));
     const __m512i up = _mm512_add_epi32(_mm512_max_epi32(power, _mm512_set1_epi32((127 - 6) << 23)),
                                         _mm512_set1_epi32((20 << 23) + 0x98));
-    return _mm512_castps_si512(_mm512_add_ps(magnitude, _mm512_castsi512_ps(up)));
+    const __m512i sum = _mm512_castps_si512(_mm512_add_ps(magnitude, _mm512_castsi512_ps(up)));
+    return _mm512_add_epi32(sum, _mm512_srli_epi32(sum, 20));
 }
 
 INLINE void lanes_store_e4m3(e4m3_t *p, lanes_t x)
 {
-    const __m512i sum = sum_e4m3(x), all = _mm512_castps_si512(x);
-    const __m512i code = _mm512_add_epi32(sum, _mm512_srli_epi32(sum, 20));
-    const __m512i byte = _mm512_ternarylogic_epi32(code, _mm512_srli_epi32(all, 24), _mm512_set1_epi32(0x80), 0xd8);
+    const __m512i all = _mm512_castps_si512(x);
+    const __m512i byte =
+        _mm512_ternarylogic_epi32(code_e4m3(x), _mm512_srli_epi32(all, 24), _mm512_set1_epi32(0x80), 0xd8);
     store_bytes(p, _mm512_mask_mov_epi32(byte, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), _mm512_set1_epi32(0x7f)));
 }
 
@@ -117,15 +118,10 @@ INLINE __m512i either(int mask, __m512i low, __m512i high)
 INLINE int lanes_store_64_e4m3(e4m3_t *p, lanes_t x0, lanes_t x1, lanes_t x2, lanes_t x3)
 {
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    const __m512i turned = _mm512_set4_epi32(0x0f0b0703, 0x0e0a0602, 0x0d090501, 0x0c080400);
-    const __m512i sum0 = sum_e4m3(x0), sum1 = sum_e4m3(x1), sum2 = sum_e4m3(x2), sum3 = sum_e4m3(x3);
-    const __m512i code0 = _mm512_add_epi32(sum0, _mm512_srli_epi32(sum0, 20)),
-                  code1 = _mm512_add_epi32(sum1, _mm512_srli_epi32(sum1, 20)),
-                  code2 = _mm512_add_epi32(sum2, _mm512_srli_epi32(sum2, 20)),
-                  code3 = _mm512_add_epi32(sum3, _mm512_srli_epi32(sum3, 20));
-    const __m512i low = either(0xff, code0, _mm512_slli_epi32(code1, 8)),
-                  high = either(0xff, code2, _mm512_slli_epi32(code3, 8));
-    const __m512i codes = _mm512_shuffle_epi8(either(0xffff, low, _mm512_slli_epi32(high, 16)), turned);
+    const __m512i transposed = _mm512_set4_epi32(0x0f0b0703, 0x0e0a0602, 0x0d090501, 0x0c080400);
+    const __m512i low = either(0xff, code_e4m3(x0), _mm512_slli_epi32(code_e4m3(x1), 8)),
+                  high = either(0xff, code_e4m3(x2), _mm512_slli_epi32(code_e4m3(x3), 8));
+    const __m512i codes = _mm512_shuffle_epi8(either(0xffff, low, _mm512_slli_epi32(high, 16)), transposed);
     const __m512i signs = _mm512_packs_epi16(_mm512_packs_epi32(_mm512_castps_si512(x0), _mm512_castps_si512(x1)),
                                              _mm512_packs_epi32(_mm512_castps_si512(x2), _mm512_castps_si512(x3)));
     _mm512_storeu_si512((void *)p, _mm512_permutexvar_epi32(order, either((int)0x80808080, signs, codes)));

@@ -28,8 +28,8 @@ INLINE int32_t opaque(int32_t x)
 #define lanes_largest_16(p, n, infinite) 0
 #endif
 
-/* A vocabulary that says LANES_E4M3_64 has store_64_e4m3: four lanes at once, of products; 0 if they are to be stored
- * again, one after the other. */
+/* A vocabulary that says LANES_E4M3_64 has store_64_e4m3: 64 channels at once; 0 if one is NaN: what it stored is then
+ * to be stored again, 16 at a time. */
 #ifndef LANES_E4M3_64
 #define LANES_E4M3_64 0
 #endif

@@ -73,21 +73,29 @@ static NOINLINE float NAME(single_of)(const void *x, ptrdiff_t c, int32_t dtype)
     return single_load_f32((const f32_t *)x + c);
 }
 
-#if LANES_E4M3_64
-/* Products of 64 channels; 0: they are to be stored again, one after the other. */
+/* Products of 64 channels at once; 0: they are to be stored 16 at a time. */
 INLINE int NAME(store_64_e4m3)(e4m3_t *y, const void *x, ptrdiff_t c, int32_t dtype, lanes_t factor)
 {
+#if LANES_E4M3_64
     const lanes_t x0 = lanes_mul(NAME(lanes_of)(x, c, dtype), factor),
                   x1 = lanes_mul(NAME(lanes_of)(x, c + 16, dtype), factor),
                   x2 = lanes_mul(NAME(lanes_of)(x, c + 32, dtype), factor),
                   x3 = lanes_mul(NAME(lanes_of)(x, c + 48, dtype), factor);
     return lanes_store_64_e4m3(y + c, x0, x1, x2, x3);
-}
+#else
+    (void)y, (void)x, (void)c, (void)dtype, (void)factor;
+    return 0;
 #endif
-#define STORE_NO_64(y, x, c, dtype, factor) 0
+}
 
-/* `some`: 64 channels at once. */
-#define STORE_CODES(format, some)                                                                                      \
+INLINE int NAME(store_64_i8)(i8_t *y, const void *x, ptrdiff_t c, int32_t dtype, lanes_t factor)
+{
+    (void)y, (void)x, (void)c, (void)dtype, (void)factor;
+    return 0;
+}
+
+/* NaN sends the rest of its head to the loop of 16. */
+#define STORE_CODES(format)                                                                                            \
     static void NAME(store_##format)(void *dst, ptrdiff_t dst_head, const void *src, ptrdiff_t src_head,               \
                                      int32_t dtype, ptrdiff_t heads, ptrdiff_t channels, const float *inverse)         \
     {                                                                                                                  \
@@ -96,20 +104,15 @@ INLINE int NAME(store_64_e4m3)(e4m3_t *y, const void *x, ptrdiff_t c, int32_t dt
             format##_t *const y = (void *)((char *)dst + h * dst_head);                                                \
             const lanes_t factor = lanes_set1(inverse[h]);                                                             \
             ptrdiff_t c = 0;                                                                                           \
-            while (channels - c >= 64 && some(y, x, c, dtype, factor)) c += 64;                                        \
+            while (channels - c >= 64 && NAME(store_64_##format)(y, x, c, dtype, factor)) c += 64;                     \
             for (; channels - c >= 16; c += 16)                                                                        \
                 lanes_store_##format(y + c, lanes_mul(NAME(lanes_of)(x, c, dtype), factor));                           \
             for (; c < channels; c++) single_store_##format(y + c, NAME(single_of)(x, c, dtype) * inverse[h]);         \
         }                                                                                                              \
     }
-#if LANES_E4M3_64
-STORE_CODES(e4m3, NAME(store_64_e4m3))
-#else
-STORE_CODES(e4m3, STORE_NO_64)
-#endif
-STORE_CODES(i8, STORE_NO_64)
+STORE_CODES(e4m3)
+STORE_CODES(i8)
 #undef STORE_CODES
-#undef STORE_NO_64
 
 static void NAME(amax)(float *amax, const void *src, ptrdiff_t src_head, int32_t dtype, ptrdiff_t heads,
                        ptrdiff_t channels)

@@ -24,7 +24,7 @@ FUSED = re.compile(
     r"fn?m(add|sub)|fn?ml[as]|fn?mad|fn?msb|"  # AArch64: scalar, NEON, SVE
     r"vfn?m(acc|sac|add|sub)\.v.|fn?m(add|sub)\.[sd])\s"  # RISC-V
 )
-# But where a product is exact: squares of bf16 numbers that are neither tiny nor huge.
+# But where a product is exact: squares of bf16 numbers; where they are tiny the result is not used.
 EXACT = [(re.compile(r"extension_avx512_bf16"), re.compile(r"vfmadd231ps (%zmm\d+),\1,"))]
 FORBIDDEN = set("printf vprintf fprintf vfprintf puts putchar putc fputs fputc fwrite perror write stdout stderr "
                 "__printf_chk __fprintf_chk __vfprintf_chk exit _exit _Exit quick_exit abort raise signal "

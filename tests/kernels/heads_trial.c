@@ -305,6 +305,25 @@ static int may_refuse(const float *weight, ptrdiff_t channels, int is_extension)
     return 0;
 }
 
+/* Heads and weights at the limits of what an extension takes: all of them, or one or two. */
+static void find_limits(const trial *t, int dtype, const guard_buffer *src, int weight_dtype, unsigned char *weight,
+                        int is_small)
+{
+    const ptrdiff_t size = element_bytes(dtype), step = head_step(t, dtype), weight_size = element_bytes(weight_dtype);
+    if (!is_small) {
+        spoil(dtype, src->data + (ptrdiff_t)random_below((uint32_t)t->heads) * step, size, t->channels, -24, 60);
+        spoil(weight_dtype, weight, weight_size, t->channels, -16, 64);
+        if (random_below(4) == 0) memset(src->data, 0, (size_t)(t->channels * size)); /* a head */
+        return;
+    }
+    for (ptrdiff_t h = 0; h < t->heads; h++) {
+        unsigned char *const head = src->data + h * step;
+        shrink(dtype, head, size, t->channels, -24 - depth());
+        format_store(dtype, head, number_of(dtype, 18 + depth())); /* so that r is small, too */
+    }
+    shrink(weight_dtype, weight, weight_size, t->channels, -16 - depth());
+}
+
 /* More heads than a kernel takes at once; out of place, then in place. */
 static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype, int rounding,
                                    const roperot_turned_norm *kernel)
@@ -328,19 +347,7 @@ static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype
         unsigned char *const w = given + c * element_bytes(weight_dtype);
         format_store(weight_dtype, w, values_number(VALUES_NORMAL, weight_dtype));
     }
-    if (is_small) {
-        for (ptrdiff_t h = 0; h < t.heads; h++) {
-            unsigned char *const head = src.data + h * head_step(&t, dtype);
-            shrink(dtype, head, element_bytes(dtype), t.channels, -24 - depth());
-            format_store(dtype, head, number_of(dtype, 18 + depth())); /* so that r is small, too */
-        }
-        shrink(weight_dtype, given, element_bytes(weight_dtype), t.channels, -16 - depth());
-    } else if (is_extension) {
-        spoil(dtype, src.data + (ptrdiff_t)random_below((uint32_t)t.heads) * head_step(&t, dtype), element_bytes(dtype),
-              t.channels, -24, 60);
-        spoil(weight_dtype, given, element_bytes(weight_dtype), t.channels, -16, 64);
-        if (random_below(4) == 0) memset(src.data, 0, (size_t)(t.channels * element_bytes(dtype))); /* a head */
-    }
+    if (is_extension) find_limits(&t, dtype, &src, weight_dtype, given, is_small);
     for (ptrdiff_t c = 0; c < t.channels; c++) {
         const unsigned char *const w = given + c * element_bytes(weight_dtype);
         weight[c] = !has_weight ? 1.0f : offset ? 1.0f + value_of(weight_dtype, w) : value_of(weight_dtype, w);
