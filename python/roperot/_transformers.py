@@ -92,6 +92,15 @@ class _ExactTable(Tensor):
 
     _original: Tensor
 
+    @staticmethod
+    def of(rows: Tensor, original: Tensor) -> _ExactTable:
+        """Make a buffer as torch.nn.Buffer does, which would make a plain tensor of this class."""
+        table = rows.as_subclass(_ExactTable)
+        table._original = original
+        table.persistent = False  # type: ignore[attr-defined]
+        table._is_buffer = True  # type: ignore[attr-defined]
+        return table
+
 
 # ---- functions that rotate by cos and sin
 
@@ -545,9 +554,8 @@ def _patch_gathering(patch: Patch, module: Any) -> None:
     table = module.embed_positions
     if patch.angles == "exact":
         rope = Rope(table.shape[1])
-        exact = torch.from_numpy(rope.cos_sin(range(table.shape[0]), layout="ipex")).as_subclass(_ExactTable)
-        exact._original = table
-        patch.replace(module, "embed_positions", torch.nn.Buffer(exact, persistent=False))
+        rows = torch.from_numpy(rope.cos_sin(range(table.shape[0]), layout="ipex"))
+        patch.replace(module, "embed_positions", _ExactTable.of(rows, table))
     original = module.forward
 
     def forward(*args: Any, **kwargs: Any) -> Any:

@@ -884,6 +884,15 @@ def test_transforms_of_a_patched_model_are_left_to_the_model():
             torch.testing.assert_close(value, slope[name], rtol=1e-4, atol=1e-5)
 
 
+def assert_same_buffers(model, buffers):
+    """Logits may be the same in spite of other tables."""
+    found = dict(model.named_buffers())
+    assert found.keys() == buffers.keys()
+    assert all(
+        type(found[name]) is type(buffer) and torch.equal(found[name], buffer) for name, buffer in buffers.items()
+    )
+
+
 @pytest.mark.parametrize("name", ["llama", "gptj"])
 @pytest.mark.filterwarnings("ignore")
 def test_a_pickled_patched_model_is_the_unpatched_one(name, tmp_path):
@@ -892,11 +901,13 @@ def test_a_pickled_patched_model_is_the_unpatched_one(name, tmp_path):
     ids = torch.arange(3, 15)[None]
     with torch.no_grad():
         expected = model(ids).logits
+        buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
         with rt.patch_transformers(model) as patch:
             torch.save(model, tmp_path / "model.pt")
             twins = pickle.loads(pickle.dumps(model)), torch.load(tmp_path / "model.pt", weights_only=False)
             for twin in (*twins, copy.deepcopy(model)):
                 assert torch.equal(twin(ids).logits, expected)
+                assert_same_buffers(twin, buffers)
             assert patch.calls == 0
 
 
