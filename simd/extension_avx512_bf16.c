@@ -44,8 +44,7 @@ INLINE __m512 woven(__m512i x, const int first)
     const __m512i from = _mm512_setr_epi32(0x00000000, 0x00100000, 0x00010000, 0x00110000, 0x00020000, 0x00120000,
                                            0x00030000, 0x00130000, 0x00040000, 0x00140000, 0x00050000, 0x00150000,
                                            0x00060000, 0x00160000, 0x00070000, 0x00170000);
-    const __m512i up = _mm512_add_epi32(from, _mm512_set1_epi32(first << 16));
-    return _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaau, up, x));
+    return lanes_pick_bf16(x, _mm512_add_epi32(from, _mm512_set1_epi32(first << 16)));
 }
 
 INLINE __m512i narrow(__m512 low, __m512 high) { return (__m512i)_mm512_cvtne2ps_pbh(high, low); }

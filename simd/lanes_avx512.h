@@ -31,19 +31,19 @@ INLINE lanes_t lanes_load_f16(const f16_t *p)
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 
-/* Elements first .. first + 15 of 32: one permutation puts them into the upper halves and zeros below them. */
-INLINE lanes_t lanes_widen_bf16(__m512i x, const int first)
+/* Elements that the upper halves of `from` name, of 32: one permutation puts them into the upper halves and zeros below
+ * them. */
+INLINE lanes_t lanes_pick_bf16(__m512i x, __m512i from)
 {
-    const __m512i from = _mm512_setr_epi32(0x00000000, 0x00010000, 0x00020000, 0x00030000, 0x00040000, 0x00050000,
-                                           0x00060000, 0x00070000, 0x00080000, 0x00090000, 0x000a0000, 0x000b0000,
-                                           0x000c0000, 0x000d0000, 0x000e0000, 0x000f0000);
-    const __m512i up = _mm512_add_epi32(from, _mm512_set1_epi32(first << 16));
-    return _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaau, up, x));
+    return _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaau, from, x));
 }
 
 INLINE lanes_t lanes_load_bf16(const bf16_t *p)
 {
-    return lanes_widen_bf16(_mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)p)), 0);
+    const __m512i from = _mm512_setr_epi32(0x00000000, 0x00010000, 0x00020000, 0x00030000, 0x00040000, 0x00050000,
+                                           0x00060000, 0x00070000, 0x00080000, 0x00090000, 0x000a0000, 0x000b0000,
+                                           0x000c0000, 0x000d0000, 0x000e0000, 0x000f0000);
+    return lanes_pick_bf16(_mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)p)), from);
 }
 
 INLINE lanes_t lanes_load_e4m3(const e4m3_t *p)
