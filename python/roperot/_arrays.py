@@ -237,12 +237,15 @@ def _raw_torch(x: Any, name: str) -> Raw:
     return Raw(pointer, code, tuple(x.shape), x.stride(), False, x)
 
 
-def refuse_gradient(x: Any, name: str) -> None:
-    """Refuse a tensor that autograd follows now."""
+_RECORDER = "call roperot.torch.rotary (it takes q_norm and k_norm), "
+
+
+def refuse_gradient(x: Any, name: str, recorder: str = _RECORDER) -> None:
+    """Refuse a tensor that autograd follows now; ``recorder`` says what records its gradient, if anything does."""
     if x.requires_grad and sys.modules["torch"].is_grad_enabled():
         raise ValueError(
-            f"{name} requires a gradient, which is not recorded here: call roperot.torch.rotary (it takes q_norm and "
-            "k_norm), use x.detach(), or run under torch.no_grad()"
+            f"{name} requires a gradient, which is not recorded here: {recorder}use x.detach(), or run under "
+            "torch.no_grad()"
         )
 
 
@@ -416,7 +419,17 @@ def integers(x: Any, name: str) -> np.ndarray[Any, Any]:
 
 
 def reals(x: Any, name: str) -> np.ndarray[Any, Any]:
-    """``x`` as an aligned float32 or float64 array; other numbers become float64."""
+    """``x`` as an aligned float32 or float64 array; other numbers become float64.
+
+    Raises
+    ------
+    TypeError
+        If the elements are no real numbers.
+    ValueError
+        For a tensor whose gradient would be lost.
+    """
+    if is_tensor(x):
+        refuse_gradient(x, name, recorder="")
     array = _to_numpy(x, name)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{name} must be real numbers, not {array.dtype}")

@@ -229,12 +229,12 @@ def _memory(x: Any, name: str) -> _Memory:
 
 def _floats(x: Any, like: Any) -> Any:
     """float32 numbers where they are, or a copy of others, of the kind of an array: a tensor for a tensor."""
+    torch = sys.modules["torch"] if arrays.is_tensor(like) else None
+    if torch is not None and arrays.is_tensor(x) and x.dtype is torch.float32:
+        return x  # as it is, so that a call sees whether it requires a gradient
     values = np.asarray(arrays.reals(x, "scale"), np.float32)
-    if not arrays.is_tensor(like):
+    if torch is None:
         return values
-    torch = sys.modules["torch"]
-    if arrays.is_tensor(x) and x.dtype is torch.float32:
-        return x.detach() if x.requires_grad else x
     return torch.from_numpy(values if values.flags.writeable else values.copy())
 
 

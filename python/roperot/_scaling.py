@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from roperot import _arrays as arrays
 from roperot import _library as c
 
 KINDS = {
@@ -114,7 +115,12 @@ def boolean(value: Any, name: str) -> bool:
 
 
 def number(value: Any, name: str) -> float:
-    """``value`` as a float, or a TypeError that names the argument: text is not read as a number."""
+    """``value`` as a float, or a TypeError that names the argument: text is not read as a number.
+
+    A tensor that autograd follows is a ValueError: a float has no gradient.
+    """
+    if arrays.is_tensor(value):
+        arrays.refuse_gradient(value, name, recorder="")
     if isinstance(value, bool) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
         raise TypeError(f"{name} must be a number, not {value!r}")
     try:

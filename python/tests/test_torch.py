@@ -94,6 +94,28 @@ def test_a_remembered_tensor_does_not_hide_a_gradient():
         rope.apply_(tensor(5, 4, 16, grad=True))
 
 
+@pytest.mark.parametrize(
+    ("name", "make", "call"),
+    [
+        ("coordinates", lambda: torch.arange(5.0), lambda at: ROPE.apply_(tensor(5, 4, 16), coordinates=at)),
+        ("coordinates", lambda: torch.arange(5.0), lambda at: ROPE.apply_(np.ones((5, 4, 16), "f4"), coordinates=at)),
+        ("coordinates", lambda: torch.arange(5.0), lambda at: ROPE.apply(tensor(5, 4, 16), coordinates=at)),
+        ("coordinates", lambda: torch.arange(5.0).bfloat16(), lambda at: ROPE.cos_sin(None, coordinates=at)),
+        ("inv_freq", lambda: torch.rand(8), lambda w: roperot.Rope(16, inv_freq=w)),
+        ("base", lambda: torch.tensor(500.0), lambda b: roperot.Rope(16, base=b)),
+        ("attention_factor", lambda: torch.tensor(2.0), lambda f: roperot.Rope(16, attention_factor=f)),
+        ("cos", lambda: torch.rand(5, 8), lambda t: roperot.Rope.from_tables(16, t, torch.rand(5, 8))),
+    ],
+)
+def test_a_gradient_is_refused_wherever_it_would_be_lost(name, make, call):
+    """Coordinates and frequencies were read without a word; what follows had no gradient for them."""
+    with pytest.raises(ValueError, match=rf"^{name} requires a gradient, .*x\.detach\(\)"):
+        call(make().requires_grad_())
+    with torch.no_grad():
+        call(make().requires_grad_())
+    call(make())
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, False, True])
 def test_a_position_is_no_truth_and_no_real_number(value):
     at = torch.tensor(value)

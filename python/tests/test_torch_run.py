@@ -305,6 +305,30 @@ def test_both_doors_refuse_a_gradient_that_would_be_lost(place, recorded):
     assert len(sentences) == 1
 
 
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_static_scale_that_requires_a_gradient(recorded):
+    """It was detached, so that no call saw what it would lose; one that is copied cannot be asked later."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    scale, k = torch.nn.Parameter(torch.ones(4)), tensor(5, 4, 16)
+    pages = roperot.Pages(torch.zeros(5, 1, 4, 16, dtype=torch.int8), scale=scale)
+    assert pages.scale is scale
+
+    def call():
+        rt.run(None, k, None, ROPE, k_pages=pages, slots=torch.arange(5))
+
+    with pytest.raises(ValueError, match=r"^k_pages\.scale requires a gradient"):
+        make_fx(call)() if recorded else call()
+    assert not pages.data.any()
+    with torch.no_grad():
+        make_fx(call)() if recorded else call()
+    assert pages.data.any()
+    with pytest.raises(ValueError, match=r"^scale requires a gradient"):
+        roperot.Pages(pages.data, scale=scale.detach().double().requires_grad_())
+    with pytest.raises(ValueError, match=r"^eps requires a gradient"):
+        roperot.Norm(eps=torch.tensor(1e-6, requires_grad=True))
+
+
 def test_bools_are_bools_at_every_door():
     np, x = pytest.importorskip("numpy"), tensor(5, 4, 16)
     pages, slots = roperot.Pages(torch.zeros(5, 1, 4, 16)), torch.tensor([-1, 0, 1, 2, 3])
