@@ -323,8 +323,9 @@ class Pages:
             dtype=self._code, data=memory.pointer or None, pages=pages, page_tokens=tokens, page_stride=steps[0],
             token_stride=steps[1], head_stride=steps[2], channel_stride=steps[3],
         )  # fmt: skip
-        self._set_scale(c.enum(scaling or "static", SCALINGS, "scaling"), scaling, scale, scale_floor)
-        given = {"layout": layout, "dtype": dtype, "scaling": scaling, "scale_floor": float(scale_floor)}
+        floor = number(scale_floor, "scale_floor")
+        self._set_scale(c.enum(scaling or "static", SCALINGS, "scaling"), scaling, scale, floor)
+        given = {"layout": layout, "dtype": dtype, "scaling": scaling, "scale_floor": floor}
         self._text = json.dumps(given)  # as operators carry it, and the arrays beside it
 
     @staticmethod
@@ -345,11 +346,13 @@ class Pages:
     def _set_scale(self, code: int, scaling: str | None, scale: Any, floor: float) -> None:
         self.scale: Any = None
         self._dynamic = code == SCALINGS["dynamic"]
+        if self._code not in (E4M3, I8) and (scaling is not None or scale is not None):
+            raise ValueError("scaling and scale are for float8_e4m3fn and int8 pages")
+        if floor and not self._dynamic:
+            raise ValueError(f"scale_floor = {floor:g} is for pages with scaling='dynamic'")
         if self._code not in (E4M3, I8):
-            if scaling is not None or scale is not None:
-                raise ValueError("scaling and scale are for float8_e4m3fn and int8 pages")
             return
-        self._fixed |= {"scaling": code, "scale_floor": number(floor, "scale_floor")}
+        self._fixed |= {"scaling": code, "scale_floor": floor}
         if self._dynamic:
             self._set_dynamic_scale(scale)
         elif scale is not None:
@@ -551,11 +554,11 @@ def _job_of(call: _Call, name: str, x: Any, norm: Any, out: Any, pages: Any, slo
 
 def _multiply(call: _Call, job: JobStruct, factor: Any, batch: int, tokens: int) -> None:
     """One factor for all tokens, or one for each."""
-    if isinstance(factor, bool):
-        raise TypeError(f"factor must be a number or one for each token, not {factor}")
     if arrays.is_tensor(factor):
         arrays.refuse_gradient(factor, "factor")
         factor = factor.item() if factor.ndim == 0 else factor
+    if isinstance(factor, bool):
+        raise TypeError(f"factor must be a number or one for each token, not {factor}")
     values = np.full(tokens, factor, np.float32) if is_number(factor) else factor
     array, (row, step) = _lines(values, "factor", batch, tokens, _factors)
     call.keep.append(array)
@@ -604,14 +607,23 @@ def run_normed(plan: Any, heads: Any, outs: Any, positions: Any, layout: str) ->
 
 
 def is_number(x: Any) -> bool:
-    """A Python number, or an array with a single value and no axes."""
-    return isinstance(x, (int, float)) or (getattr(x, "shape", None) == () and not arrays.is_tensor(x))
+    """A Python number, or an array with a single real value and no axes; truths and texts are none."""
+    if isinstance(x, (int, float)):
+        return not isinstance(x, bool)
+    plain = getattr(x, "shape", None) == () and not arrays.is_tensor(x)
+    return plain and getattr(getattr(x, "dtype", None), "kind", "") not in tuple("bUSc")
+
+
+def _refuse_twice(source: np.ndarray[Any, Any], target: np.ndarray[Any, Any], name: str) -> None:
+    """A slot that is written twice would hold one of two keys, or a key that was turned twice."""
+    written = np.sort(target[(source >= 0) & (target >= 0)])
+    twice = written[1:][written[1:] == written[:-1]]
+    if twice.size:
+        raise ValueError(f"slot {int(twice[0])} is in {name} twice: each may be written once")
 
 
 def _refuse_crossing(source: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> None:
     """A slot that is written before another line has read it would lose what it held."""
-    if source.shape != target.shape:
-        return  # has a sentence of its own
     moved = (source != target) & (source >= 0) & (target >= 0)
     both = np.intersect1d(target[moved], source[source >= 0])
     if both.size:
@@ -626,11 +638,17 @@ def rerotate(plan: Any, pages: Any, delta: Any, slots: Any, to_slots: Any) -> No
     if source.ndim != 1:
         raise ValueError(f"slots has shape {source.shape}; it must be [n]")
     n = source.shape[0]
-    if to_slots is not None:
-        _refuse_crossing(source, arrays.integers(to_slots, "to_slots"))
     call = _Call()
-    lines = _lines(source, "slots", 1, n, arrays.integers)
-    target = lines if to_slots is None else _lines(to_slots, "to_slots", 1, n, arrays.integers)
+    lines = target = _lines(source, "slots", 1, n, arrays.integers)
+    if to_slots is None:
+        _refuse_twice(source, source, "slots")
+    else:
+        there = arrays.integers(to_slots, "to_slots")
+        if there.shape != (n,):
+            raise ValueError(f"to_slots has shape {there.shape}; it must be [{n}], as slots")
+        _refuse_twice(source, there, "to_slots")
+        _refuse_crossing(source, there)
+        target = _lines(there, "to_slots", 1, n, arrays.integers)
     job = JobStruct(batch=1, tokens=n, heads=pages.heads, dim=pages.head_dim, factor_token_stride=1)
     job.from_ = call.pages(pages, "pages", pages.heads, pages.head_dim, lines, False)
     job.to = call.pages(pages, "pages", pages.heads, pages.head_dim, target, True)

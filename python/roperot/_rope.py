@@ -551,7 +551,7 @@ class Rope:
             How far: one number, or ``[n]``, one per slot; negative for towards the start.
         slots, to_slots : array of int
             ``[n]``: where the keys are, and where they go (by default where they are). What is negative is left alone.
-            No key may go to a slot that another one comes from.
+            No key may go to a slot that another one comes from, and no slot is written twice.
 
         Raises
         ------

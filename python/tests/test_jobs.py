@@ -205,6 +205,35 @@ def test_rerotate_moves_a_cache():
     assert np.array_equal(cache.reshape(16, KV, DIM)[:TOKENS], want)
 
 
+@pytest.mark.parametrize(
+    ("slots", "to_slots", "sentence"),
+    [
+        ([1, 2], [[2, 3]], r"to_slots has shape \(1, 2\); it must be \[2\]"),  # went unchecked, and 3 held what 1 had
+        ([1, 2], [2, 3], "slot 2 is in slots and in to_slots"),
+        ([1, 2], [5, 5], "slot 5 is in to_slots twice"),
+        ([1, 3, 1], None, "slot 1 is in slots twice"),  # was turned twice
+        ([1, 3, 1], [1, 4, 1], "slot 1 is in to_slots twice"),
+    ],
+)
+def test_rerotate_refuses_slots_that_would_lose_a_key(slots, to_slots, sentence):
+    cache = tensor(KV).repeat(2, 0)[:, None]
+    pages, before = roperot.Pages(cache), cache.copy()
+    with pytest.raises(ValueError, match=sentence):
+        roperot.Rope(DIM).rerotate(pages, 3, slots, to_slots)
+    assert np.array_equal(cache, before)
+
+
+def test_rerotate_of_one_key_to_many_slots():
+    """And what is negative, on either side, is left alone however often it comes."""
+    rope, cache = roperot.Rope(DIM), tensor(KV).repeat(2, 0)[:, None]
+    before = cache.copy()
+    rope.rerotate(roperot.Pages(cache), [5, -2, 1, 1, 1], [1, 1, -1, -1, 2], [8, 9, 4, 4, -1])
+    want = before[[1, 1], 0]
+    rope.shift_(want, np.array([5, -2]))
+    assert np.array_equal(cache[[8, 9], 0], want)
+    assert np.array_equal(np.delete(cache, [8, 9], 0), np.delete(before, [8, 9], 0))
+
+
 def test_factor_multiplies_q_alone():
     rope, q, k = roperot.Rope(DIM), tensor(batch=(2,)), tensor(KV, batch=(2,))
     factor = RNG.standard_normal((2, TOKENS)).astype(np.float32)
@@ -303,10 +332,17 @@ CACHE = np.zeros((2, 4, KV, DIM), np.float32)
         (lambda r: r.run(k=K, k_pages=roperot.Pages(CACHE[:, :, :1]), slots=np.arange(7)), ValueError, "1 heads x 48"),
         (lambda r: r.run(Q, K[1:]), ValueError, "k has batch 1 and 6 tokens"),
         (lambda r: r.run(Q, factor=np.ones(3)), ValueError, "factor has shape"),
+        (lambda r: r.run(Q, factor=True), TypeError, "factor must be a number"),
+        (lambda r: r.run(Q, factor=np.bool_(True)), TypeError, "factor must be real numbers, not bool"),
+        (lambda r: r.run(Q, factor=np.str_("2")), TypeError, "factor must be real numbers, not <U1"),
+        (lambda r: r.run(Q, factor=np.complex64(2)), TypeError, "factor must be real numbers, not complex64"),
         (lambda r: roperot.Pages(np.zeros((1, 1, 1, 32), np.uint8)), TypeError, "'e4m3' or 'q8_0'"),
         (lambda r: roperot.Pages(np.zeros((1, 1, 32), np.float32)), ValueError, "3 axes"),
         (lambda r: roperot.Pages(np.zeros((1, 1, 1, 32), np.float64)), TypeError, "float64"),
         (lambda r: roperot.Pages(CACHE, scaling="dynamic"), ValueError, "float8_e4m3fn and int8"),
+        (lambda r: roperot.Pages(CACHE, scale_floor=1e-6), ValueError, "scale_floor = 1e-06 is for pages with scaling"),
+        (lambda r: roperot.Pages(CACHE, scale_floor="x"), TypeError, "scale_floor must be a number, not 'x'"),
+        (lambda r: roperot.Pages(CACHE.astype(np.int8), scale_floor=1e-6), ValueError, "scaling='dynamic'"),
         (lambda r: roperot.Norm(kind="l2"), ValueError, "'rms', 'layer'"),
     ],
 )
