@@ -77,7 +77,9 @@ def borrow(cos: Any, sin: Any, rotary_dim: int, pairing: str, full: str | None) 
         table.heads, table.head_stride = cos_raw.shape[1], cos_raw.strides[1]
         if not table.heads:
             raise ValueError(f"cos {cos_raw.shape} has no heads: [positions, width] serves all of them")
-    return table, (cos_raw.keep, sin_raw.keep)
+    held = cos_raw.keep, sin_raw.keep
+    # A tensor may be given other memory (x.data = ...), which would free what the table points to.
+    return table, (held, [x.untyped_storage() for x in held if arrays.is_tensor(x)])
 
 
 def _table_raw(x: Any, name: str) -> arrays.Raw:

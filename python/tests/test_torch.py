@@ -140,6 +140,19 @@ def test_tables_from_tensors():
     assert torch.equal(narrow, wide)
 
 
+def test_borrowed_tables_outlive_what_their_tensors_become():
+    """A parameter's .data is replaced by module.half(); the tables were read after their memory had been freed."""
+    code = """
+import torch, roperot
+cos, sin = (torch.from_numpy(t).clone() for t in roperot.Rope(128).cos_sin(range(20000)))
+rope, x = roperot.Rope.from_tables(128, cos, sin), torch.ones(2, 1, 128)
+expected = rope.apply(x, 19000)
+cos.data, sin.data = torch.zeros(1), torch.zeros(1)
+assert torch.equal(rope.apply(x, 19000), expected)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 # ---- the operator
 
 
