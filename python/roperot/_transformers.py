@@ -26,7 +26,7 @@ class Patch:
     Attributes
     ----------
     calls : int
-        How many rotations have gone through roperot.
+        How many rotations have gone through roperot; those of a compiled graph are counted when it is compiled.
     norms : int
         How many norms of queries and keys have been taken in the same call as their rotation.
     """
@@ -144,8 +144,11 @@ class _Rotation:
 
     def __init__(self, original: Callable[..., Any]) -> None:
         self.original = original
-        self.signature = inspect.signature(original)
-        names = self.signature.parameters
+        names = inspect.signature(original).parameters
+        # Plain dicts and tuples: Dynamo cannot always trace a Signature.
+        self.defaults = {n: p.default for n, p in names.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        self.ordered = tuple(n for n in self.defaults if names[n].kind is not inspect.Parameter.KEYWORD_ONLY)
+        self.required = tuple(n for n, default in self.defaults.items() if default is inspect.Parameter.empty)
         self.heads = next((n for n in (("q", "k"), ("x",), ("tensor",)) if set(n) <= set(names)), None)
         self.known = self.heads is not None and {"cos", "sin"} <= set(names)
         self.plain = (*(self.heads or ()), "cos", "sin")  # what most calls give, in that order
@@ -159,15 +162,16 @@ class _Rotation:
         if not self.known or self.heads is None:
             return None
         if self.in_order and not kwargs and len(args) == len(self.plain):
-            given = dict(zip(self.plain, args))  # a tenth of what bind costs
+            given = dict(zip(self.plain, args))
         else:
-            try:
-                given = self.signature.bind(*args, **kwargs).arguments
-            except TypeError:
+            given = {**dict(zip(self.ordered, args)), **kwargs}
+            if len(given) != len(args) + len(kwargs) or any(name not in self.defaults for name in kwargs):
+                return None  # the original has the sentence
+            if any(name not in given for name in (*self.plain, *self.required)):
                 return None
         unsqueeze_dim = given.get("unsqueeze_dim", self.unsqueeze_dim)
         for name, value in given.items():
-            plain = value is None or value is self.signature.parameters[name].default
+            plain = value is None or value is self.defaults[name]
             if name not in (*self.heads, "cos", "sin", "unsqueeze_dim") and not plain:
                 return None
         if unsqueeze_dim not in (None, 1, 2) or isinstance(unsqueeze_dim, bool):
@@ -294,8 +298,8 @@ def _version(x: Tensor) -> int:
     return 0 if torch.compiler.is_compiling() or x.is_inference() else x._version
 
 
-def _mark(patch: Patch, cos: Tensor, sin: Tensor, rows: tuple[Tensor, Tensor]) -> None:
-    cos._roperot = _Marked(patch, Rows(*rows), sin, (_version(cos), _version(sin)))  # type: ignore[attr-defined]
+def _mark(patch: Patch, cos: Tensor, sin: Tensor, rows: Rows) -> None:
+    cos._roperot = _Marked(patch, rows, sin, (_version(cos), _version(sin)))  # type: ignore[attr-defined]
 
 
 def _marked(call: _Call) -> _Marked | None:
@@ -304,6 +308,12 @@ def _marked(call: _Call) -> _Marked | None:
     if marked is None or marked.sin is not call.sin:
         return None
     return marked if marked.versions == (_version(call.cos), _version(call.sin)) else None
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
+def _count(patch: Patch) -> None:
+    """Count a rotation; a graph would guard a number that it changes itself, and be compiled anew for every call."""
+    patch.calls += 1
 
 
 def _patched_apply(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -319,7 +329,7 @@ def _patched_apply(original: Callable[..., Any]) -> Callable[..., Any]:
         rotated = _rotated(rotation, call, marked.rows, marked.patch)
         if rotated is None:
             return original(*args, **kwargs)
-        marked.patch.calls += 1
+        _count(marked.patch)
         return rotated
 
     return apply
@@ -501,7 +511,7 @@ def _exports() -> bool:
 
 def _patch_rotary(patch: Patch, module: Any, exact: _Exact | None) -> None:
     original = module.forward
-    signature = inspect.signature(original)
+    names = tuple(inspect.signature(original).parameters)
 
     def forward(*args: Any, **kwargs: Any) -> Any:
         if torch.is_grad_enabled() and any(p.requires_grad for p in module.parameters()):
@@ -514,7 +524,7 @@ def _patch_rotary(patch: Patch, module: Any, exact: _Exact | None) -> None:
         if not (isinstance(made, tuple) and len(made) == 2 and all(isinstance(t, Tensor) for t in made)):
             return made
         cos, sin = made
-        given = signature.bind(*args, **kwargs).arguments
+        given = {**dict(zip(names, args)), **kwargs}  # it has taken them; Dynamo cannot always trace Signature.bind
         positions = given.get("position_ids")
         if cos.device.type != "cpu" or cos.ndim not in (2, 3) or not isinstance(positions, Tensor):
             return made
@@ -528,7 +538,7 @@ def _patch_rotary(patch: Patch, module: Any, exact: _Exact | None) -> None:
             if tables is None:
                 return made
             rows, cos, sin = tables, *(t.to(cos.dtype) for t in tables)
-        _mark(patch, cos, sin, (cos, sin) if patch.arithmetic == "eager" else rows)
+        _mark(patch, cos, sin, Rows(cos, sin) if patch.arithmetic == "eager" else Rows(*rows))
         return cos, sin
 
     patch.replace(module, "forward", _Forward(forward, original))
@@ -578,12 +588,14 @@ def _patched_gathered_apply(original: Callable[..., Any]) -> Callable[..., Any]:
         call = None if patch is None else rotation.understand(args, kwargs)
         if call is None or patch is None or transformed(call.q, call.cos) or _exports() or call.cos.ndim != 3:
             return original(*args, **kwargs)
-        if _marked(call) is None:
-            _mark(patch, call.cos, call.sin, (call.cos, call.sin))
-        rotated = _rotated(rotation, call, call.cos._roperot.rows, patch)  # type: ignore[attr-defined]
+        marked = _marked(call)
+        rows = Rows(call.cos, call.sin) if marked is None else marked.rows
+        if marked is None and not torch.compiler.is_compiling():  # Dynamo writes no attributes of tensors
+            _mark(patch, call.cos, call.sin, rows)
+        rotated = _rotated(rotation, call, rows, patch)
         if rotated is None:
             return original(*args, **kwargs)
-        patch.calls += 1
+        _count(patch)
         return rotated
 
     return apply

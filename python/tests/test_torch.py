@@ -1057,3 +1057,57 @@ def test_a_patched_model_is_compiled_before_it_has_run(angles):
         found = compiled(ids)
         expected = model(ids, use_cache=False).logits
     assert torch.allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "angles"), [("llama", "exact"), ("qwen3", "exact"), ("gptj", "model")])
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_patched_model_is_one_graph(name, angles):
+    """A count that the graph itself raised was guarded: every call compiled anew, and the ninth gave up."""
+    torch.manual_seed(0)
+    program, ids = Logits(MODELS[name](pytest.importorskip("transformers")).eval()), torch.arange(3, 15)[None]
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    with torch.no_grad(), rt.patch_transformers(program.model, angles=angles) as patch:
+        expected = program(ids)
+        compiled = torch.compile(program, backend="aot_eager", fullgraph=True)
+        before = patch.calls
+        for _ in range(10):
+            assert torch.allclose(compiled(ids), expected, atol=1e-6)  # a norm waits outside of graphs only
+        assert patch.calls > before
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_patched_model_of_several_axes_is_one_graph():
+    """Dynamo could not trace inspect.Signature there."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    scaling = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [2, 3, 3]}
+    config = transformers.models.qwen2_vl.Qwen2VLTextConfig(**SIZE, **KV, rope_parameters=scaling)
+    model, ids = transformers.Qwen2VLTextModel(config).eval(), torch.arange(3, 15)[None]
+    torch._dynamo.reset()
+    with torch.no_grad(), rt.patch_transformers(model):
+        expected = model(ids, use_cache=False).last_hidden_state
+        compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+        assert torch.equal(compiled(ids, use_cache=False).last_hidden_state, expected)
+
+
+def test_arguments_of_a_rotation_are_bound_as_python_does():
+    from roperot import _transformers as patching
+
+    def rotate(q, k, cos, sin, extra, position_ids=None, *, unsqueeze_dim=1, **more):
+        raise AssertionError
+
+    rotation, (q, k, cos, sin) = patching._Rotation(rotate), (tensor(1, 2, 5, 16, seed=i) for i in range(4))
+    found = rotation.understand((q, k), {"sin": sin, "cos": cos, "extra": None, "unsqueeze_dim": 2})
+    assert found == (q, k, cos, sin, 2)
+    for args, kwargs in (
+        ((q, k, cos, sin), {}),  # extra is missing
+        ((q, k, cos), {"extra": None}),
+        ((q, k, cos, sin, 3), {}),
+        ((q, k, cos, sin, None), {"q": q}),
+        ((q, k, cos, sin, None, None, 2), {}),
+        ((q, k, cos, sin, None), {"other": 1}),
+        ((q, k, cos, sin, None), {"more": 1}),
+    ):
+        assert rotation.understand(args, kwargs) is None
