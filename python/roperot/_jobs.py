@@ -394,12 +394,20 @@ class Pages:
         struct.slot_batch_stride, struct.slot_token_stride = steps
         return struct
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies, deep or pickled, are pages of the copied arrays."""
+        return _rebuild_pages, (self.data, self.scale, json.loads(self._text))
+
     def _written(self) -> tuple[Any, ...]:
         return (self.data, self.scale) if self._dynamic else (self.data,)
 
     def __repr__(self) -> str:
         name = {**c.DTYPE_NAMES, E4M3: "e4m3", I8: "int8", Q8_0: "q8_0"}[self._code]
         return f"Pages({self.pages} x {self.page_tokens} tokens, {self.heads} heads x {self.head_dim}, {name})"
+
+
+def _rebuild_pages(data: Any, scale: Any, recipe: dict[str, Any]) -> Pages:
+    return Pages(data, scale=scale, **recipe)
 
 
 def memory_of(part: Any) -> tuple[Any, ...]:

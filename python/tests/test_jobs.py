@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import numpy as np
@@ -310,6 +311,21 @@ def test_norms_can_be_pickled():
     again = pickle.loads(pickle.dumps(norm))
     assert repr(again) == repr(norm)
     assert np.array_equal(again.weight, norm.weight)
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+@pytest.mark.parametrize("given", [{"scaling": "dynamic", "scale_floor": 1e-3}, {"scale": 0.5}, {"scale": [0.5, 2.0]}])
+def test_copies_of_pages_are_pages_of_the_copied_arrays(again, given):
+    """They pointed to the arrays of the first, and every call with them was refused."""
+    rope, k = roperot.Rope(DIM), tensor(KV)
+    pages = roperot.Pages(np.zeros((4, KV, 2, DIM), np.int8), layout="HND", **given)
+    copied = again(pages)
+    assert (copied.data is pages.data) is (again is copy.copy)
+    for one in (pages, copied):
+        rope.run(k=k, positions=3, k_pages=one, slots=np.arange(TOKENS))
+    assert pages.data.any()
+    assert np.array_equal(copied.data, pages.data)
+    assert np.array_equal(copied.scale, pages.scale)
 
 
 Q, K = tensor(), tensor(KV)

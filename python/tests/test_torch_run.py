@@ -446,6 +446,16 @@ def test_graphs_write_into_pages(tracer, kind):
         assert torch.equal(buffers[name], buffer)
 
 
+def test_a_copied_layer_writes_into_its_own_pages():
+    q, k, v, *_, slots, _ = inputs()
+    layer = Cached(torch.int8)
+    twin = copy.deepcopy(layer)
+    twin(q, k, v, slots)
+    assert twin.pages["k_pages"].data is twin.keys
+    assert all(float(buffer.abs().sum()) > 0 for buffer in twin.buffers())
+    assert not any(float(buffer.abs().sum()) for buffer in layer.buffers())
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_compiled_rotary_with_norms_and_its_gradient():
     weight = torch.nn.Parameter(tensor(16, seed=1))
