@@ -556,6 +556,11 @@ def _job_of(call: _Call, name: str, x: Any, norm: Any, out: Any, pages: Any, slo
         if slots is None:
             raise ValueError(f"{name}_pages is given, but slots, which say where each token goes, are not")
         lines = _lines(slots, "slots", batch, tokens, arrays.integers)
+        if batch > 1 and lines[0].shape != (batch, tokens):
+            raise ValueError(
+                f"slots has shape {lines[0].shape} for a batch of {batch}, whose rows would overwrite each other; it "
+                f"must be [{batch}, {tokens}]"
+            )
         job.to = call.pages(pages, f"{name}_pages", heads, dim, lines, True)
     return job
 

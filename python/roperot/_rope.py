@@ -519,12 +519,12 @@ class Rope:
         k_pages, v_pages : Pages, optional
             The caches that keys and values are stored in.
         slots : array of int, optional
-            ``[seq]`` or ``[batch, seq]``, int32 or int64: where in the pages each token goes. A negative one is not
-            stored.
+            ``[batch, seq]``, or ``[seq]`` for a batch of one, int32 or int64: where in the pages each token goes. A
+            negative one is not stored.
         factor : float or array of float, optional
             ``[seq]`` or ``[batch, seq]``: multiplies q after the rotation (attention temperature).
         skip : bool
-            A token whose slot is negative is left alone entirely, in ``_out`` arrays, too.
+            What has pages is left alone entirely, in its ``_out`` array, too, where the slot is negative. q has none.
         inverse : bool
             Rotate backwards; not with a norm.
 

@@ -346,6 +346,11 @@ CACHE = np.zeros((2, 4, KV, DIM), np.float32)
         (lambda r: r.run(k=K, k_pages=roperot.Pages(CACHE), slots=np.arange(6)), ValueError, "slots has shape"),
         (lambda r: r.run(k=K, k_pages=roperot.Pages(CACHE), slots=np.arange(7) + 2), ValueError, "the slot of token 6"),
         (lambda r: r.run(k=K, k_pages=roperot.Pages(CACHE[:, :, :1]), slots=np.arange(7)), ValueError, "1 heads x 48"),
+        (
+            lambda r: r.run(k=Q[None].repeat(2, 0)[:, :, :KV], k_pages=roperot.Pages(CACHE), slots=np.arange(7)),
+            ValueError,
+            r"slots has shape \(7,\) for a batch of 2, .*must be \[2, 7\]",
+        ),
         (lambda r: r.run(Q, K[1:]), ValueError, "k has batch 1 and 6 tokens"),
         (lambda r: r.run(Q, factor=np.ones(3)), ValueError, "factor has shape"),
         (lambda r: r.run(Q, factor=True), TypeError, "factor must be a number"),
