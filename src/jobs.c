@@ -219,9 +219,19 @@ static const roperot_tensor *view_at(const roperot_job *j, int at)
     return at == DST ? j->dst : at == SRC ? j->src : NULL;
 }
 
-static const roperot_pages *pages_at(const roperot_job *j, int at)
+/* 0: no part of a cache is there. */
+static int part_at(const roperot_job *j, int at, roperot_page_part *part)
 {
-    return at == TO ? j->to : at == FROM ? j->from : NULL;
+    int64_t shape[4];
+    part->is_scale = at == TO_SCALE || at == FROM_SCALE || at == TO_GIVEN_SCALE;
+    part->pages = at == TO || at == TO_SCALE || at == TO_GIVEN_SCALE ? j->to
+                  : at == FROM || at == FROM_SCALE                   ? j->from
+                                                                     : NULL;
+    if (!part->pages) return 0;
+    roperot_job_shape(j, shape);
+    part->heads = shape[2];
+    part->dim = shape[3];
+    return 1;
 }
 
 /* Whether what is written at `at` of job i may be, although its extent overlaps that at `other` of job k. */
@@ -233,12 +243,8 @@ static int may_meet(const roperot_jobs *c, int32_t i, int at, int32_t k, int oth
     if (i == k && at == TO_SCALE && other == FROM_SCALE && pages_stay(a)) return 1;
     const roperot_tensor *const view = view_at(a, at), *const other_view = view_at(b, other);
     if (view && other_view) return roperot_tensors_disjoint(view, other_view);
-    const roperot_pages *const pages = pages_at(a, at), *const other_pages = pages_at(b, other);
-    if (!pages || !other_pages) return 0;
-    int64_t shape_a[4], shape_b[4];
-    roperot_job_shape(a, shape_a);
-    roperot_job_shape(b, shape_b);
-    return roperot_pages_apart(pages, shape_a[2], shape_a[3], other_pages, shape_b[2], shape_b[3]);
+    roperot_page_part part, other_part;
+    return part_at(a, at, &part) && part_at(b, other, &other_part) && roperot_page_parts_apart(&part, &other_part);
 }
 
 static int32_t overlap_error(int32_t i, int at, int32_t k, int other)

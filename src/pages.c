@@ -20,9 +20,10 @@ typedef struct axis {
     int64_t count, stride;
 } axis;
 
-enum { MOST_PAGE_AXES = 4 };
+enum { MOST_PAGE_AXES = 4, PAGE_AXIS = 0, TOKEN_AXIS = 2 };
 
-/* A layout as axes around a dense core of `core` units. */
+/* A layout as axes (pages, heads, tokens, channels; a tile has the last two in its core) around a dense core of `core`
+ * units. */
 typedef struct layout {
     axis axis[MOST_PAGE_AXES];
     int axes;
@@ -50,8 +51,8 @@ static layout scales_of(const roperot_pages *p, int64_t heads)
 {
     const int is_dynamic = p->scaling == ROPEROT_SCALE_DYNAMIC;
     layout l = { { { "scale_page_stride", is_dynamic ? p->pages : 1, p->scale_page_stride },
-                   { "scale_token_stride", is_dynamic ? p->page_tokens : 1, p->scale_token_stride },
-                   { "scale_head_stride", heads, p->scale_head_stride } },
+                   { "scale_head_stride", heads, p->scale_head_stride },
+                   { "scale_token_stride", is_dynamic ? p->page_tokens : 1, p->scale_token_stride } },
                  3,
                  1,
                  (int64_t)sizeof(float) };
@@ -66,14 +67,26 @@ static void reach(const layout *l, int64_t *below, int64_t *above)
     for (int i = 0; i < l->axes; i++) roperot_reach_axis(below, above, l->axis[i].stride, l->axis[i].count);
 }
 
-static int32_t find_extent(const layout *l, const void *data, int32_t index, const char *name, const char *what,
-                           roperot_extent *extent)
+/* The first axis that leads out of the address space. */
+static int32_t reach_error(const layout *l, const void *data, int32_t index, const char *name)
+{
+    layout part = *l;
+    int64_t below, above;
+    for (part.axes = 1; part.axes < l->axes; part.axes++) {
+        reach(&part, &below, &above);
+        if (!roperot_is_addressable(data, below, above, l->unit)) break;
+    }
+    const axis a = l->axis[part.axes - 1];
+    return roperot_fail(ROPEROT_ERROR_SHAPE,
+                        "jobs[%d]%s.%s is %lld; %lld times that must not reach outside the address space", index, name,
+                        a.name, (long long)a.stride, (long long)(a.count - 1));
+}
+
+static int32_t find_extent(const layout *l, const void *data, int32_t index, const char *name, roperot_extent *extent)
 {
     int64_t below, above;
     reach(l, &below, &above);
-    if (!roperot_is_addressable(data, below, above, l->unit))
-        return roperot_fail(ROPEROT_ERROR_SHAPE, "jobs[%d]%s.%s: the strides must not reach outside the address space",
-                            index, name, what);
+    if (!roperot_is_addressable(data, below, above, l->unit)) return reach_error(l, data, index, name);
     *extent = roperot_extent_around(data, below, above, l->unit);
     return ROPEROT_OK;
 }
@@ -229,11 +242,11 @@ static int32_t check_extents(const roperot_pages *p, const int64_t shape[4], int
                              roperot_extent *whole, roperot_extent *scale)
 {
     layout data = layout_of(p, shape[2], shape[3]);
-    int32_t status = find_extent(&data, p->data, at.index, at.name, "data", whole);
+    int32_t status = find_extent(&data, p->data, at.index, at.name, whole);
     if (!status && written) status = check_nesting(&data, at.index, at.name);
     if (status || !p->scale) return status;
     layout scales = scales_of(p, shape[2]);
-    status = find_extent(&scales, p->scale, at.index, at.name, "scale", scale);
+    status = find_extent(&scales, p->scale, at.index, at.name, scale);
     if (status) return status;
     if (p->scaling == ROPEROT_SCALE_STATIC) return check_static_scales(p, shape[2], at);
     return written ? check_nesting(&scales, at.index, at.name) : ROPEROT_OK;
@@ -256,7 +269,7 @@ int32_t roperot_pages_check(const roperot_pages *p, const int64_t shape[4], int 
                          2,
                          1,
                          p->slot_type == ROPEROT_POSITIONS_I32 ? 4 : 8 };
-    return find_extent(&ids, p->slots, index, name, "slots", slots);
+    return find_extent(&ids, p->slots, index, name, slots);
 }
 
 int32_t roperot_pages_check_slots(const roperot_pages *p, int64_t tokens, int64_t begin, int64_t end, int32_t index,
@@ -306,8 +319,8 @@ int roperot_pages_same(const roperot_pages *a, const roperot_pages *b, int64_t h
 static void block_of(const layout *l, int row, int64_t *low, int64_t *high)
 {
     layout inner = *l;
-    inner.axis[0].count = 1;
-    if (row) inner.axis[2].count = 1;
+    inner.axis[PAGE_AXIS].count = 1;
+    if (row) inner.axis[TOKEN_AXIS].count = 1;
     int64_t below, above;
     reach(&inner, &below, &above);
     *low = -below * l->unit;
@@ -319,20 +332,30 @@ static int64_t bytes_of_stride(const layout *l, int i)
     return l->axis[i].count == 1 ? 0 : l->axis[i].stride * l->unit;
 }
 
-int roperot_pages_apart(const roperot_pages *a, int64_t heads_a, int64_t dim_a, const roperot_pages *b, int64_t heads_b,
-                        int64_t dim_b)
+static int same_steps(const layout *a, const layout *b, int i)
 {
-    const layout la = layout_of(a, heads_a, dim_a), lb = layout_of(b, heads_b, dim_b);
-    const int64_t pages = bytes_of_stride(&la, 0);
-    if (la.axis[0].count != lb.axis[0].count || pages != bytes_of_stride(&lb, 0)) return 0;
-    const int rows = la.axes > 2 && lb.axes > 2 && la.axis[2].count == lb.axis[2].count &&
-                     bytes_of_stride(&la, 2) == bytes_of_stride(&lb, 2);
+    return a->axis[i].count == b->axis[i].count && bytes_of_stride(a, i) == bytes_of_stride(b, i);
+}
+
+static layout layout_of_part(const roperot_page_part *p)
+{
+    return p->is_scale ? scales_of(p->pages, p->heads) : layout_of(p->pages, p->heads, p->dim);
+}
+
+int roperot_page_parts_apart(const roperot_page_part *a, const roperot_page_part *b)
+{
+    const layout la = layout_of_part(a), lb = layout_of_part(b);
+    if (!same_steps(&la, &lb, PAGE_AXIS)) return 0;
+    const int rows = la.axes > TOKEN_AXIS && lb.axes > TOKEN_AXIS && same_steps(&la, &lb, TOKEN_AXIS);
     int64_t low_a, high_a, low_b, high_b;
     block_of(&la, rows, &low_a, &high_a);
     block_of(&lb, rows, &low_b, &high_b);
-    const int64_t stride[2] = { roperot_magnitude(pages), rows ? roperot_magnitude(bytes_of_stride(&la, 2)) : 0 };
-    const int64_t most[2] = { la.axis[0].count - 1, rows ? la.axis[2].count - 1 : 0 };
-    return roperot_blocks_disjoint(roperot_distance(a->data, b->data), stride, most, low_a - high_b, high_a - low_b);
+    const int64_t stride[2] = { roperot_magnitude(bytes_of_stride(&la, PAGE_AXIS)),
+                                rows ? roperot_magnitude(bytes_of_stride(&la, TOKEN_AXIS)) : 0 };
+    const int64_t most[2] = { la.axis[PAGE_AXIS].count - 1, rows ? la.axis[TOKEN_AXIS].count - 1 : 0 };
+    const void *const first_a = a->is_scale ? a->pages->scale : a->pages->data;
+    const void *const first_b = b->is_scale ? b->pages->scale : b->pages->data;
+    return roperot_blocks_disjoint(roperot_distance(first_a, first_b), stride, most, low_a - high_b, high_a - low_b);
 }
 
 /* ---- addresses --------------------------------------------------------------------------------------------------- */

@@ -54,10 +54,16 @@ int32_t roperot_pages_check_slots(const roperot_pages *pages, int64_t tokens, in
 /* 1 if both are the same elements in the same layout, for so many heads and channels. */
 int roperot_pages_same(const roperot_pages *a, const roperot_pages *b, int64_t heads, int64_t dim);
 
-/* 1 if two caches whose extents overlap have no byte in common: pages (or pages and tokens) of equal strides, whose
- * blocks lie beside each other, as of keys and values in turns. */
-int roperot_pages_apart(const roperot_pages *a, int64_t heads_a, int64_t dim_a, const roperot_pages *b, int64_t heads_b,
-                        int64_t dim_b);
+/* What a job touches of a cache: its elements, or its scales. */
+typedef struct roperot_page_part {
+    const roperot_pages *pages;
+    int is_scale;
+    int64_t heads, dim;
+} roperot_page_part;
+
+/* 1 if two parts whose extents overlap have no byte in common: pages (or pages and tokens) of equal strides, whose
+ * blocks lie beside each other, as of keys and values in turns, or of elements and their scales. */
+int roperot_page_parts_apart(const roperot_page_part *a, const roperot_page_part *b);
 
 /* The view of checked pages. Strides of what there is only one of are anybody's: they become 0. */
 void roperot_page_view_init(roperot_page_view *view, const roperot_pages *pages, int64_t heads, int64_t dim);

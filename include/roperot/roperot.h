@@ -601,7 +601,8 @@ enum { ROPEROT_SCALE_STATIC = 0,  /* scale is given: NULL is 1, else one f32 > 0
  * 448, subnormals and -0 kept, NaN 0x7f; I8 to nearest even, clamped to -127 .. 127, NaN 0. amax is the largest |value|
  * of the head, NaN left out. A dynamic scale whose inverse is not finite stores zeros. Q8_0 is ggml's reference: d =
  * amax / 127 of 32 channels, codes by 1 / d half away from zero, d stored as f16. Reading multiplies code and scale in
- * f32.
+ * f32. Heads are a multiple of 32 channels there; of a rotated job with more than 512, rotary_offset and rotary_dim / 2
+ * are, too (ROPEROT_ERROR_SHAPE).
  *
  * Two lines of a call with one slot, and a slot that one line writes and another one reads, are the caller's error and
  * not looked for. */
@@ -625,7 +626,9 @@ typedef struct roperot_pages {
 } roperot_pages;
 
 enum { ROPEROT_JOB_UNROTATED = 1, /* V: normed, converted and stored only. Its head_dim is its own: 1 .. 65536 */
-       ROPEROT_JOB_SKIP = 2,      /* a line whose slot is < 0 is left alone entirely; else only its store is left out */
+       ROPEROT_JOB_SKIP = 2,      /* a line whose slot in `to` is < 0 is left alone entirely, else only its store is
+                                     left out. It says nothing of other jobs: a q without `to` has no slots, and is
+                                     computed. Positions of lines left alone are checked all the same */
        ROPEROT_JOB_UNROUNDED = 4  /* quantised pages take the f32 value, not its rounding to src's dtype */ };
 
 /* One tensor of a layer from its projection to where it is needed: src (or from) -> norm -> rotation -> factor -> dst
@@ -655,8 +658,8 @@ typedef struct roperot_job {
  * With ROPEROT_ARITHMETIC_EAGER the rotation takes its input rounded to T, src's dtype.
  * ROPEROT_INVERSE turns back; with a norm it is refused. positions may be NULL if every job is UNROTATED.
  * What is written (dst, to, the scales of to) must overlap nothing else of the call, by the rule of roperot_apply for
- * two tensors; pages by their extents, or by their blocks if they have equal page (and token) strides, as keys and
- * values in turns. Exempt are dst with the src and `to` with the `from` of their own job, if they are the same view
+ * two tensors; pages and scales by their extents, or by their blocks if they have equal page (and token) strides in
+ * bytes, as keys and values in turns, or codes and their scales in one page. Exempt are dst with the src and `to` with the `from` of their own job, if they are the same view
  * (and pairing_out is pairing). Positions, weights, factors and a table must not lie in what is written, which is not
  * checked; slots are. Stack: at most 12 KiB. Thread safe. */
 ROPEROT_API int32_t roperot_run(const roperot_plan *plan, const roperot_positions *positions, const roperot_job *jobs,

@@ -12,14 +12,16 @@
 enum { PAGE, TOKEN, HEAD, CHANNEL, AXES };
 enum { BYTES = 1 << 14, MOST_SLOTS = 16, MOST_VALUES = MOST_SLOTS * 3 * 32 };
 
-/* A cache of the buffer and the heads that it has, as axes around a dense core; all in bytes. */
+/* A cache of the buffer and the heads that it has, as axes around a dense core; all in bytes. Or the dynamic scales of a
+ * cache of I8 that is somewhere else, one per token and head. */
 typedef struct cache {
     roperot_pages pages;
+    int is_scale;
     int64_t heads, dim, size;
     int64_t count[AXES], stride[AXES], core, first; /* first: of page 0, from the buffer's begin */
 } cache;
 
-static _Alignas(64) unsigned char buffer[BYTES], before[BYTES];
+static _Alignas(64) unsigned char buffer[BYTES], before[BYTES], codes[2][MOST_VALUES];
 static int64_t slots[MOST_SLOTS];
 static float values[2][MOST_VALUES], loaded[MOST_VALUES];
 
@@ -102,12 +104,13 @@ static int mark(const cache *c, unsigned char *map)
 
 static void choose_shape(cache *c)
 {
-    static const int32_t dtypes[] = { ROPEROT_F32, ROPEROT_F16, ROPEROT_I8, ROPEROT_I8, ROPEROT_Q8_0 };
-    static const int64_t sizes[] = { 4, 2, 1, 1, 1 };
-    const uint32_t which = random_below(5);
+    static const int32_t dtypes[] = { ROPEROT_F32, ROPEROT_F16, ROPEROT_I8, ROPEROT_I8, ROPEROT_Q8_0, ROPEROT_I8 };
+    static const int64_t sizes[] = { 4, 2, 1, 1, 1, 4 };
+    const uint32_t which = random_below(6);
     c->pages = (roperot_pages)ROPEROT_PAGES_INIT;
     c->pages.dtype = dtypes[which];
     c->pages.tile = which < 4 && !random_below(6) ? ROPEROT_PAGES_CHUNKED : ROPEROT_PAGES_STRIDED;
+    c->is_scale = which == 5;
     c->size = sizes[which];
     c->dim = c->pages.dtype == ROPEROT_Q8_0 ? 32 : c->pages.tile ? 16 / c->size : 1 + (int64_t)random_below(4);
     c->heads = 1 + (int64_t)random_below(3);
@@ -119,11 +122,12 @@ static void choose_shape(cache *c)
 static void set_axes(cache *c)
 {
     const int tiled = c->pages.tile != ROPEROT_PAGES_STRIDED, blocked = c->pages.dtype == ROPEROT_Q8_0;
+    const int has_channels = !tiled && !blocked && !c->is_scale;
     c->core = tiled ? c->pages.page_tokens * c->dim * c->size : blocked ? c->dim / 32 * 34 : c->size;
     c->count[PAGE] = c->pages.pages;
     c->count[TOKEN] = tiled ? 1 : c->pages.page_tokens;
     c->count[HEAD] = c->heads;
-    c->count[CHANNEL] = tiled || blocked ? 1 : c->dim;
+    c->count[CHANNEL] = has_channels ? c->dim : 1;
 }
 
 /* Channels inside heads and tokens, in either order, inside pages, with gaps; sometimes one element less. */
@@ -151,6 +155,23 @@ static void choose_like(cache *c, const cache *like)
     for (int i = 0; i < AXES; i++)
         if (like->stride[i] % c->size == 0 && random_below(i < HEAD ? 8 : 2))
             c->stride[i] = random_below(9) ? like->stride[i] : -like->stride[i];
+}
+
+/* Codes one after the other, and their scales in the buffer. */
+static void set_scales(cache *c, unsigned char *elsewhere)
+{
+    roperot_pages *const p = &c->pages;
+    p->data = elsewhere;
+    p->channel_stride = 1;
+    p->head_stride = c->dim;
+    p->token_stride = c->heads * c->dim;
+    p->page_stride = p->page_tokens * p->token_stride;
+    p->scaling = ROPEROT_SCALE_DYNAMIC;
+    p->scale = (float *)(void *)(buffer + c->first);
+    p->scale_page_stride = c->stride[PAGE] / c->size;
+    p->scale_token_stride = c->stride[TOKEN] / c->size;
+    p->scale_head_stride = c->stride[HEAD] / c->size;
+    p->slots = slots;
 }
 
 static void set_pages(cache *c)
@@ -188,8 +209,13 @@ static void choose_pair(cache *a, cache *b)
         const int64_t more = (int64_t)random_below(3) * llabs(a->stride[HEAD]) + (int64_t)random_below(9) * 4;
         a->first = BYTES / 2;
         b->first = BYTES / 2 + (steps + (random_below(2) ? more : -more)) / 4 * 4;
-        set_pages(a);
-        set_pages(b);
+        for (int i = 0; i < 2; i++) {
+            cache *const c = i ? b : a;
+            if (c->is_scale)
+                set_scales(c, codes[i]);
+            else
+                set_pages(c);
+        }
     } while (!fits(a) || !fits(b));
 }
 
@@ -257,11 +283,12 @@ static void random_pairs(const void *arg)
     roperot_config config = ROPEROT_CONFIG_INIT;
     config.head_dim = 2;
     roperot_plan *const plan = expect_plan(&config);
-    int64_t allowed = 0, beside = 0, refused = 0;
+    int64_t allowed = 0, beside = 0, refused = 0, scales = 0;
     k.plan = plan;
     for (int i = 0; i < MOST_SLOTS; i++) slots[i] = i;
     for (int i = 0; i < MOST_VALUES; i++) values[0][i] = (float)random_between(1, 9), values[1][i] = values[0][i] + 20;
     for (int i = 0; i < BYTES; i++) before[i] = (unsigned char)random_below(64);
+    for (int i = 0; i < MOST_VALUES; i++) codes[1][i] = (unsigned char)i;
     for (int n = 0; n < (harness_quick() ? 12000 : 60000); n++) {
         cache a, b;
         choose_pair(&a, &b);
@@ -277,13 +304,53 @@ static void random_pairs(const void *arg)
         allowed += fine;
         beside += fine && blocks_meet(&a, &b, 0);
         refused += !fine;
+        scales += fine && (a.is_scale || b.is_scale) && blocks_meet(&a, &b, 0);
         CHECK(fine || memcmp(before, buffer, BYTES) == 0, "pair %d: written in spite of an error", n);
         if (!fine) continue;
         check_bytes(&a, &b, k.reads);
         compare_effect(&k);
     }
-    CHECK(allowed > 300 && beside > 150 && refused > 300, "%lld allowed, %lld of them within each other, %lld refused",
-          (long long)allowed, (long long)beside, (long long)refused);
+    CHECK(allowed > 300 && beside > 150 && refused > 300 && scales > 50,
+          "%lld allowed, %lld of them within each other, %lld with scales, %lld refused", (long long)allowed,
+          (long long)beside, (long long)scales, (long long)refused);
+    roperot_plan_destroy(plan);
+}
+
+/* A page of codes and, behind them, their scales: [tokens * heads * dim int8][tokens * heads f32]. */
+static void scales_behind_codes(const void *arg)
+{
+    enum { PAGES = 3, PAGE_TOKENS = 4, CODES = PAGE_TOKENS * 2 * 6, STEP = CODES + PAGE_TOKENS * 2 * 4 };
+    (void)arg;
+    call k = { .reads = 0 };
+    roperot_config config = ROPEROT_CONFIG_INIT;
+    config.head_dim = 2;
+    roperot_plan *const plan = expect_plan(&config);
+    roperot_pages to = ROPEROT_PAGES_INIT;
+    to.dtype = ROPEROT_I8;
+    to.data = buffer;
+    to.pages = PAGES, to.page_tokens = PAGE_TOKENS;
+    to.page_stride = STEP, to.token_stride = 12, to.head_stride = 6;
+    to.scaling = ROPEROT_SCALE_DYNAMIC;
+    to.scale = (float *)(void *)(buffer + CODES);
+    to.scale_page_stride = STEP / 4, to.scale_token_stride = 2, to.scale_head_stride = 1;
+    to.slots = slots;
+    for (int i = 0; i < MOST_SLOTS; i++) slots[i] = i;
+    for (int i = 0; i < MOST_VALUES; i++) values[0][i] = 127;
+    k.view[0] = roperot_tensor_shd(values[0], ROPEROT_F32, PAGES * PAGE_TOKENS, 2, 6);
+    k.job[0] = (roperot_job)ROPEROT_JOB_INIT;
+    k.job[0].flags = ROPEROT_JOB_UNROTATED;
+    k.job[0].src = &k.view[0], k.job[0].to = &to;
+    CHECK(!roperot_run(plan, NULL, k.job, 1, NULL), "%s", roperot_last_error());
+    for (int i = 0; i < PAGES * STEP; i++) {
+        static const float one = 1;
+        const int in = i % STEP, want = in < CODES ? 127 : ((const unsigned char *)&one)[(in - CODES) % 4];
+        CHECK(buffer[i] == want, "byte %d is %d, not %d", i, buffer[i], want);
+    }
+    to.scale_page_stride = STEP / 4 - 1;
+    expect_error(roperot_run(plan, NULL, k.job, 1, NULL), ROPEROT_ERROR_ALIAS, "jobs[0].to.scale", "jobs[0].to");
+    to.scale_page_stride = STEP / 4;
+    to.scale--; /* in the last head's codes */
+    expect_error(roperot_run(plan, NULL, k.job, 1, NULL), ROPEROT_ERROR_ALIAS, "jobs[0].to.scale", "jobs[0].to");
     roperot_plan_destroy(plan);
 }
 
@@ -378,5 +445,6 @@ int main(int argc, char **argv)
     harness_add(random_pairs, &reads[1], "written-and-read");
     harness_add(one_byte, NULL, "one-byte");
     harness_add(opposite_strides, NULL, "opposite-strides");
+    harness_add(scales_behind_codes, NULL, "scales-behind-codes");
     return harness_run(argc, argv, "run_alias");
 }
