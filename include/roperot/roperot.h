@@ -659,9 +659,9 @@ typedef struct roperot_job {
  * ROPEROT_INVERSE turns back; with a norm it is refused. positions may be NULL if every job is UNROTATED.
  * What is written (dst, to, the scales of to) must overlap nothing else of the call, by the rule of roperot_apply for
  * two tensors; pages and scales by their extents, or by their blocks if they have equal page (and token) strides in
- * bytes, as keys and values in turns, or codes and their scales in one page. Exempt are dst with the src and `to` with the `from` of their own job, if they are the same view
- * (and pairing_out is pairing). Positions, weights, factors and a table must not lie in what is written, which is not
- * checked; slots are. Stack: at most 12 KiB. Thread safe. */
+ * bytes, as keys and values in turns, or codes and their scales in one page. Exempt are dst with the src and `to` with
+ * the `from` of their own job, if they are the same view (and pairing_out is pairing). Positions, weights, factors and
+ * a table must not lie in what is written, which is not checked; slots are. Stack: at most 12 KiB. Thread safe. */
 ROPEROT_API int32_t roperot_run(const roperot_plan *plan, const roperot_positions *positions, const roperot_job *jobs,
                                 int32_t count, const roperot_options *options);
 

@@ -12,8 +12,8 @@
 enum { PAGE, TOKEN, HEAD, CHANNEL, AXES };
 enum { BYTES = 1 << 14, MOST_SLOTS = 16, MOST_VALUES = MOST_SLOTS * 3 * 32 };
 
-/* A cache of the buffer and the heads that it has, as axes around a dense core; all in bytes. Or the dynamic scales of a
- * cache of I8 that is somewhere else, one per token and head. */
+/* A cache of the buffer and the heads that it has, as axes around a dense core; all in bytes. Or the dynamic scales of
+ * a cache of I8 that is somewhere else, one per token and head. */
 typedef struct cache {
     roperot_pages pages;
     int is_scale;
