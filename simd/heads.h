@@ -93,18 +93,21 @@ typedef int roperot_norm_weights_fn(float *out, const void *weight, int32_t weig
 typedef struct roperot_turned_norm {
     roperot_norm_fn *norm; /* NULL: two kernels are as fast, or nobody wrote it */
     roperot_norm_weights_fn *weights; /* NULL: the norm's own */
-    int32_t multiple; /* of the pairs that are rotated and the channels before them */
-    int32_t is_whole; /* all channels of a head are rotated */
-    int32_t together; /* heads that a call takes at least, so that its start does not matter */
+    int16_t multiple; /* of the pairs that are rotated and the channels before them */
+    int16_t is_whole; /* all channels of a head are rotated */
+    int16_t together; /* heads that a call takes at least, so that its start does not matter */
 } roperot_turned_norm;
 
-/* Kernels of an ISA for those of its CPUs that have more than the ISA asks for. */
-enum { ROPEROT_FEATURE_AVX512_BF16 = 1 };
+/* Kernels of an ISA that are files of their own: for those of its CPUs that have more than the ISA asks for, or with
+ * instructions that its others must not have (FEATURE_NONE). */
+enum { ROPEROT_FEATURE_NONE, ROPEROT_FEATURE_AVX512_BF16 };
 typedef struct roperot_head_extension {
     int32_t feature;
-    roperot_turned_norm turned[ROPEROT_FORMAT_bf16 + 1];
+    const struct roperot_head_extension *next; /* for CPUs that have less; NULL: none */
+    int32_t dtype; /* an index */
+    roperot_turned_norm turned;
 } roperot_head_extension;
-extern const roperot_head_extension roperot_extension_avx512_bf16;
+extern const roperot_head_extension roperot_extension_avx512_bf16, roperot_extension_avx512_fma;
 
 /* Lines of 64 bytes, aligned, to where they are not read soon: past the caches, in no order until the table's fence.
  * What lies `ahead` bytes behind each line is read before it is needed. */

@@ -14,7 +14,8 @@
 #define NORM_SAME_f32
 #endif
 #undef NORM_TURNS
-#define NORM_TURNS 0 /* of 16 bits the two steps apart are faster: as many operations, and shorter chains of them */
+#define NORM_TURNS 0 /* of 16 bits the two steps apart are faster: as many operations, and shorter chains of them. But
+                        see extension_avx512_fma.c */
 #undef VEC
 #undef SRC
 #define SRC f16

@@ -38,6 +38,8 @@
 
 #if ROPEROT_HAVE_AVX512_BF16
 #define EXTENSION roperot_extension_avx512_bf16
+#else
+#define EXTENSION roperot_extension_avx512_fma
 #endif
 
 #include "kernels.inc.h"

@@ -127,7 +127,7 @@ INLINE void NAME(scale_head)(const roperot_scaling_of_heads *s, ptrdiff_t h, int
     if (c < channels) NAME(scale_tail)(s, h, c, first, last);
 }
 
-/* What is usual, as loops of their own: weights in f32 or in the dtype of the source. */
+/* What is usual, as loops of their own: weights in the dtype of the source. */
 INLINE int NAME(scale_usual)(const roperot_scaling_of_heads *s, const int32_t w)
 {
     const int32_t source = CAT(ROPEROT_FORMAT_, SRC) + 1;
@@ -150,8 +150,7 @@ static void NAME(scale)(const roperot_scaling_of_heads *s)
     const int32_t last = s->rounding == ROPEROT_NORM_ROUND_NONE ? ROPEROT_F32 : through;
     const int is_usual =
         s->weight && !s->bias && !s->mean && !s->unit_offset && (source != ROPEROT_F32 || last == ROPEROT_F32);
-    if (HEADS_USUAL && is_usual && NAME(scale_usual)(s, ROPEROT_F32)) return;
-    if (HEADS_USUAL && is_usual && source != ROPEROT_F32 && NAME(scale_usual)(s, source)) return;
+    if (HEADS_USUAL && is_usual && NAME(scale_usual)(s, source)) return;
     for (ptrdiff_t h = 0; h < s->heads; h++) NAME(scale_head)(s, h, s->weight_dtype, 0, first, last);
 }
 

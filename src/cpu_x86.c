@@ -6,6 +6,7 @@
 
 #include <cpuid.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <stddef.h>
 
 #include <roperot/roperot.h>
@@ -39,21 +40,18 @@ enum {
     AVX512_BF16 = 1 << 10
 };
 
-/* What an ISA needs, in the order in which a user should read that it is missing. */
-static const struct need {
-    int feature;
-    const char *missing;
-} needs[] = {
-    { SAVES_AVX, "the operating system does not save AVX registers" },
-    { AVX, "this CPU has no AVX" },
-    { AVX2, "this CPU has no AVX2" },
-    { F16C, "this CPU has no F16C" },
-    { AVX512F, "this CPU has no AVX-512 F" },
-    { AVX512DQ, "this CPU has no AVX-512 DQ" },
-    { AVX512BW, "this CPU has no AVX-512 BW" },
-    { AVX512VL, "this CPU has no AVX-512 VL" },
-    { SAVES_AVX512, "the operating system does not save AVX-512 registers" },
-};
+/* What an ISA needs, in the order in which a user should read that it is missing, and what is said then: one text
+ * after the other, which needs no relocations. */
+static const int16_t needs[] = { SAVES_AVX, AVX, AVX2, F16C, AVX512F, AVX512DQ, AVX512BW, AVX512VL, SAVES_AVX512 };
+static const char missing[] = "the operating system does not save AVX registers\0"
+                              "this CPU has no AVX\0"
+                              "this CPU has no AVX2\0"
+                              "this CPU has no F16C\0"
+                              "this CPU has no AVX-512 F\0"
+                              "this CPU has no AVX-512 DQ\0"
+                              "this CPU has no AVX-512 BW\0"
+                              "this CPU has no AVX-512 VL\0"
+                              "the operating system does not save AVX-512 registers";
 enum { AVX2_NEEDS = 4, AVX512_NEEDS = sizeof needs / sizeof *needs };
 
 /* XCR0 says which register state the operating system saves; 0 without OSXSAVE. CPUID alone would say yes on a system
@@ -66,10 +64,18 @@ static uint32_t saved_state(uint32_t leaf_1_c)
     return low;
 }
 
+static int is_intel(void)
+{
+    enum { INTEL_ECX = 0x6c65746e /* "ntel" */ };
+    return cpuid(0, 0).c == INTEL_ECX;
+}
+
+/* AVX512_BF16 means that its kernels are worth taking, too: Intel's CPUs take as long for one of its instructions as
+ * for four multiplications. */
 static int ask(void)
 {
     const uint32_t one = cpuid(1, 0).c, seven = cpuid(7, 0).b, saved = saved_state(one);
-    const uint32_t more = cpuid(7, 0).a >= 1 ? cpuid(7, 1).a : 0;
+    const uint32_t more = cpuid(7, 0).a >= 1 && !is_intel() ? cpuid(7, 1).a : 0;
     return ASKED | ((saved & 0x6u) == 0x6u ? SAVES_AVX : 0) | (one & (1u << 28) ? AVX : 0) |
            (seven & (1u << 5) ? AVX2 : 0) | (one & (1u << 29) ? F16C : 0) | (seven & (1u << 16) ? AVX512F : 0) |
            (seven & (1u << 17) ? AVX512DQ : 0) | (seven & (1u << 30) ? AVX512BW : 0) |
@@ -92,8 +98,9 @@ static int features(void)
 static const char *first_missing(int count)
 {
     const int found = features();
-    for (int i = 0; i < count; i++)
-        if (!(found & needs[i].feature)) return needs[i].missing;
+    const char *text = missing;
+    for (int i = 0; i < count; i++, text += strlen(text) + 1)
+        if (!(found & needs[i])) return text;
     return NULL;
 }
 
@@ -109,7 +116,7 @@ const char *roperot_cpu_lacks(int32_t isa)
 
 int roperot_cpu_has(int32_t feature)
 {
-    return feature == ROPEROT_FEATURE_AVX512_BF16 && (features() & AVX512_BF16) != 0;
+    return feature == ROPEROT_FEATURE_NONE || (features() & AVX512_BF16) != 0;
 }
 
 /* ---- caches ------------------------------------------------------------------------------------------------------ */

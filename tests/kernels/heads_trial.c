@@ -234,13 +234,13 @@ static uint32_t number_about(int dtype, int exponent)
     return number_of(dtype, exponent - 1 + (int)random_below(3));
 }
 
-/* One of `count` numbers, `step` bytes apart, is about the least or the largest exponent, or any special value; or two,
- * which may be a pair, are denormal or nearly so, as results then are. */
+/* One of `count` numbers, `step` bytes apart, is about the least or the largest exponent, or near the end of what f32
+ * has, or any special value; or two, which may be a pair, are denormal or nearly so, as results then are. */
 static void spoil(int dtype, unsigned char *numbers, ptrdiff_t step, ptrdiff_t count, int least, int largest)
 {
     const ptrdiff_t index = (ptrdiff_t)random_below((uint32_t)count);
     unsigned char *const one = numbers + index * step, *const other = numbers + (index + count / 2) % count * step;
-    switch (random_below(5)) {
+    switch (random_below(6)) {
     case 0: format_store(dtype, one, number_about(dtype, least)); return;
     case 1: format_store(dtype, one, number_about(dtype, largest)); return;
     case 2:
@@ -248,6 +248,7 @@ static void spoil(int dtype, unsigned char *numbers, ptrdiff_t step, ptrdiff_t c
         format_store(dtype, other, number_of(dtype, -132 + (int)random_below(8)));
         return;
     case 3: format_store(dtype, one, values_number(VALUES_SPECIAL, dtype)); return;
+    case 4: format_store(dtype, one, number_of(dtype, 108 + (int)random_below(20))); return;
     default: return;
     }
 }
@@ -285,6 +286,8 @@ static void choose_pairs(const trial *t, const roperot_turned_norm *turned, int 
         spoil(ROPEROT_F32, (unsigned char *)odd, sizeof *odd, n->pairs, -46, 46);
         /* What is wrong with the one shows. */
         if (random_below(4) == 0) memset(odd == cos ? sin : cos, 0, (size_t)n->pairs * sizeof *odd);
+        const ptrdiff_t lost = (ptrdiff_t)random_below((uint32_t)n->pairs);
+        if (random_below(8) == 0) cos[lost] = sin[lost] = 0.0f; /* results are zeros with signs */
     } else {
         const int exponent = -46 - depth();
         shrink(ROPEROT_F32, (unsigned char *)cos, sizeof *cos, n->pairs, exponent);
@@ -300,7 +303,7 @@ static int may_refuse(const float *weight, ptrdiff_t channels, int is_extension)
     for (ptrdiff_t c = 0; c < channels; c++) {
         const float magnitude = fabsf(weight[c]);
         if (!(magnitude <= FLT_MAX)) return 1;
-        if (is_extension && magnitude != 0.0f && !(magnitude >= 0x1p-16f && magnitude <= 0x1p64f)) return 1;
+        if (is_extension && !(magnitude >= 0x1p-16f && magnitude <= 0x1p56f)) return 1;
     }
     return 0;
 }
@@ -312,7 +315,7 @@ static void find_limits(const trial *t, int dtype, const guard_buffer *src, int 
     const ptrdiff_t size = element_bytes(dtype), step = head_step(t, dtype), weight_size = element_bytes(weight_dtype);
     if (!is_small) {
         spoil(dtype, src->data + (ptrdiff_t)random_below((uint32_t)t->heads) * step, size, t->channels, -24, 60);
-        spoil(weight_dtype, weight, weight_size, t->channels, -16, 64);
+        spoil(weight_dtype, weight, weight_size, t->channels, -16, 56);
         if (random_below(4) == 0) memset(src->data, 0, (size_t)(t->channels * size)); /* a head */
         return;
     }
@@ -386,18 +389,18 @@ static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype
     return wrong;
 }
 
-/* The norm, alone and with the rotation; that of an extension, too, where this CPU has what it needs. */
+/* The norm, alone and with the rotation; those of extensions, too, where this CPU has what they need. */
 static const char *judge_norms_same(const trial *t, int dtype, int weight_dtype, int rounding)
 {
     const roperot_head_kernels *const k = t->kernels;
     const roperot_turned_norm alone = { .norm = k->norm[dtype - 1] };
     const roperot_turned_norm *const own = &k->turned[dtype - 1];
-    const int extends = k->extension && roperot_cpu_has(k->extension->feature);
-    const roperot_turned_norm *const more = extends ? &k->extension->turned[dtype - 1] : own;
     const char *wrong = judge_norm_same(t, dtype, weight_dtype, rounding, &alone);
     if (!wrong && own->norm) wrong = judge_norm_same(t, dtype, weight_dtype, rounding, own);
-    if (!wrong && more != own && more->norm && rounding == ROPEROT_NORM_ROUND_ONCE)
-        for (int i = 0; i < 32 && !wrong; i++) wrong = judge_norm_same(t, dtype, weight_dtype, rounding, more);
+    for (const roperot_head_extension *e = k->extension; e && rounding == ROPEROT_NORM_ROUND_ONCE; e = e->next) {
+        if (e->dtype != dtype - 1 || !roperot_cpu_has(e->feature)) continue;
+        for (int i = 0; i < 32 && !wrong; i++) wrong = judge_norm_same(t, dtype, weight_dtype, rounding, &e->turned);
+    }
     return wrong;
 }
 

@@ -355,12 +355,32 @@ static void norm_of_parts_is_sound(const void *arg)
     CHECK(!wrong, "%s", wrong);
 }
 
+/* What simd/extension_avx512_fma.c says of T(x): every significand, at both ends of its range and between. Doubles hold
+ * the difference exactly, so that it is rounded once, as the fused operation is. */
+static void rounding_by_difference(const void *arg)
+{
+    static const uint32_t exponents[] = { 1, 127, 127 + 111 };
+    (void)arg;
+    for (int i = 0; i < 3; i++)
+        for (uint32_t bits = exponents[i] << 23; bits < (exponents[i] + 1) << 23; bits++) {
+            float x, got;
+            memcpy(&x, &bits, sizeof x);
+            const float product = x * 0xffffp0f;
+            got = (float)(0x1p16 * (double)x - (double)product);
+            uint32_t got_bits;
+            memcpy(&got_bits, &got, sizeof got);
+            const uint32_t want = (bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u;
+            CHECK(got_bits == want, "%a becomes %a", (double)x, (double)got);
+        }
+}
+
 int main(int argc, char **argv)
 {
     for (int32_t isa = ROPEROT_ISA_SCALAR; isa < ROPEROT_ISA_END; isa++)
         if (roperot_isa_usable(isa))
             harness_add(equals_literal, &roperot_kernels_for(isa)->heads, "heads/%s", roperot_isa_name(isa));
     harness_add(norm_of_parts_is_sound, NULL, "heads/norm of parts");
+    harness_add(rounding_by_difference, NULL, "heads/rounding by a difference");
     for (size_t i = 0; i < sizeof flaws / sizeof *flaws; i++)
         harness_add(is_caught, (const void *)(uintptr_t)i, "heads/broken/%s", flaws[i].flaw);
     return harness_run(argc, argv, "heads");

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT
+ * Norm and rotation of bf16 heads in one kernel, for every CPU with AVX-512 that has no better one; it must not know
+ * where heads come from or go to.
+ *
+ * T(x) of a normal number that is less than 2^112 is 2^16 x - p, where p = (2^16 - 1) x rounded to f32. Say that x is a
+ * whole number of 24 bits. Then p is 2^16 (x - k), where k is x / 2^16 rounded to a whole number, and the difference is
+ * 2^16 k: exact, so that fusing it rounds nothing. Half-way cases: x is even there, so that x - k is even, to which p
+ * was rounded, if and only if k is. (The least x make a p below 2^39, which has half steps: they are so near 2^23 that
+ * k is 2^7 all the same.) All from 2^-126 up to 2^112 are right; `test_heads` tries every significand. These are two
+ * operations, neither a shuffle, where rounding in integers takes five for two registers and two to part them again.
+ *
+ * The sign of zero gets lost, and denormal, infinite and NaN results are wrong. So this is for tame heads only, where
+ * none of them comes up:
+ *
+ *     x:      2^-24 <= |x|, and no infinity or NaN, of which r would tell
+ *     r:      2^-16 <= r; at most 2^24, as x are at least 2^-24
+ *     w:      2^-16 <= |w| <= 2^56
+ *     c, s:   0, or 2^-46 <= |c| <= 2^46; not both 0
+ *
+ * The square of a tame x is exact, so that sums of squares may be fused. The sum of other heads may be wrong, and is
+ * not used: tiny x are found by themselves, and huge ones, infinities and NaN put r out of its limits either way.
+ *
+ * |x * r| is at most the root of the number of channels, 2^8, and at least 2^-40, so that n = T((x * r) * w) has
+ * 2^-56 <= |n| <= 2^64. A product n * c is 0 or at least 2^-102: a multiple of 2^-125, and so is a sum of two of them,
+ * which is therefore 0 or at least 2^-125, and at most 2^111. It is 0 only as a difference of equal products, and then
+ * never -0.
+ *
+ * All other heads take the norm and the rotation of AVX-512, one after the other. */
+#include "tame_avx512.h"
+
+enum { GROUP = ROPEROT_NORM_HEADS, VECTOR = 32 };
+
+#define LEAST_X   ((127 - 24) << 7) /* as bf16 */
+#define LEAST_R   0x1p-16f
+#define LEAST_W   0x1p-16f
+#define LARGEST_W 0x1p56f
+#define LEAST_C   0x1p-46f
+#define LARGEST_C 0x1p46f
+
+/* ---- tame or not ------------------------------------------------------------------------------------------------- */
+
+/* A magnitude as an unsigned number: -2 times its bits. The sign is shifted out, a smaller magnitude is a larger
+ * number, and zero is the smallest of all: the largest number tells the least magnitude that is not zero. */
+INLINE __m512i smallness_of_f32(__m512 x)
+{
+    const __m512i bits = _mm512_castps_si512(x);
+    return _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_add_epi32(bits, bits));
+}
+
+/* Of the numbers so far: the largest smallness, and the largest magnitude, twice its bits; lanes with a zero. */
+typedef struct extremes {
+    __m512i smallness, magnitude;
+    __mmask16 zeros;
+} extremes;
+
+INLINE extremes no_extremes(void)
+{
+    const extremes none = { _mm512_setzero_si512(), _mm512_setzero_si512(), 0 };
+    return none;
+}
+
+INLINE void add_to_extremes(extremes *m, __m512 x)
+{
+    const __m512i small = smallness_of_f32(x);
+    m->smallness = _mm512_max_epu32(m->smallness, small);
+    m->magnitude = _mm512_max_epu32(m->magnitude, _mm512_sub_epi32(_mm512_setzero_si512(), small));
+}
+
+INLINE void add_zeros(extremes *m, __m512 x)
+{
+    const __m512i small = smallness_of_f32(x);
+    m->zeros |= _mm512_testn_epi32_mask(small, small);
+}
+
+/* Bits of NaN are more than those of any limit. */
+INLINE int are_tame(extremes m, float least, float largest)
+{
+    const __m512i small = _mm512_set1_epi32((int)(-2u * bits_of_float(least))),
+                  large = _mm512_set1_epi32((int)(2u * bits_of_float(largest)));
+    return (_mm512_cmpgt_epu32_mask(m.smallness, small) | _mm512_cmpgt_epu32_mask(m.magnitude, large) | m.zeros) == 0;
+}
+
+INLINE int row_is_tame(const float *cos, const float *sin, ptrdiff_t pairs)
+{
+    extremes all = no_extremes();
+    NO_UNROLL
+    for (ptrdiff_t j = 0; j < pairs; j += 16) {
+        const __m512 c = _mm512_loadu_ps(cos + j), s = _mm512_loadu_ps(sin + j);
+        add_to_extremes(&all, c);
+        add_to_extremes(&all, s);
+        add_zeros(&all, _mm512_or_ps(c, s));
+    }
+    return are_tame(all, LEAST_C, LARGEST_C);
+}
+
+INLINE lanes_t weights_of(const void *weight, int32_t dtype, int unit_offset, ptrdiff_t c)
+{
+    const lanes_t one = lanes_set1(1.0f);
+    if (!weight) return one;
+    const lanes_t w = dtype == ROPEROT_F32   ? lanes_load_f32((const f32_t *)weight + c)
+                      : dtype == ROPEROT_F16 ? lanes_load_f16((const f16_t *)weight + c)
+                                             : lanes_load_bf16((const bf16_t *)weight + c);
+    return unit_offset ? lanes_add(one, w) : w;
+}
+
+int roperot_turned_weights_bf16_avx512(float *out, const void *weight, int32_t dtype, int unit_offset,
+                                       ptrdiff_t channels)
+{
+    extremes all = no_extremes();
+    NO_UNROLL
+    for (ptrdiff_t c = 0; c < channels; c += 16) {
+        const lanes_t w = weights_of(weight, dtype, unit_offset, c);
+        add_to_extremes(&all, w);
+        add_zeros(&all, w);
+        lanes_store_f32(out + c, w);
+    }
+    NO_UNROLL
+    for (float *w = out; w < out + channels; w += VECTOR) {
+        const wide ordered = deinterleaved(load_wide(w));
+        lanes_store_f32(w, ordered.first);
+        lanes_store_f32(w + 16, ordered.second);
+    }
+    return are_tame(all, LEAST_W, LARGEST_W);
+}
+
+/* In the highest bit of each number: whether all so far are LEAST_X or more. Adding to the magnitude carries into that
+ * bit if it is, and turns the sign that is there. */
+typedef __m512i watch_t;
+INLINE watch_t start_watch(void) { return _mm512_set1_epi16(-1); }
+INLINE watch_t watch(watch_t so_far, __m512i x)
+{
+    const __m512i carried = _mm512_add_epi16(x, _mm512_set1_epi16((short)(0x8000 - LEAST_X)));
+    return _mm512_ternarylogic_epi32(so_far, carried, x, 0x60); /* so_far & (carried ^ x) */
+}
+INLINE int is_tame(watch_t so_far) { return _mm512_movepi16_mask(so_far) == 0xffffffffu; }
+
+/* ---- r ----------------------------------------------------------------------------------------------------------- */
+
+/* A group's r, and whether all its heads are tame. */
+typedef struct group_factors {
+    float r[GROUP];
+    int is_tame;
+} group_factors;
+
+/* A square of a tame number has 16 bits, so that a fused addition rounds no differently. */
+INLINE __m512 add_square(__m512 sum, __m512 x) { return _mm512_fmadd_ps(x, x, sum); }
+
+/* The next 16 channels of two heads, side by side. Lane l of the recipe's sum, which takes channels l, l + 16 .. in
+ * order, is lane l / 2 of `even` (l even) or of `odd` (l odd), and for the second head 8 lanes later. */
+INLINE void add_squares(const char *x, const char *y, __m512 *even, __m512 *odd, watch_t *seen)
+{
+    const __m256i first = _mm256_loadu_si256((const __m256i *)(const void *)x);
+    const __m256i second = _mm256_loadu_si256((const __m256i *)(const void *)y);
+    const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
+    __m512 x0, x1;
+    f32x16_split_bf16(both, &x0, &x1);
+    *even = add_square(*even, x0);
+    *odd = add_square(*odd, x1);
+    *seen = watch(*seen, both);
+}
+
+/* Two heads from 16 lanes to 8 each: a quarter of `even` and one of `odd` for each head. */
+INLINE __m512 fold_two(__m512 even, __m512 odd)
+{
+    return _mm512_add_ps(_mm512_shuffle_f32x4(even, odd, 0x88), _mm512_shuffle_f32x4(even, odd, 0xdd));
+}
+
+/* Four heads, each folded to four lanes, two of `even` and two of `odd`. */
+INLINE __m512 squares_of_four(const char *x, ptrdiff_t step1, ptrdiff_t step2, ptrdiff_t step3, ptrdiff_t bytes,
+                              watch_t *seen)
+{
+    __m512 e0 = _mm512_setzero_ps(), o0 = e0, e1 = e0, o1 = e0;
+    NO_UNROLL
+    for (const char *const end = x + bytes; x < end; x += 16 * sizeof(bf16_t)) {
+        add_squares(x, x + step1, &e0, &o0, seen);
+        add_squares(x + step2, x + step3, &e1, &o1, seen);
+    }
+    const __m512 a = fold_two(e0, o0), b = fold_two(e1, o1);
+    return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
+}
+
+/* The sums of eight heads in their order. */
+INLINE __m256 fold_eight(__m512 a, __m512 b)
+{
+    const __m512 one = _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x88), _mm512_shuffle_ps(a, b, 0xdd));
+    const __m256 sum = _mm256_add_ps(_mm512_castps512_ps256(one), _mm512_extractf32x8_ps(one, 1));
+    const __m128 x = _mm256_castps256_ps128(sum), y = _mm256_extractf128_ps(sum, 1);
+    return _mm256_set_m128(_mm_unpackhi_ps(x, y), _mm_unpacklo_ps(x, y));
+}
+
+/* Of up to eight heads; in place of missing ones, one that is there. */
+static NOINLINE void factors_of_group(group_factors *f, const roperot_norm_of_heads *a, const char *x, ptrdiff_t heads)
+{
+    const ptrdiff_t bytes = a->channels * (ptrdiff_t)sizeof(bf16_t), step = a->src_head;
+    watch_t seen = start_watch();
+    __m512 four[2];
+    NO_UNROLL
+    for (int i = 0; i < 2; i++, heads -= 4) {
+        const ptrdiff_t last = heads > 0 ? (heads - 1) * step : 0;
+        four[i] = squares_of_four(x, heads > 1 ? step : last, heads > 2 ? 2 * step : last, heads > 3 ? 3 * step : last,
+                                  bytes, &seen);
+        if (heads > 4) x += 4 * step;
+    }
+    const __m256 mean = _mm256_div_ps(fold_eight(four[0], four[1]), _mm256_set1_ps((float)a->channels));
+    const __m256 root = _mm256_sqrt_ps(_mm256_add_ps(mean, _mm256_set1_ps(a->epsilon)));
+    const __m256 r = _mm256_div_ps(_mm256_set1_ps(1.0f), root);
+    _mm256_storeu_ps(f->r, r);
+    f->is_tame = is_tame(seen) & (_mm256_cmp_ps_mask(r, _mm256_set1_ps(LEAST_R), _CMP_NGE_UQ) == 0);
+}
+
+/* ---- other heads ------------------------------------------------------------------------------------------------- */
+
+/* Weights are in the order of that norm, too. */
+INLINE void norm_any_group(const heads_of_norm *g)
+{
+    roperot_norm_of_heads n = *g->all;
+    const roperot_token token = { n.cos, n.sin, g->dst, g->dst };
+    const roperot_tile tile = { .token = &token,
+                                .tokens = 1,
+                                .heads = g->heads,
+                                .pairs = n.pairs,
+                                .src_head = n.dst_head,
+                                .dst_head = n.dst_head,
+                                .src_first = n.first,
+                                .dst_first = n.first,
+                                .src_half = n.pairs,
+                                .dst_half = n.pairs,
+                                .loop = ROPEROT_LOOP_COLUMNS };
+    n.src = g->src;
+    n.dst = g->dst;
+    n.heads = g->heads;
+    roperot_kernels_avx512.heads.norm[ROPEROT_FORMAT_bf16](&n);
+    if (n.pairs) roperot_kernels_avx512.rotate[ROPEROT_INDEX_bf16][ROPEROT_INDEX_bf16][0][0](&tile);
+}
+
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
+
+/* The r of the next group before this one: as in norm_same.inc.h. */
+void roperot_turned_norm_bf16_avx512(const roperot_norm_of_heads *a, roperot_turned_strip_fn *strip)
+{
+    const int is_row_tame = row_is_tame(a->cos, a->sin, a->pairs);
+    heads_of_norm group = { a, a->src, a->dst, 0, NULL };
+    group_factors f[2];
+    int now = 0;
+    factors_of_group(&f[0], a, a->src, a->heads);
+    for (ptrdiff_t left = a->heads; left > 0; left -= GROUP, now = !now) {
+        const char *const next = group.src + GROUP * a->src_head;
+        group.heads = left < GROUP ? left : GROUP;
+        if (left > GROUP) factors_of_group(&f[!now], a, next, left - GROUP);
+        group.r = f[now].r;
+        if (a->pairs && is_row_tame && f[now].is_tame)
+            for (ptrdiff_t j = 0; j < a->pairs; j += 2 * VECTOR) strip(&group, j);
+        else
+            norm_any_group(&group);
+        group.src = next;
+        group.dst += GROUP * a->dst_head;
+    }
+}
+
+/* ---- the strip --------------------------------------------------------------------------------------------------- */
+
+#define EXT avx512_fma
+
+typedef wide rounded_t;
+
+INLINE __m512 through_bf16(__m512 x)
+{
+    return _mm512_fmsub_ps(x, _mm512_set1_ps(0x1p16f), _mm512_mul_ps(x, _mm512_set1_ps(0x1p16f - 1)));
+}
+
+INLINE rounded_t rounded(wide x)
+{
+    const wide both = { through_bf16(x.first), through_bf16(x.second) };
+    return both;
+}
+
+INLINE wide spread(__m512i x) { return split_wide(x); }
+INLINE wide widened(rounded_t n) { return n; }
+INLINE __m512i packed(wide x)
+{
+    const wide y = rounded(x);
+    return _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(y.first), 16), _mm512_castps_si512(y.second));
+}
+INLINE wide ordered_weights(wide x) { return x; }
+INLINE wide ordered_row(wide x) { return deinterleaved(x); }
+
+#include "turned_strip_avx512.inc.h"
+
+static void turned_norm_bf16_avx512_fma(const roperot_norm_of_heads *a)
+{
+    roperot_turned_norm_bf16_avx512(a, turned_strip_bf16_avx512_fma);
+}
+
+const roperot_head_extension roperot_extension_avx512_fma = {
+    .dtype = ROPEROT_FORMAT_bf16,
+    .turned = { turned_norm_bf16_avx512_fma, roperot_turned_weights_bf16_avx512, 64, 1, 64 },
+};
