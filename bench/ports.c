@@ -16,31 +16,38 @@ enum { HEADS = 40, TOKENS = 4096, CHANNELS = 128, ROUNDS = 41, CALLS = 20000, LI
 
 /* ---- operations -------------------------------------------------------------------------------------------------- */
 
-/* Destinations are three registers each, a, b and c; sources are registers that never change. */
+/* Destinations are up to three registers each, a, b and c; sources are registers that never change, 0. */
 #define MUL(d)   "vmulps %%zmm30,%%zmm31,%%zmm" d "\n"
 #define ADD(d)   "vaddps %%zmm30,%%zmm31,%%zmm" d "\n"
 #define EVEN(d)  "vpslld $16,%%zmm31,%%zmm" d "\n"
 #define ODD(d)   "vpandd %%zmm30,%%zmm31,%%zmm" d "\n"
-#define WIDEN(d) "vpermw %%zmm30,%%zmm31,%%zmm" d "%{%%k1%}%{z%}\n"
+#define DOWN(d)  "vpsrld $16,%%zmm31,%%zmm" d "\n"
+#define FUSE(d)  "vfmsub231ps %%zmm30,%%zmm31,%%zmm" d "\n"
+#define PAIR(d)  "vinserti64x4 $1,%%ymm30,%%zmm31,%%zmm" d "\n"
+#define WATCH(d) "vpaddw %%zmm30,%%zmm31,%%zmm" d "\nvpternlogd $0x60,%%zmm30,%%zmm31,%%zmm" d "\n"
 
 /* Two registers of f32 to one of bf16, as round_pairs_bf16x32 does it. */
-#define ROUND(a, b, c, k)                                                                                              \
+#define NARROW(a, b, c, k)                                                                                             \
     "vpshufb %%zmm30,%%zmm31,%%zmm" a "%{%%k1%}\nvpshufb %%zmm30,%%zmm31,%%zmm" b "%{%%k1%}\n"                         \
     "vpternlogd $0xf8,%%zmm30,%%zmm31,%%zmm" b "\nvpcmpuw $6,%%zmm30,%%zmm31,%%k" k "\n"                               \
     "vpaddw %%zmm30,%%zmm31,%%zmm" c "%{%%k1%}\n"
 
-/* Of 32 channels of bf16 each; the rotation of 32 pairs. */
-#define SUM_BF16(a, b)        WIDEN(a) MUL(a) ADD(b) WIDEN(a) MUL(a) ADD(b)
-#define NORM_BF16(a, b, c, k) EVEN(a) ODD(b) MUL(a) MUL(b) MUL(a) MUL(b) ROUND(a, b, c, k)
-#define TURN_BF16(a, b, c, k)                                                                                          \
-    EVEN(a) ODD(b) EVEN(c) ODD(a) MUL(b) MUL(c) MUL(a) MUL(b) ADD(a) ADD(b) MUL(c) MUL(a) MUL(b) MUL(c) ADD(a) ADD(b)  \
-        ROUND(a, b, c, k) ROUND(a, b, c, k)
+/* To bf16 as extension_avx512_fma.c does it: each register by itself, and two of them to one. */
+#define ROUND(a)   MUL(a) FUSE(a)
+#define PACK(a, b) ROUND(a) ROUND(b) DOWN(a) ODD(b)
 
-#define SUMS_BF16  SUM_BF16("0", "1") SUM_BF16("2", "3") SUM_BF16("4", "5") SUM_BF16("6", "7")
-#define NORMS_BF16                                                                                                     \
-    NORM_BF16("8", "9", "10", "2") NORM_BF16("11", "12", "13", "3") NORM_BF16("14", "15", "16", "4")                   \
-    NORM_BF16("17", "18", "19", "5")
-#define TURNS_BF16 TURN_BF16("20", "21", "22", "6") TURN_BF16("23", "24", "25", "7")
+/* Of 32 channels of bf16 each; rotations of 32 pairs: behind the norm, and that of roperot_apply. */
+#define SUM_BF16(a, b, c) PAIR(a) EVEN(b) ODD(c) FUSE(a) FUSE(b) WATCH(c)
+#define NORM_BF16(a, b)   EVEN(a) ODD(b) MUL(a) MUL(b) MUL(a) MUL(b) ROUND(a) ROUND(b)
+#define MIX(a, b, c)                                                                                                   \
+    MUL(a) MUL(b) MUL(c) MUL(a) ADD(b) ADD(c) MUL(a) MUL(b) MUL(c) MUL(a) ADD(b) ADD(c)
+#define TURN_BF16(a, b, c)     MIX(a, b, c) PACK(a, b) PACK(c, a)
+#define APPLY_BF16(a, b, c, k) EVEN(a) ODD(b) EVEN(c) ODD(a) MIX(b, c, a) NARROW(a, b, c, k) NARROW(a, b, c, k)
+
+#define SUMS_BF16    SUM_BF16("0", "1", "2") SUM_BF16("3", "4", "5") SUM_BF16("6", "7", "8") SUM_BF16("9", "10", "11")
+#define NORMS_BF16   NORM_BF16("12", "13") NORM_BF16("14", "15") NORM_BF16("16", "17") NORM_BF16("18", "19")
+#define TURNS_BF16   TURN_BF16("20", "21", "22") TURN_BF16("23", "24", "25")
+#define APPLIES_BF16 APPLY_BF16("20", "21", "22", "6") APPLY_BF16("23", "24", "25", "7")
 
 /* Of 16 channels of f32 each; the rotation of 16 pairs. */
 #define SUM_F32(a, b)     MUL(a) ADD(b)
@@ -83,7 +90,7 @@ enum { HEADS = 40, TOKENS = 4096, CHANNELS = 128, ROUNDS = 41, CALLS = 20000, LI
     }
 LOOP(sum_bf16, SUMS_BF16)
 LOOP(norm_bf16, NORMS_BF16)
-LOOP(turn_bf16, TURNS_BF16)
+LOOP(turn_bf16, APPLIES_BF16)
 LOOP(all_bf16, SUMS_BF16 NORMS_BF16 TURNS_BF16)
 LOOP(sweep_bf16, LOADS_BF16 STORES_BF16)
 LOOP(swept_bf16, LOADS_BF16 SUMS_BF16 NORMS_BF16 TURNS_BF16 STORES_BF16)
