@@ -237,14 +237,14 @@ def _raw_torch(x: Any, name: str) -> Raw:
     return Raw(pointer, code, tuple(x.shape), x.stride(), False, x)
 
 
-_RECORDER = "call roperot.torch.rotary (it takes q_norm and k_norm), "
+_ROTARY = "call roperot.torch.rotary (it takes q_norm and k_norm), "
 
 
-def refuse_gradient(x: Any, name: str, recorder: str = _RECORDER) -> None:
-    """Refuse a tensor that autograd follows now; ``recorder`` says what records its gradient, if anything does."""
+def refuse_gradient(x: Any, name: str, instead: str = _ROTARY) -> None:
+    """Refuse a tensor that autograd follows now; ``instead`` says what records its gradient, if anything does."""
     if x.requires_grad and sys.modules["torch"].is_grad_enabled():
         raise ValueError(
-            f"{name} requires a gradient, which is not recorded here: {recorder}use x.detach(), or run under "
+            f"{name} requires a gradient, which is not recorded here: {instead}use x.detach(), or run under "
             "torch.no_grad()"
         )
 
@@ -429,7 +429,7 @@ def reals(x: Any, name: str) -> np.ndarray[Any, Any]:
         For a tensor whose gradient would be lost.
     """
     if is_tensor(x):
-        refuse_gradient(x, name, recorder="")
+        refuse_gradient(x, name, instead="")
     array = _to_numpy(x, name)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"{name} must be real numbers, not {array.dtype}")

@@ -395,8 +395,8 @@ class Pages:
         return struct
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Copies, deep or pickled, are pages of the copied arrays."""
-        return _rebuild_pages, (self.data, self.scale, json.loads(self._text))
+        """Copies, deep or pickled, are pages of the copied arrays. NumPy arrays that share a buffer no longer do."""
+        return _rebuild_pages, (type(self), self.data, self.scale, json.loads(self._text))
 
     def _written(self) -> tuple[Any, ...]:
         return (self.data, self.scale) if self._dynamic else (self.data,)
@@ -406,8 +406,8 @@ class Pages:
         return f"Pages({self.pages} x {self.page_tokens} tokens, {self.heads} heads x {self.head_dim}, {name})"
 
 
-def _rebuild_pages(data: Any, scale: Any, recipe: dict[str, Any]) -> Pages:
-    return Pages(data, scale=scale, **recipe)
+def _rebuild_pages(kind: type[Pages], data: Any, scale: Any, recipe: dict[str, Any]) -> Pages:
+    return kind(data, scale=scale, **recipe)
 
 
 def memory_of(part: Any) -> tuple[Any, ...]:
@@ -429,6 +429,14 @@ def _lines(x: Any, name: str, batch: int, tokens: int, read: Any) -> tuple[np.nd
         row, step = (stride // array.itemsize for stride in array.strides)
         return array, (row if array.shape[0] > 1 else 0, step)
     raise ValueError(f"{name} has shape {array.shape}; it must be [{tokens}] or [{batch}, {tokens}]: [batch,] seq")
+
+
+def _slot_lines(slots: Any, batch: int, tokens: int) -> tuple[np.ndarray[Any, Any], tuple[int, int]]:
+    """As _lines, but rows of a batch do not share their slots: they would overwrite each other."""
+    shape = np.shape(slots)
+    if batch > 1 and tokens and shape != (batch, tokens):
+        raise ValueError(f"slots has shape {shape}; it must be [{batch}, {tokens}]: one for each token of each row")
+    return _lines(slots, "slots", batch, tokens, arrays.integers)
 
 
 def _factors(x: Any, name: str) -> np.ndarray[Any, Any]:
@@ -555,12 +563,7 @@ def _job_of(call: _Call, name: str, x: Any, norm: Any, out: Any, pages: Any, slo
     if pages is not None:
         if slots is None:
             raise ValueError(f"{name}_pages is given, but slots, which say where each token goes, are not")
-        lines = _lines(slots, "slots", batch, tokens, arrays.integers)
-        if batch > 1 and lines[0].shape != (batch, tokens):
-            raise ValueError(
-                f"slots has shape {lines[0].shape} for a batch of {batch}, whose rows would overwrite each other; it "
-                f"must be [{batch}, {tokens}]"
-            )
+        lines = _slot_lines(slots, batch, tokens)
         job.to = call.pages(pages, f"{name}_pages", heads, dim, lines, True)
     return job
 
@@ -620,11 +623,11 @@ def run_normed(plan: Any, heads: Any, outs: Any, positions: Any, layout: str) ->
 
 
 def is_number(x: Any) -> bool:
-    """A Python number, or an array with a single real value and no axes; truths and texts are none."""
+    """A Python number, or an array with a single real number and no axes; truths, texts and dates are none."""
     if isinstance(x, (int, float)):
         return not isinstance(x, bool)
     plain = getattr(x, "shape", None) == () and not arrays.is_tensor(x)
-    return plain and getattr(getattr(x, "dtype", None), "kind", "") not in tuple("bUSc")
+    return plain and getattr(getattr(x, "dtype", None), "kind", "O") in "iufV"  # V: bfloat16 of ml_dtypes
 
 
 def _refuse_twice(source: np.ndarray[Any, Any], target: np.ndarray[Any, Any], name: str) -> None:

@@ -524,7 +524,8 @@ class Rope:
         factor : float or array of float, optional
             ``[seq]`` or ``[batch, seq]``: multiplies q after the rotation (attention temperature).
         skip : bool
-            What has pages is left alone entirely, in its ``_out`` array, too, where the slot is negative. q has none.
+            Leave tokens with a negative slot alone: k and v, if they have pages, are not written, nor are their
+            ``_out`` arrays. q has no pages and is always computed.
         inverse : bool
             Rotate backwards; not with a norm.
 

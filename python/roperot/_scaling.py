@@ -120,7 +120,7 @@ def number(value: Any, name: str) -> float:
     A tensor that autograd follows is a ValueError: a float has no gradient.
     """
     if arrays.is_tensor(value):
-        arrays.refuse_gradient(value, name, recorder="")
+        arrays.refuse_gradient(value, name, instead="")
     if isinstance(value, bool) or not (hasattr(value, "__float__") or hasattr(value, "__index__")):
         raise TypeError(f"{name} must be a number, not {value!r}")
     try:

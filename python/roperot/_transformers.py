@@ -26,7 +26,8 @@ class Patch:
     Attributes
     ----------
     calls : int
-        How many rotations have gone through roperot; those of a compiled graph are counted when it is compiled.
+        How many rotations have gone through roperot. In a compiled graph they are counted while it is traced, perhaps
+        more than once, and not when it runs.
     norms : int
         How many norms of queries and keys have been taken in the same call as their rotation.
     """
@@ -312,7 +313,7 @@ def _marked(call: _Call) -> _Marked | None:
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
 def _count(patch: Patch) -> None:
-    """Count a rotation; a graph would guard a number that it changes itself, and be compiled anew for every call."""
+    """Count a rotation. It runs while a graph is traced, not in it: Dynamo would guard the number, and compile anew."""
     patch.calls += 1
 
 
@@ -524,7 +525,8 @@ def _patch_rotary(patch: Patch, module: Any, exact: _Exact | None) -> None:
         if not (isinstance(made, tuple) and len(made) == 2 and all(isinstance(t, Tensor) for t in made)):
             return made
         cos, sin = made
-        given = {**dict(zip(names, args)), **kwargs}  # it has taken them; Dynamo cannot always trace Signature.bind
+        # The call above has accepted these arguments. Dynamo cannot always trace Signature.bind.
+        given = {**dict(zip(names, args)), **kwargs}
         positions = given.get("position_ids")
         if cos.device.type != "cpu" or cos.ndim not in (2, 3) or not isinstance(positions, Tensor):
             return made

@@ -349,11 +349,12 @@ CACHE = np.zeros((2, 4, KV, DIM), np.float32)
         (
             lambda r: r.run(k=Q[None].repeat(2, 0)[:, :, :KV], k_pages=roperot.Pages(CACHE), slots=np.arange(7)),
             ValueError,
-            r"slots has shape \(7,\) for a batch of 2, .*must be \[2, 7\]",
+            r"slots has shape \(7,\); it must be \[2, 7\]",
         ),
         (lambda r: r.run(Q, K[1:]), ValueError, "k has batch 1 and 6 tokens"),
         (lambda r: r.run(Q, factor=np.ones(3)), ValueError, "factor has shape"),
         (lambda r: r.run(Q, factor=True), TypeError, "factor must be a number"),
+        (lambda r: r.run(Q, factor=np.datetime64("2020")), TypeError, "factor must be real numbers, not datetime64"),
         (lambda r: r.run(Q, factor=np.bool_(True)), TypeError, "factor must be real numbers, not bool"),
         (lambda r: r.run(Q, factor=np.str_("2")), TypeError, "factor must be real numbers, not <U1"),
         (lambda r: r.run(Q, factor=np.complex64(2)), TypeError, "factor must be real numbers, not complex64"),
@@ -388,3 +389,31 @@ def test_pages_that_became_read_only_are_refused():
     pages.data.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
         roperot.Rope(8).run(k=np.ones((2, 1, 8), np.float32), k_pages=pages, slots=[0, 1])
+
+
+def test_keys_and_values_in_turns_have_scales_in_turns():
+    """One cache [blocks, 2, block, heads, dim], and its dynamic scales [blocks, 2, block, heads]."""
+    rope, rng = roperot.Rope(8), np.random.default_rng(5)
+    k, v = (rng.standard_normal((6, 2, 8)).astype(np.float32) for _ in range(2))
+    slots = [9, 2, 0, 11, 4, 7]
+    cache, scale = np.zeros((3, 2, 4, 2, 8), np.int8), np.zeros((3, 2, 4, 2), np.float32)
+    both = [roperot.Pages(cache[:, i], scaling="dynamic", scale=scale[:, i]) for i in range(2)]
+    rope.run(k=k, v=v, k_pages=both[0], v_pages=both[1], slots=slots)
+    apart = [roperot.Pages(np.zeros((3, 4, 2, 8), np.int8), scaling="dynamic") for _ in range(2)]
+    rope.run(k=k, v=v, k_pages=apart[0], v_pages=apart[1], slots=slots)
+    for i, pages in enumerate(apart):
+        np.testing.assert_array_equal(cache[:, i], pages.data)
+        np.testing.assert_array_equal(scale[:, i], pages.scale)
+
+
+def test_no_tokens_of_a_batch_need_no_slots_of_it():
+    pages = roperot.Pages(np.zeros((4, 2, 1, 8), np.float32))
+    roperot.Rope(8).run(k=np.ones((2, 0, 1, 8), np.float32), k_pages=pages, slots=np.zeros(0, np.int64))
+    assert not pages.data.any()
+
+
+def test_a_copy_of_a_kind_of_pages_is_of_that_kind():
+    class Cache(roperot.Pages):
+        pass
+
+    assert type(copy.deepcopy(Cache(np.zeros((4, 2, 1, 8), np.float32)))) is Cache
