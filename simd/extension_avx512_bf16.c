@@ -46,6 +46,7 @@ static void turned_norm_bf16_avx512_bf16(const roperot_norm_of_heads *a)
 
 const roperot_head_extension roperot_extension_avx512_bf16 = {
     .feature = ROPEROT_FEATURE_AVX512_BF16,
+    .worth = ROPEROT_FEATURE_FAST_AVX512_BF16,
     .next = &roperot_extension_avx512_fma,
     .dtype = ROPEROT_FORMAT_bf16,
     .turned = { turned_norm_bf16_avx512_bf16, roperot_turned_weights_bf16_avx512, 64, 1, 64 },

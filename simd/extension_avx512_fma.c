@@ -1,29 +1,32 @@
 /* SPDX-License-Identifier: MIT
- * Norm and rotation of bf16 heads in one kernel, for every CPU with AVX-512 that has no better one; it must not know
- * where heads come from or go to.
+ * Norm and rotation of bf16 heads in one kernel for every CPU with AVX-512: what all its kernels share, and the strip
+ * that rounds by a fused difference; it must not know where heads come from or go to.
  *
- * T(x) of a normal number that is less than 2^112 is 2^16 x - p, where p = (2^16 - 1) x rounded to f32. Say that x is a
- * whole number of 24 bits. Then p is 2^16 (x - k), where k is x / 2^16 rounded to a whole number, and the difference is
- * 2^16 k: exact, so that fusing it rounds nothing. Half-way cases: x is even there, so that x - k is even, to which p
- * was rounded, if and only if k is. (The least x make a p below 2^39, which has half steps: they are so near 2^23 that
- * k is 2^7 all the same.) All from 2^-126 up to 2^112 are right; `test_heads` tries every significand. These are two
- * operations, neither a shuffle, where rounding in integers takes five for two registers and two to part them again.
+ * T(x) is x rounded to bf16, to nearest even. For normal |x| < 2^112 it is 2^16 x - p, where p is (2^16 - 1) x rounded
+ * to f32. Proof. Scaling by powers of two changes nothing, so let x be a whole number of 24 bits, and k = x / 2^16
+ * rounded to nearest even; T(x) = 2^16 k is to be shown. (2^16 - 1) x = 2^16 (x - x / 2^16), and f32 numbers of this
+ * size are the multiples of 2^16. So p = 2^16 (x - k), and the difference is 2^16 k, exactly. Half-way x are even.
+ * There rounding p makes x - k even, which makes k even. Numbers p below 2^39 have a finer step of 2^15; they come from
+ * x <= 2^23 + 128, where the result is k = 2^7 all the same. `test_heads` tries every significand.
  *
- * The sign of zero gets lost, and denormal, infinite and NaN results are wrong. So this is for tame heads only, where
- * none of them comes up:
+ * That is a product and a fused difference per register. Rounding in integers takes five operations for two registers,
+ * three of which only port 5 of Intel's CPUs has, and two more to widen the result again.
+ *
+ * The sign of zero gets lost that way, and denormal, infinite and NaN results are wrong. It is used for tame heads
+ * only, where none of them comes up:
  *
  *     x:      2^-24 <= |x|, and no infinity or NaN, of which r would tell
- *     r:      2^-16 <= r; at most 2^24, as x are at least 2^-24
+ *     r:      2^-16 <= r; at most 2^24, as 2^-24 <= |x| and epsilon >= 0
  *     w:      2^-16 <= |w| <= 2^56
  *     c, s:   0, or 2^-46 <= |c| <= 2^46; not both 0
  *
  * The square of a tame x is exact, so that sums of squares may be fused. The sum of other heads may be wrong, and is
  * not used: tiny x are found by themselves, and huge ones, infinities and NaN put r out of its limits either way.
  *
- * |x * r| is at most the root of the number of channels, 2^8, and at least 2^-40, so that n = T((x * r) * w) has
- * 2^-56 <= |n| <= 2^64. A product n * c is 0 or at least 2^-102: a multiple of 2^-125, and so is a sum of two of them,
- * which is therefore 0 or at least 2^-125, and at most 2^111. It is 0 only as a difference of equal products, and then
- * never -0.
+ * 2^-40 <= |x * r| <= 2^8 (1 + 2^-11): at most the root of 65536 channels, but for the rounding of the sum. So
+ * n = T((x * r) * w) has 2^-56 <= |n| <= 2^64. A product n * c is 0 or at least 2^-102: a multiple of 2^-125, and so is
+ * a sum of two of them, which is therefore 0 or at least 2^-125, and at most 2^111. It is 0 only as a difference of
+ * equal products, and then never -0.
  *
  * All other heads take the norm and the rotation of AVX-512, one after the other. */
 #include "tame_avx512.h"
@@ -235,7 +238,8 @@ INLINE void norm_any_group(const heads_of_norm *g)
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
 
-/* The r of the next group before this one: as in norm_same.inc.h. */
+/* The factors r of the next group are made before this group is stored, so that their divisions are done when they are
+ * needed. */
 void roperot_turned_norm_bf16_avx512(const roperot_norm_of_heads *a, roperot_turned_strip_fn *strip)
 {
     const int is_row_tame = row_is_tame(a->cos, a->sin, a->pairs);

@@ -98,13 +98,13 @@ typedef struct roperot_turned_norm {
     int16_t together; /* heads that a call takes at least, so that its start does not matter */
 } roperot_turned_norm;
 
-/* Kernels of an ISA that are files of their own: for those of its CPUs that have more than the ISA asks for, or with
- * instructions that its others must not have (FEATURE_NONE). */
-enum { ROPEROT_FEATURE_NONE, ROPEROT_FEATURE_AVX512_BF16 };
+/* Kernels of an ISA in a file of their own: for those of its CPUs that have more than the ISA asks for, or with fused
+ * operations, which no other file may contain (FEATURE_NONE: every CPU of the ISA can run them). */
+enum { ROPEROT_FEATURE_NONE, ROPEROT_FEATURE_AVX512_BF16, ROPEROT_FEATURE_FAST_AVX512_BF16 };
 typedef struct roperot_head_extension {
-    int32_t feature;
+    int32_t feature, worth; /* what it needs, and where it is worth taking */
     const struct roperot_head_extension *next; /* for CPUs that have less; NULL: none */
-    int32_t dtype; /* an index */
+    int32_t dtype; /* ROPEROT_FORMAT_..., what it norms */
     roperot_turned_norm turned;
 } roperot_head_extension;
 extern const roperot_head_extension roperot_extension_avx512_bf16, roperot_extension_avx512_fma;

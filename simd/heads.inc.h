@@ -14,8 +14,9 @@
 #define NORM_SAME_f32
 #endif
 #undef NORM_TURNS
-#define NORM_TURNS 0 /* of 16 bits the two steps apart are faster: as many operations, and shorter chains of them. But
-                        see extension_avx512_fma.c */
+/* Of 16 bits the two steps apart are faster: as many operations, and shorter chains of them. (With AVX-512, bf16 has
+ * one kernel: extension_avx512_fma.c.) */
+#define NORM_TURNS 0
 #undef VEC
 #undef SRC
 #define SRC f16

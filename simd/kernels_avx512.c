@@ -38,7 +38,7 @@
 
 #if ROPEROT_HAVE_AVX512_BF16
 #define EXTENSION roperot_extension_avx512_bf16
-#else
+#elif ROPEROT_HAVE_AVX512_FMA
 #define EXTENSION roperot_extension_avx512_fma
 #endif
 

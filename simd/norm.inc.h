@@ -127,7 +127,8 @@ INLINE void NAME(scale_head)(const roperot_scaling_of_heads *s, ptrdiff_t h, int
     if (c < channels) NAME(scale_tail)(s, h, c, first, last);
 }
 
-/* What is usual, as loops of their own: weights in the dtype of the source. */
+/* What is usual, as loops of their own: weights in the dtype of the source. Others take the loop below, which looks at
+ * the dtype again for each 16 channels. */
 INLINE int NAME(scale_usual)(const roperot_scaling_of_heads *s, const int32_t w)
 {
     const int32_t source = CAT(ROPEROT_FORMAT_, SRC) + 1;

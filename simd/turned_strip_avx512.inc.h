@@ -2,12 +2,12 @@
  * Norm and rotation of a strip of tame heads of bf16; it must not know what tame is. Parameters: EXT (a token) and this
  * vocabulary, of 32 channels each:
  *
- *     spread(x)           widened, in an order of its own
- *     rounded(x)          T(x) of tame numbers
- *     widened(n)          again, in that order or another one
- *     packed(x)           T(x), as channels lie in memory
- *     ordered_weights(x)  from even and odd channels to the order of spread
- *     ordered_row(x)      from pairs in order to the order of widened */
+ *     spread(x)           32 bf16 as f32, in an order A that the file that includes this chooses
+ *     rounded(x)          T(x) of tame numbers, T as in extension_avx512_fma.c
+ *     widened(n)          rounded numbers as f32, in an order B, which may be A
+ *     packed(x)           T(x) as 32 bf16 in the order of memory
+ *     ordered_weights(x)  weights from [even channels, odd channels] to A
+ *     ordered_row(x)      cos or sin of 32 pairs in order, to B */
 
 #define NAME(verb) CAT3(verb, _bf16_, EXT)
 

@@ -27,8 +27,7 @@ int roperot_cpu_has(int32_t feature);
 #else
 static inline int roperot_cpu_has(int32_t feature)
 {
-    (void)feature;
-    return 0;
+    return feature == 0; /* ROPEROT_FEATURE_NONE */
 }
 #endif
 

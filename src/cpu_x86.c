@@ -24,6 +24,10 @@ static cpuid_registers cpuid(uint32_t leaf, uint32_t subleaf)
     return r;
 }
 
+/* The last four letters of its name: "ntel", "cAMD", "uine". */
+enum { INTEL = 0x6c65746e, AMD = 0x444d4163, HYGON = 0x656e6975 };
+static uint32_t vendor(void) { return cpuid(0, 0).c; }
+
 /* ---- instruction sets -------------------------------------------------------------------------------------------- */
 
 enum {
@@ -37,11 +41,12 @@ enum {
     AVX512VL = 1 << 7,
     SAVES_AVX512 = 1 << 8,
     ASKED = 1 << 9,
-    AVX512_BF16 = 1 << 10
+    AVX512_BF16 = 1 << 10,
+    FAST_AVX512_BF16 = 1 << 11 /* Intel's CPUs take as long for VCVTNE2PS2BF16 as for four multiplications */
 };
 
-/* What an ISA needs, in the order in which a user should read that it is missing, and what is said then: one text
- * after the other, which needs no relocations. */
+/* What an ISA needs, in the order in which a user should read that it is missing, and what is said of each: texts one
+ * after the other, since pointers to them would be relocated at every start. */
 static const int16_t needs[] = { SAVES_AVX, AVX, AVX2, F16C, AVX512F, AVX512DQ, AVX512BW, AVX512VL, SAVES_AVX512 };
 static const char missing[] = "the operating system does not save AVX registers\0"
                               "this CPU has no AVX\0"
@@ -64,23 +69,15 @@ static uint32_t saved_state(uint32_t leaf_1_c)
     return low;
 }
 
-static int is_intel(void)
-{
-    enum { INTEL_ECX = 0x6c65746e /* "ntel" */ };
-    return cpuid(0, 0).c == INTEL_ECX;
-}
-
-/* AVX512_BF16 means that its kernels are worth taking, too: Intel's CPUs take as long for one of its instructions as
- * for four multiplications. */
 static int ask(void)
 {
     const uint32_t one = cpuid(1, 0).c, seven = cpuid(7, 0).b, saved = saved_state(one);
-    const uint32_t more = cpuid(7, 0).a >= 1 && !is_intel() ? cpuid(7, 1).a : 0;
+    const int has_bf16 = cpuid(7, 0).a >= 1 && (cpuid(7, 1).a & (1u << 5));
     return ASKED | ((saved & 0x6u) == 0x6u ? SAVES_AVX : 0) | (one & (1u << 28) ? AVX : 0) |
            (seven & (1u << 5) ? AVX2 : 0) | (one & (1u << 29) ? F16C : 0) | (seven & (1u << 16) ? AVX512F : 0) |
            (seven & (1u << 17) ? AVX512DQ : 0) | (seven & (1u << 30) ? AVX512BW : 0) |
            (seven & (1u << 31) ? AVX512VL : 0) | ((saved & 0xe6u) == 0xe6u ? SAVES_AVX512 : 0) |
-           (more & (1u << 5) ? AVX512_BF16 : 0);
+           (has_bf16 ? AVX512_BF16 : 0) | (has_bf16 && vendor() != INTEL ? FAST_AVX512_BF16 : 0);
 }
 
 /* A hypervisor answers CPUID in microseconds. Threads that ask at the same time get, and store, the same. */
@@ -116,7 +113,8 @@ const char *roperot_cpu_lacks(int32_t isa)
 
 int roperot_cpu_has(int32_t feature)
 {
-    return feature == ROPEROT_FEATURE_NONE || (features() & AVX512_BF16) != 0;
+    const int bit = feature == ROPEROT_FEATURE_FAST_AVX512_BF16 ? FAST_AVX512_BF16 : AVX512_BF16;
+    return feature == ROPEROT_FEATURE_NONE || (features() & bit) != 0;
 }
 
 /* ---- caches ------------------------------------------------------------------------------------------------------ */
@@ -124,9 +122,9 @@ int roperot_cpu_has(int32_t feature)
 /* AMD and Hygon describe their caches in a leaf of their own, in the format of Intel's. */
 static uint32_t cache_leaf(void)
 {
-    enum { INTEL = 4, AMD_ECX = 0x444d4163 /* "cAMD" */, HYGON_ECX = 0x656e6961 /* "aine" */ };
-    const uint32_t amd = 0x8000001du, vendor = cpuid(0, 0).c;
-    return (vendor == AMD_ECX || vendor == HYGON_ECX) && cpuid(0x80000000u, 0).a >= amd ? amd : INTEL;
+    enum { OF_INTEL = 4 };
+    const uint32_t amd = 0x8000001du, by = vendor();
+    return (by == AMD || by == HYGON) && cpuid(0x80000000u, 0).a >= amd ? amd : OF_INTEL;
 }
 
 /* One subleaf per cache, with how many logical CPUs share it. A level 2 that small cores share counts whole: one thread

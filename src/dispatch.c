@@ -133,7 +133,7 @@ const roperot_kernels *roperot_kernels_for(int32_t isa)
 const roperot_turned_norm *roperot_turned_norm_of(const roperot_kernels *kernels, int dtype)
 {
     for (const roperot_head_extension *more = kernels->heads.extension; more; more = more->next)
-        if (more->dtype == dtype && roperot_cpu_has(more->feature)) return &more->turned;
+        if (more->dtype == dtype && roperot_cpu_has(more->worth)) return &more->turned;
     return &kernels->heads.turned[dtype];
 }
 

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "compiler.h"
 #include "heads.h"
 #include "lists.h"
 #include "numbers.h"
@@ -67,19 +68,20 @@ static void reach(const layout *l, int64_t *below, int64_t *above)
     for (int i = 0; i < l->axes; i++) roperot_reach_axis(below, above, l->axis[i].stride, l->axis[i].count);
 }
 
-/* The first axis that leads out of the address space. */
+/* What leads out of the address space: a tile by itself, or the first axis that does with those before it. */
 static int32_t reach_error(const layout *l, const void *data, int32_t index, const char *name)
 {
     layout part = *l;
-    int64_t below, above;
-    for (part.axes = 1; part.axes < l->axes; part.axes++) {
+    axis last = { "page_tokens * dim", 1, l->core };
+    for (part.axes = 0; part.axes < l->axes; part.axes++) {
+        int64_t below, above;
         reach(&part, &below, &above);
         if (!roperot_is_addressable(data, below, above, l->unit)) break;
+        last = l->axis[part.axes];
     }
-    const axis a = l->axis[part.axes - 1];
     return roperot_fail(ROPEROT_ERROR_SHAPE,
-                        "jobs[%d]%s.%s is %lld; %lld times that must not reach outside the address space", index, name,
-                        a.name, (long long)a.stride, (long long)(a.count - 1));
+                        "jobs[%d]%s.%s is %lld; it must not lead out of the address space", index, name, last.name,
+                        (long long)last.stride);
 }
 
 static int32_t find_extent(const layout *l, const void *data, int32_t index, const char *name, roperot_extent *extent)
@@ -337,7 +339,7 @@ static int same_steps(const layout *a, const layout *b, int i)
     return a->axis[i].count == b->axis[i].count && bytes_of_stride(a, i) == bytes_of_stride(b, i);
 }
 
-static layout layout_of_part(const roperot_page_part *p)
+static ROPEROT_INLINE layout layout_of_part(const roperot_page_part *p)
 {
     return p->is_scale ? scales_of(p->pages, p->heads) : layout_of(p->pages, p->heads, p->dim);
 }

@@ -601,8 +601,8 @@ enum { ROPEROT_SCALE_STATIC = 0,  /* scale is given: NULL is 1, else one f32 > 0
  * 448, subnormals and -0 kept, NaN 0x7f; I8 to nearest even, clamped to -127 .. 127, NaN 0. amax is the largest |value|
  * of the head, NaN left out. A dynamic scale whose inverse is not finite stores zeros. Q8_0 is ggml's reference: d =
  * amax / 127 of 32 channels, codes by 1 / d half away from zero, d stored as f16. Reading multiplies code and scale in
- * f32. Heads are a multiple of 32 channels there; of a rotated job with more than 512, rotary_offset and rotary_dim / 2
- * are, too (ROPEROT_ERROR_SHAPE).
+ * f32. Q8_0 heads have a multiple of 32 channels. In a job that rotates heads of more than 512 channels, rotary_offset
+ * and rotary_dim / 2 must be multiples of 32, too (ROPEROT_ERROR_SHAPE).
  *
  * Two lines of a call with one slot, and a slot that one line writes and another one reads, are the caller's error and
  * not looked for. */
@@ -626,9 +626,9 @@ typedef struct roperot_pages {
 } roperot_pages;
 
 enum { ROPEROT_JOB_UNROTATED = 1, /* V: normed, converted and stored only. Its head_dim is its own: 1 .. 65536 */
-       ROPEROT_JOB_SKIP = 2,      /* a line whose slot in `to` is < 0 is left alone entirely, else only its store is
-                                     left out. It says nothing of other jobs: a q without `to` has no slots, and is
-                                     computed. Positions of lines left alone are checked all the same */
+       ROPEROT_JOB_SKIP = 2,      /* a line whose slot in `to` is < 0 is not computed or written at all by this job.
+                                     Without it only its store is left out. Other jobs are not affected: a q without
+                                     `to` has no slots and is computed. Positions are checked in either case */
        ROPEROT_JOB_UNROUNDED = 4  /* quantised pages take the f32 value, not its rounding to src's dtype */ };
 
 /* One tensor of a layer from its projection to where it is needed: src (or from) -> norm -> rotation -> factor -> dst

@@ -24,8 +24,8 @@ FUSED = re.compile(
     r"fn?m(add|sub)|fn?ml[as]|fn?mad|fn?msb|"  # AArch64: scalar, NEON, SVE
     r"vfn?m(acc|sac|add|sub)\.v.|fn?m(add|sub)\.[sd])\s"  # RISC-V
 )
-# But where nothing is rounded but the sum: squares of bf16 numbers, and 2^16 x - p, which is exact. Where that is not
-# so the result is not used.
+# But where the product is exact, fused and separate operations give the same bits: squares of bf16 numbers that are not
+# tiny, and 2^16 x.
 EXACT = [(re.compile(r"extension_avx512_fma"), re.compile(r"vfmadd231ps (%zmm\d+),\1,|vfmsub(132|213|231)ps %zmm"))]
 FORBIDDEN = set("printf vprintf fprintf vfprintf puts putchar putc fputs fputc fwrite perror write stdout stderr "
                 "__printf_chk __fprintf_chk __vfprintf_chk exit _exit _Exit quick_exit abort raise signal "
