@@ -339,6 +339,7 @@ static int same_steps(const layout *a, const layout *b, int i)
     return a->axis[i].count == b->axis[i].count && bytes_of_stride(a, i) == bytes_of_stride(b, i);
 }
 
+/* Inline: a function of its own has an unwinding entry, for which the size of the library has no room. */
 static ROPEROT_INLINE layout layout_of_part(const roperot_page_part *p)
 {
     return p->is_scale ? scales_of(p->pages, p->heads) : layout_of(p->pages, p->heads, p->dim);
