@@ -3,6 +3,7 @@
 
 python bench/report.py a.json b.json ...       all files, side by side
 python bench/report.py --compare old.json new.json    and how the second differs from the first (two commits)
+python bench/report.py --compare old new              of folders: their files are runs of one program
 
 --fill PAGE refreshes what stands between marks there, of whichever it has: `<!-- summary -->` .. `<!-- /summary -->`
 the machines side by side; `results` the tables of each machine, with the plots that lie beside the files; `peers` every

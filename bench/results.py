@@ -292,8 +292,22 @@ def write(path: str | Path, document: dict) -> None:
     beside.replace(path)
 
 
+def load_runs(folder: Path) -> Results:
+    """Runs of one program, in processes of their own, as repetitions: they see what one process cannot."""
+    runs = [load(path) for path in sorted(folder.glob("*.json"))]
+    if not runs:
+        raise BadFileError(f"{folder}: a folder without a file of results (*.json)")
+    whole = Results(str(folder), runs[0].context, {})
+    for name, row in ((name, row) for run in runs for name, row in run.rows.items()):
+        joined = whole.rows.setdefault(name, Row(name))
+        joined.error = joined.error or row.error
+        joined.repetitions += row.repetitions
+    return whole
+
+
 def load(path: str | Path) -> Results:
-    return parse(read(path), str(path))
+    """A file of results, or a folder with the files of several runs. Raises BadFileError."""
+    return load_runs(Path(path)) if Path(path).is_dir() else parse(read(path), str(path))
 
 
 def natural(name: str) -> list:

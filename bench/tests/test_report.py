@@ -231,6 +231,17 @@ def test_a_file_that_was_not_closed_is_read_to_its_last_whole_row(make_file):
         results.load(path)
 
 
+def test_a_folder_is_the_runs_of_one_program(make_file, tmp_path):
+    for stem, factor in (("1", 1.0), ("2", 1.5)):
+        make_file(stem, [row("a/1", 100.0 * factor), row("a/2", 100.0, error_occurred=factor > 1.0)])
+    found = results.load(tmp_path)
+    assert found.rows["a/1"].samples("ns") == [100.0, 150.0]
+    assert found.rows["a/2"].error == "failed"
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(results.BadFileError, match="without a file of results"):
+        results.load(tmp_path / "nothing")
+
+
 def test_shapes_sort_by_number(make_file, tmp_path):
     path = make_file("a", [rotation(s, 1.0) for s in ("decode-d256", "decode-d64", "decode")])
     report.main([str(path), "--out", str(tmp_path / "out")])
