@@ -138,10 +138,13 @@ configure() {
     }
 }
 
+# compile <build directory> <targets...>: everything, or these.
 compile() {
-    watch "$root/$1.txt" ninja -C "$root/$1" || {
-        tail -n 30 "$root/$1.txt" >&2
-        die "the build in $1/ failed; $1.txt has the whole output"
+    directory=$1
+    shift
+    watch "$root/$directory.txt" ninja -C "$root/$directory" "$@" || {
+        tail -n 30 "$root/$directory.txt" >&2
+        die "the build in $directory/ failed; $directory.txt has the whole output"
     }
 }
 

@@ -67,7 +67,7 @@ cmake_project() {
     way=$1 log_name=$2
     shift 2
     step "$log_name" cmake -S "$root/tests/consumers/$way" -B "$work/$log_name-build" -DCMAKE_BUILD_TYPE=Release "$@"
-    step "$log_name" cmake --build "$work/$log_name-build"
+    step "$log_name" cmake --build "$work/$log_name-build" -j "$(nproc)"
 }
 
 # The programs that a build with CMake takes, and no meson among them.
@@ -90,7 +90,7 @@ install_with_meson meson-static -Ddefault_library=static -Dsleef=disabled
 path_without_meson
 step cmake-shared env PATH="$work/tools" cmake -S "$root" -B "$work/cmake-shared-build" -G 'Unix Makefiles' \
     -DCMAKE_INSTALL_PREFIX="$work/cmake-shared" -DCMAKE_INSTALL_LIBDIR=lib
-step cmake-shared env PATH="$work/tools" cmake --build "$work/cmake-shared-build" --target install
+step cmake-shared env PATH="$work/tools" cmake --build "$work/cmake-shared-build" -j "$(nproc)" --target install
 
 for installed in meson-shared meson-static cmake-shared; do
     cmake_project find_package "find-$installed" -DCMAKE_PREFIX_PATH="$work/$installed"
