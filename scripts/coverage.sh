@@ -30,7 +30,7 @@ compile build-coverage
 find build-coverage -name '*.gcda' -delete
 say "running the unit tests"
 ROPEROT_TEST_QUICK=${ROPEROT_TEST_QUICK:-2} meson test -C build-coverage --no-rebuild --num-processes "$(nproc)" \
-    --suite unit --suite forced >build-coverage/tests.txt 2>&1 ||
+    --suite unit --suite forced --suite forced-rest >build-coverage/tests.txt 2>&1 ||
     die "tests failed; build-coverage/meson-logs/testlog.txt has all output"
 # A kernel is compiled once per dtype from one line: that any instance ran a line is what counts.
 gcovr --root . --filter 'src/' --filter 'simd/' --exclude-throw-branches --gcov-ignore-parse-errors \
