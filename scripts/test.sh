@@ -173,8 +173,9 @@ part_python() {
     "$venv/bin/ruff" check || die "ruff found errors"
     "$venv/bin/ruff" format --check || die "ruff would format differently"
     say "testing the Python package in the checkout"
-    PYTHONPATH=python ROPEROT_LIBRARY=build/libroperot.so "$venv/bin/python" -m pytest -q python/tests ||
-        die "the tests of the Python package failed"
+    # Threads of PyTorch that wait would keep from the cores what runs beside this.
+    OMP_WAIT_POLICY=passive PYTHONPATH=python ROPEROT_LIBRARY=build/libroperot.so \
+        "$venv/bin/python" -m pytest -q python/tests || die "the tests of the Python package failed"
     say "testing the installed wheel"
     "$venv/bin/pip" install -q --force-reinstall --no-deps . || die "pip install . failed"
     (cd / && env -u ROPEROT_LIBRARY "$venv/bin/python" -m roperot info) || die "the installed package does not run"
