@@ -72,7 +72,7 @@ typedef struct roperot_norm_of_heads {
     ptrdiff_t heads, channels;    /* channels a multiple of 32 */
     const float *weight;          /* as norm_weights made them */
     float epsilon;
-    ptrdiff_t ahead;         /* bytes: so far behind each head is read ahead; 0 for what is in the caches */
+    ptrdiff_t ahead;         /* bytes: so far behind each head is read ahead; 0: not at all */
     const float *cos, *sin;  /* of the pairs */
     ptrdiff_t first, pairs;  /* of a turned norm: multiples of what it says; pairs 0: nothing is rotated */
     int32_t rounding;        /* public enum: ONCE, TWICE; of a turned norm of 16 bits ONCE */

@@ -14,7 +14,7 @@
  * then. What is quantised is made in another one. */
 enum {
     NEAR_BYTES = 16 << 10,
-    AHEAD_BYTES = 8 << 10,
+    AHEAD_BYTES = 12 << 10,
     STREAM_BYTES = 2 << 10,
     NORM_FLOATS = 1024 + 128, /* weights, and then a scratch: 8 heads of 128 */
     FAR_HEADS = 16,
@@ -252,7 +252,7 @@ static void set_norm(const part *p, const float *weight, roperot_norm_of_heads *
     n->weight = weight;
     n->epsilon = (float)t->norm->epsilon;
     n->rounding = t->norm->rounding;
-    n->ahead = t->loop == ROPEROT_LOOP_COLUMNS && !converts(p) ? 0 : AHEAD_BYTES;
+    n->ahead = AHEAD_BYTES;
     n->first = t->offset;
     n->pairs = 0;
 }
