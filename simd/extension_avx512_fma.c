@@ -139,12 +139,6 @@ INLINE int is_tame(watch_t so_far) { return _mm512_movepi16_mask(so_far) == 0xff
 
 /* ---- r ----------------------------------------------------------------------------------------------------------- */
 
-/* A group's r, and whether all its heads are tame. */
-typedef struct group_factors {
-    float r[GROUP];
-    int is_tame;
-} group_factors;
-
 /* A square of a tame number has 16 bits, so that a fused addition rounds no differently. */
 INLINE __m512 add_square(__m512 sum, __m512 x) { return _mm512_fmadd_ps(x, x, sum); }
 
@@ -192,7 +186,8 @@ INLINE __m256 fold_eight(__m512 a, __m512 b)
 }
 
 /* Of up to eight heads; in place of missing ones, one that is there. */
-static NOINLINE void factors_of_group(group_factors *f, const roperot_norm_of_heads *a, const char *x, ptrdiff_t heads)
+static NOINLINE void factors_of_group(roperot_norm_kept *f, const roperot_norm_of_heads *a, const char *x,
+                                      ptrdiff_t heads)
 {
     const ptrdiff_t bytes = a->channels * (ptrdiff_t)sizeof(bf16_t), step = a->src_head;
     watch_t seen = start_watch();
@@ -232,33 +227,39 @@ INLINE void norm_any_group(const heads_of_norm *g)
     n.src = g->src;
     n.dst = g->dst;
     n.heads = g->heads;
+    n.next = NULL;
+    n.kept = NULL;
     roperot_kernels_avx512.heads.norm[ROPEROT_FORMAT_bf16](&n);
     if (n.pairs) roperot_kernels_avx512.rotate[ROPEROT_INDEX_bf16][ROPEROT_INDEX_bf16][0][0](&tile);
 }
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
 
-/* The factors r of the next group are made before this group is stored, so that their divisions are done when they are
- * needed. */
+/* The factors r of the next group, or of the next call's first one, are made before this group is stored, so that their
+ * divisions are done when they are needed. */
 void roperot_turned_norm_bf16_avx512(const roperot_norm_of_heads *a, roperot_turned_strip_fn *strip)
 {
     const int is_row_tame = row_is_tame(a->cos, a->sin, a->pairs);
     heads_of_norm group = { a, a->src, a->dst, 0, NULL };
-    group_factors f[2];
+    roperot_norm_kept f[2];
     int now = 0;
-    factors_of_group(&f[0], a, a->src, a->heads);
+    if (norm_is_begun(a))
+        f[0] = *a->kept;
+    else
+        factors_of_group(&f[0], a, a->src, a->heads);
     for (ptrdiff_t left = a->heads; left > 0; left -= GROUP, now = !now) {
-        const char *const next = group.src + GROUP * a->src_head;
+        const char *const behind = group.src + GROUP * a->src_head, *const next = left > GROUP ? behind : a->next;
         group.heads = left < GROUP ? left : GROUP;
-        if (left > GROUP) factors_of_group(&f[!now], a, next, left - GROUP);
+        if (next) factors_of_group(&f[!now], a, next, left > GROUP ? left - GROUP : a->next_heads);
         group.r = f[now].r;
         if (a->pairs && is_row_tame && f[now].is_tame)
             for (ptrdiff_t j = 0; j < a->pairs; j += 2 * VECTOR) strip(&group, j);
         else
             norm_any_group(&group);
-        group.src = next;
+        group.src = behind;
         group.dst += GROUP * a->dst_head;
     }
+    norm_keep(a, &f[now]);
 }
 
 /* ---- the strip --------------------------------------------------------------------------------------------------- */

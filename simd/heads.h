@@ -61,6 +61,17 @@ typedef struct roperot_scaling_of_heads {
 
 typedef void roperot_scale_fn(const roperot_scaling_of_heads *scaling);
 
+/* So many heads are taken at once: of more, the sums of the next ones are taken before the products of these. */
+enum { ROPEROT_NORM_HEADS = 8 };
+
+/* r of the heads that a call may begin with, made by the call before. */
+typedef struct roperot_norm_kept {
+    const void *src; /* NULL: none are kept */
+    ptrdiff_t heads; /* so many of them, if they are fewer than ROPEROT_NORM_HEADS */
+    float r[ROPEROT_NORM_HEADS];
+    int32_t is_tame; /* of kernels with limits: they lie within them */
+} roperot_norm_kept;
+
 /* What is usual in one kernel, RMS of each head into its own dtype: r = 1 / sqrt(sum of squares / channels + epsilon),
  * then (x * r) * w, with T(..) after the first product (TWICE), rounded as it is stored. src and dst are the same
  * heads, or do not overlap. A turned norm also rotates `pairs` half-split pairs from channel `first` on before they are
@@ -76,10 +87,10 @@ typedef struct roperot_norm_of_heads {
     const float *cos, *sin;  /* of the pairs */
     ptrdiff_t first, pairs;  /* of a turned norm: multiples of what it says; pairs 0: nothing is rotated */
     int32_t rounding;        /* public enum: ONCE, TWICE; of a turned norm of 16 bits ONCE */
+    const void *next;        /* heads that this call does not write, which the next one may begin with; NULL: none */
+    ptrdiff_t next_heads;
+    roperot_norm_kept *kept; /* from one call for the next one, if the kernel does so; NULL: `next` must be NULL, too */
 } roperot_norm_of_heads;
-
-/* So many heads are taken at once: of more, the sums of the next ones are taken before the products of these. */
-enum { ROPEROT_NORM_HEADS = 8 };
 
 typedef void roperot_norm_fn(const roperot_norm_of_heads *norm);
 

@@ -224,6 +224,8 @@ static ROPEROT_FAST_CODE int run_normed(const roperot_plan *plan, const roperot_
     n.weight = weight;
     n.epsilon = (float)norm->epsilon;
     n.ahead = 0;
+    n.next = NULL;
+    n.kept = NULL;
     n.cos = token->cos;
     n.sin = token->sin;
     n.first = plan->rotary_offset;

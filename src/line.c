@@ -33,6 +33,7 @@ typedef struct part {
     int64_t head; /* bytes from head to head there */
     int32_t dtype, size;
     int32_t turns; /* norm and rotation are one kernel */
+    roperot_norm_kept kept; /* from one call of the norm for the next one */
     char *scratch; /* instead of the pages: the lines from `first` on, one after the other; NULL: none */
     int32_t first;
 } part;
@@ -242,7 +243,7 @@ static ROPEROT_NOINLINE void rotate(const part *p, int in_place, int loop)
 
 /* ---- norm -------------------------------------------------------------------------------------------------------- */
 
-static void set_norm(const part *p, const float *weight, roperot_norm_of_heads *n)
+static void set_norm(part *p, const float *weight, roperot_norm_of_heads *n)
 {
     const roperot_task *const t = p->l->task;
     n->src_head = t->src.head;
@@ -255,6 +256,7 @@ static void set_norm(const part *p, const float *weight, roperot_norm_of_heads *
     n->ahead = AHEAD_BYTES;
     n->first = t->offset;
     n->pairs = 0;
+    n->kept = &p->kept;
 }
 
 static void norm_heads(const part *p, const roperot_norm_of_heads *n)
@@ -272,7 +274,7 @@ static void set_row(roperot_norm_of_heads *n, const roperot_task *t, const roper
 }
 
 /* From the source, or where the lines are already; rotated, too, where one kernel does it. */
-static void norm_lines(const part *p, const float *weight, int in_place)
+static void norm_lines(part *p, const float *weight, int in_place)
 {
     const roperot_task *const t = p->l->task;
     roperot_norm_of_heads n;
@@ -281,6 +283,8 @@ static void norm_lines(const part *p, const float *weight, int in_place)
     for (int32_t k = p->begin; k < p->end; k++) {
         n.dst = target_of(p, k);
         n.src = in_place ? n.dst : source_of(p, k);
+        n.next = k + 1 == p->end ? NULL : in_place ? target_of(p, k + 1) : source_of(p, k + 1);
+        n.next_heads = n.heads;
         if (p->turns) set_row(&n, t, &p->l->lines->rows[k]);
         if (n.dst) norm_heads(p, &n);
     }
@@ -290,9 +294,10 @@ static void norm_lines(const part *p, const float *weight, int in_place)
 static void norm_near(part *p, const float *weight)
 {
     const roperot_task *const t = p->l->task;
-    const int64_t bytes = t->heads * t->dim * t->src.size, near = bytes < NEAR_BYTES ? NEAR_BYTES / bytes : 1;
+    const int64_t bytes = t->heads * t->dim * t->src.size, fit = bytes < NEAR_BYTES ? NEAR_BYTES / bytes : 1;
     const int after = roperot_norm_is(t->norm, ROPEROT_NORM_AFTER);
     const int32_t end = p->end;
+    const int64_t near = p->turns ? end - p->begin : fit;
     for (; p->begin < end; p->begin = p->end) {
         p->end = end - p->begin < near ? end : p->begin + (int32_t)near;
         if (after && t->pairs) rotate(p, 0, ROPEROT_LOOP_COLUMNS);
@@ -332,6 +337,15 @@ static void empty(const part *p, char *dst, const char *scratch, int64_t bytes, 
             t->kernels->heads.stream(dst + h * p->head, scratch + h * bytes, bytes, 0);
 }
 
+/* What comes behind the heads of n, which end at head `end` of line k. */
+static void set_next(const part *p, int32_t k, int64_t end, roperot_norm_of_heads *n)
+{
+    const roperot_task *const t = p->l->task;
+    const int64_t left = t->heads - end;
+    n->next = left > 0 ? (const char *)n->src + n->heads * t->src.head : k + 1 < p->end ? source_of(p, k + 1) : NULL;
+    n->next_heads = left > 0 ? left : t->heads;
+}
+
 /* One line, a few heads at a time and each of them once: what comes from memory, and goes there, is spread over what is
  * computed. Where the rotation is a step of its own, more of them: it has a start, and reads nothing ahead. */
 static void norm_line_far(const part *p, int32_t k, char *dst, roperot_norm_of_heads *n, float *scratch)
@@ -348,9 +362,10 @@ static void norm_line_far(const part *p, int32_t k, char *dst, roperot_norm_of_h
     for (int64_t head = 0; head < t->heads; head += most, dst += most * p->head) {
         n->heads = t->heads - head < most ? t->heads - head : most;
         n->dst = scratch ? (char *)scratch : dst;
+        set_next(p, k, head + most, n);
         norm_heads(p, n);
         if (row->cos && !p->turns) turn_heads(t, n, row, t->rotate[p->destination]);
-        n->src = (const char *)n->src + most * t->src.head;
+        n->src = n->next;
         if (scratch) empty(p, dst, n->dst, bytes, n->heads);
     }
 }
@@ -365,6 +380,7 @@ static int set_weights(part *p, float *weight)
     const int offset = n->flags & ROPEROT_NORM_UNIT_OFFSET, dtype = roperot_dtype_index(t->src.dtype);
     p->turns = t->turns && p->l->lines->rows &&
                plan->turned_weights[dtype](weight, n->weight, n->weight_dtype, offset, t->dim);
+    p->kept.src = NULL;
     return p->turns || plan->norm_weights[dtype](weight, n->weight, n->weight_dtype, offset, t->dim);
 }
 

@@ -327,6 +327,31 @@ static void find_limits(const trial *t, int dtype, const guard_buffer *src, int 
     shrink(weight_dtype, weight, weight_size, t->channels, -16 - depth());
 }
 
+static void norm_some(roperot_norm_fn *norm, roperot_norm_of_heads n, ptrdiff_t first, ptrdiff_t count)
+{
+    n.src = (const char *)n.src + first * n.src_head;
+    n.dst = (char *)n.dst + first * n.dst_head;
+    n.heads = count;
+    n.next = NULL;
+    if (count > 0) norm(&n);
+}
+
+/* All heads in calls that keep r for each other. The first one is told with which head the second may begin, and how
+ * many there are: fewer, at times, or the second begins one head later. */
+static void norm_in_calls(roperot_norm_fn *norm, const roperot_norm_of_heads *whole)
+{
+    roperot_norm_kept kept = { .src = NULL };
+    roperot_norm_of_heads n = *whole;
+    n.heads = 1 + (ptrdiff_t)random_below((uint32_t)whole->heads);
+    const ptrdiff_t left = whole->heads - n.heads, omitted = left > 1 ? (ptrdiff_t)random_below(2) : 0;
+    n.kept = &kept;
+    n.next = left > 0 ? (const char *)n.src + n.heads * n.src_head : NULL;
+    n.next_heads = left > 0 ? left - (ptrdiff_t)random_below(2) * (ptrdiff_t)random_below((uint32_t)left) : 0;
+    norm(&n);
+    norm_some(norm, n, n.heads + omitted, left - omitted);
+    norm_some(norm, n, n.heads, omitted);
+}
+
 /* More heads than a kernel takes at once; out of place, then in place. */
 static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype, int rounding,
                                    const roperot_turned_norm *kernel)
@@ -374,7 +399,10 @@ static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype
         wrong = fail(&t, "norm of %s: weights are refused", format_name(dtype));
     for (int in_place = 0; in_place < 2 && taken && !wrong; in_place++) {
         if (in_place) memcpy(got.data, src.data, got.bytes), n.src = got.data;
-        kernel->norm(&n);
+        if (random_below(2))
+            norm_in_calls(kernel->norm, &n);
+        else
+            kernel->norm(&n);
         for (ptrdiff_t i = 0; i < t.heads * t.channels && !wrong; i++) {
             const ptrdiff_t at = i / t.channels * head_step(&t, dtype) + i % t.channels * element_bytes(dtype);
             if (!format_same(dtype, format_load(dtype, got.data + at), format_load(dtype, want.data + at)))
