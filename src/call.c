@@ -23,10 +23,8 @@ static int32_t check_options(const roperot_options *o)
                             "are known",
                             (unsigned)o->flags);
     if (o->token_begin < 0)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "options.token_begin is %lld; it must be at least 0",
-                            (long long)o->token_begin);
-    if (o->threads < 0)
-        return roperot_fail(ROPEROT_ERROR_ARGUMENT, "options.threads is %d; it must be at least 0", o->threads);
+        return roperot_field_error("options", "token_begin", o->token_begin, "at least 0");
+    if (o->threads < 0) return roperot_field_error("options", "threads", o->threads, "at least 0");
     return ROPEROT_OK;
 }
 

@@ -11,10 +11,9 @@
 #include "status.h"
 #include "table.h"
 
-/* The error for one member that is a number. */
-static int32_t field_error(const char *field, long long value, const char *allowed)
+static int32_t field_error(const char *field, int64_t value, const char *allowed)
 {
-    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "config.%s is %lld; it must be %s", field, value, allowed);
+    return roperot_field_error("config", field, value, allowed);
 }
 
 static int32_t check_geometry(const roperot_config *c)

@@ -11,10 +11,9 @@
 #include "numbers.h"
 #include "status.h"
 
-static int32_t field_error(int32_t index, const char *field, long long value, const char *allowed)
+static int32_t field_error(int32_t index, const char *field, int64_t value, const char *allowed)
 {
-    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d].norm.%s is %lld; it must be %s", index, field, value,
-                        allowed);
+    return roperot_field_error_at("jobs", index, ".norm", field, value, allowed);
 }
 
 static int32_t check_kinds(const roperot_norm *n, int32_t index)

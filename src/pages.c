@@ -123,10 +123,9 @@ typedef struct where {
     const char *name;
 } where;
 
-static int32_t field_error(where at, const char *field, long long value, const char *allowed)
+static int32_t field_error(where at, const char *field, int64_t value, const char *allowed)
 {
-    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "jobs[%d]%s.%s is %lld; it must be %s", at.index, at.name, field,
-                        value, allowed);
+    return roperot_field_error_at("jobs", at.index, at.name, field, value, allowed);
 }
 
 static int32_t check_dtype(const roperot_pages *p, int64_t dim, where at)
@@ -182,7 +181,7 @@ static int32_t check_counts(const roperot_pages *p, where at)
     const int64_t size = roperot_element_bytes(p->dtype);
     if ((uintptr_t)p->data % (uintptr_t)size)
         return roperot_fail(ROPEROT_ERROR_ARGUMENT,
-                            "%s[%d]%s.data is %p; it must be a multiple of the element's %lld bytes", "jobs", at.index,
+                            "jobs[%d]%s.data is %p; it must be a multiple of the element's %lld bytes", at.index,
                             at.name, p->data, (long long)size);
     return ROPEROT_OK;
 }

@@ -51,8 +51,7 @@ int roperot_position_bound(const roperot_plan *plan, uint32_t flags, int32_t axe
 
 int32_t roperot_positions_member_error(const char *member, int64_t value, const char *allowed)
 {
-    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "positions.%s is %lld; it must be %s", member, (long long)value,
-                        allowed);
+    return roperot_field_error("positions", member, value, allowed);
 }
 
 uintptr_t roperot_id_alignment(int32_t type)

@@ -52,7 +52,7 @@ static const struct scheme {
 
 static int32_t field_error(const char *field, int64_t value, const char *allowed)
 {
-    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "shard.%s is %lld; it must be %s", field, (long long)value, allowed);
+    return roperot_field_error("shard", field, value, allowed);
 }
 
 /* A list of `count` numbers that strangers gave: its type, its alignment and whether memory can hold it. */

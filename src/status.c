@@ -37,6 +37,25 @@ int32_t roperot_null_plan_error(void)
     return roperot_fail(ROPEROT_ERROR_ARGUMENT, "plan is NULL; it must be one that roperot_plan_create made");
 }
 
+int32_t roperot_field_error(const char *name, const char *field, int64_t value, const char *allowed)
+{
+    return roperot_fail(ROPEROT_ERROR_ARGUMENT, "%s.%s is %lld; it must be %s", name, field, (long long)value, allowed);
+}
+
+/* The name of a struct in a list. */
+static void name_at(char whole[48], const char *name, int32_t index, const char *member)
+{
+    snprintf(whole, 48, "%s[%d]%s", name, (int)index, member);
+}
+
+int32_t roperot_field_error_at(const char *name, int32_t index, const char *member, const char *field, int64_t value,
+                               const char *allowed)
+{
+    char whole[48];
+    name_at(whole, name, index, member);
+    return roperot_field_error(whole, field, value, allowed);
+}
+
 const char *roperot_last_error(void)
 {
     return last_error;
@@ -89,7 +108,7 @@ int32_t roperot_check_size_at(const void *data, uint32_t first, uint32_t known, 
     char whole[48];
     memcpy(&size, data, sizeof size);
     if (size == known) return ROPEROT_OK;
-    snprintf(whole, sizeof whole, "%s[%d]%s", name, (int)index, member);
+    name_at(whole, name, index, member);
     return check_other_size(data, size, first, known, whole);
 }
 
