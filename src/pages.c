@@ -297,23 +297,31 @@ static int same_stride(int64_t count, int64_t a, int64_t b)
     return count == 1 || a == b;
 }
 
-static int same_scales(const roperot_pages *a, const roperot_pages *b, int64_t heads)
+/* Pages that are only read may lie across each other. So what is written must have their stride: one page by itself
+ * has none. */
+static int same_page_stride(const roperot_pages *to, const roperot_pages *from, int64_t to_stride, int64_t from_stride)
 {
-    if (a->scale != b->scale || a->scaling != b->scaling) return 0;
-    if (!a->scale) return 1;
-    if (!same_stride(heads, a->scale_head_stride, b->scale_head_stride)) return 0;
-    if (a->scaling == ROPEROT_SCALE_STATIC) return 1;
-    return (b->pages == 1 || same_stride(a->pages, a->scale_page_stride, b->scale_page_stride)) &&
-           same_stride(a->page_tokens, a->scale_token_stride, b->scale_token_stride);
+    return from->pages == 1 || (to->pages != 1 && to_stride == from_stride);
 }
 
-int roperot_pages_same(const roperot_pages *a, const roperot_pages *b, int64_t heads, int64_t dim)
+static int same_scales(const roperot_pages *to, const roperot_pages *from, int64_t heads)
 {
-    return a->data == b->data && a->dtype == b->dtype && a->tile == b->tile && a->page_tokens == b->page_tokens &&
-           (b->pages == 1 || same_stride(a->pages, a->page_stride, b->page_stride)) &&
-           same_stride(a->page_tokens, a->token_stride, b->token_stride) &&
-           same_stride(heads, a->head_stride, b->head_stride) &&
-           same_stride(dim, a->channel_stride, b->channel_stride) && same_scales(a, b, heads);
+    if (to->scale != from->scale || to->scaling != from->scaling) return 0;
+    if (!to->scale) return 1;
+    if (!same_stride(heads, to->scale_head_stride, from->scale_head_stride)) return 0;
+    if (to->scaling == ROPEROT_SCALE_STATIC) return 1;
+    return same_page_stride(to, from, to->scale_page_stride, from->scale_page_stride) &&
+           same_stride(to->page_tokens, to->scale_token_stride, from->scale_token_stride);
+}
+
+int roperot_pages_same(const roperot_pages *to, const roperot_pages *from, int64_t heads, int64_t dim)
+{
+    return to->data == from->data && to->dtype == from->dtype && to->tile == from->tile &&
+           to->page_tokens == from->page_tokens &&
+           same_page_stride(to, from, to->page_stride, from->page_stride) &&
+           same_stride(to->page_tokens, to->token_stride, from->token_stride) &&
+           same_stride(heads, to->head_stride, from->head_stride) &&
+           same_stride(dim, to->channel_stride, from->channel_stride) && same_scales(to, from, heads);
 }
 
 /* The bytes of a layout without its page axis, and (`row`) without its token axis. */

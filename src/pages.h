@@ -51,8 +51,9 @@ int32_t roperot_pages_check(const roperot_pages *pages, const int64_t shape[4], 
 int32_t roperot_pages_check_slots(const roperot_pages *pages, int64_t tokens, int64_t begin, int64_t end, int32_t index,
                                   const char *name);
 
-/* 1 if both are the same elements in the same layout, for so many heads and channels. */
-int roperot_pages_same(const roperot_pages *a, const roperot_pages *b, int64_t heads, int64_t dim);
+/* 1 if both are the same elements in the same layout, for so many heads and channels: what is written at slots of `to`
+ * meets what is read at other slots of `from` nowhere. */
+int roperot_pages_same(const roperot_pages *to, const roperot_pages *from, int64_t heads, int64_t dim);
 
 /* What a job touches of a cache: its elements, or its scales. */
 typedef struct roperot_page_part {

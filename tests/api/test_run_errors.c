@@ -191,6 +191,12 @@ SPOIL(source_slot_outside, f->source_slots[0] = PAGES * PAGE_TOKENS + 7;)
 SPOIL(pages_meet_source, f->to.data = f->q;)
 SPOIL(pages_meet_pages, f->other.data = f->cache[0] + 64;)
 SPOIL(pages_meet_slots, f->to.data = f->slots;)
+/* The first of the pages that are read; those behind it lie across it, as they may by themselves. */
+SPOIL(first_page_of_some, f->from.page_stride = DIM; f->other = f->from; f->other.pages = 1;)
+SPOIL(first_scales_of_some, f->from.dtype = ROPEROT_I8; f->from.scaling = ROPEROT_SCALE_DYNAMIC;
+      f->from.scale = f->scale; f->from.scale_head_stride = f->from.scale_page_stride = 1;
+      f->from.scale_token_stride = HEADS; f->other = f->from; f->other.pages = 1;
+      f->job[0] = f->job[1]; f->count = 1;)
 SPOIL(table_heads, borrow(f, HEADS + 4);)
 SPOIL(factor_alignment, f->job[0].factor = (const void *)((const char *)f->factor + 1);)
 SPOIL(factor_overflow, f->job[0].factor = f->factor; f->job[0].factor_token_stride = INT64_MAX / 4;)
@@ -283,6 +289,8 @@ static const refusal refusals[] = {
     REFUSE(own_pages_meet_slots, ALIAS, "jobs[0].to", "jobs[0].to.slots")
     REFUSE(own_pages_meet_dst, ALIAS, "jobs[0].to", "jobs[0].dst")
     REFUSE(pages_meet_slots, ALIAS, "jobs[0].to", "slots")
+    REFUSE(first_page_of_some, ALIAS, "jobs[1].to", "jobs[1].from")
+    REFUSE(first_scales_of_some, ALIAS, "jobs[0].to", "jobs[0].from")
     REFUSE(factor_alignment, ARGUMENT, "jobs[0].factor", "multiple of 4")
     REFUSE(factor_overflow, SHAPE, "jobs[0].factor", "address space")
     /* clang-format on */
