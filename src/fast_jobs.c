@@ -39,7 +39,7 @@ static ROPEROT_INLINE int are_codes(int32_t dtype)
 
 /* ---- checks ------------------------------------------------------------------------------------------------------ */
 
-/* A function: there are two calls of it. */
+/* Not inlined: it is called twice. */
 static ROPEROT_FAST_CODE uint64_t odd_view(const roperot_tensor *view, uint64_t dim, roperot_extent *extent)
 {
     return roperot_view_odd(view, dim, 1, extent, 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Heads through an f32 scratch: norm, rotation, stores, for whatever no fused kernel does; it must not know how tokens
+ * Heads through an f32 scratch: norm, rotation, stores, for whatever no shorter way does; it must not know how tokens
  * are walked or where positions come from. */
 #include "hub.h"
 

@@ -249,8 +249,15 @@ static int may_meet(const roperot_jobs *c, int32_t i, int at, int32_t k, int oth
 
 static int32_t overlap_error(int32_t i, int at, int32_t k, int other)
 {
-    static const char name[PLACES][12] = { "dst",  "to",         "to.scale",   "src",
-                                           "from", "from.scale", "from.slots", "to.slots", "to.scale" };
+    static const char name[PLACES][12] = { [DST] = "dst",
+                                           [TO] = "to",
+                                           [TO_SCALE] = "to.scale",
+                                           [SRC] = "src",
+                                           [FROM] = "from",
+                                           [FROM_SCALE] = "from.scale",
+                                           [FROM_SLOTS] = "from.slots",
+                                           [TO_SLOTS] = "to.slots",
+                                           [TO_GIVEN_SCALE] = "to.scale" };
     return roperot_fail(
         ROPEROT_ERROR_ALIAS,
         "jobs[%d].%s and jobs[%d].%s overlap, and the first is written; they must be apart, or the same "

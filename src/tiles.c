@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Walking the tokens of a checked call tile by tile, for roperot_apply; it must not know views, threads or how a tile
- * is computed. */
+ * Walking the tokens of a checked call: tile by tile for roperot_apply, or range by range for a program; it must not
+ * know views, threads, or how a tile or a program is computed. */
 #include "tiles.h"
 
 #include "compiler.h"

@@ -20,7 +20,7 @@ enum {
     KNOWN_NORM_FLAGS = ROPEROT_NORM_UNIT_OFFSET | ROPEROT_NORM_AFTER
 };
 
-/* A function: there are two calls of it. */
+/* Not inlined: it is called twice. */
 static ROPEROT_NOINLINE int64_t reach_of(const roperot_page_strides *s, int64_t pages, int64_t tokens, int64_t heads,
                                          int64_t core)
 {
@@ -83,7 +83,7 @@ int roperot_pages_are_usual(const roperot_pages *p, const int64_t shape[4], rope
            scales_are_usual(p, heads, all);
 }
 
-/* A function: there are two calls of it. */
+/* Not inlined: it is called twice. */
 static ROPEROT_NOINLINE int view_is_usual(const roperot_tensor *t, const int64_t shape[4], roperot_extent *own)
 {
     const int64_t other = (t->shape[0] ^ shape[0]) | (t->shape[1] ^ shape[1]) | (t->shape[2] ^ shape[2]);
