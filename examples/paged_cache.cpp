@@ -3,6 +3,7 @@
 // makes of the same keys without any cache, bit for bit.
 #include <roperot/roperot.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -13,7 +14,7 @@
 
 namespace {
 
-constexpr int heads = 8, kv_heads = 2, dim = 64, block = 16, blocks = 24, batch = 4;
+constexpr int heads = 16, kv_heads = 4, dim = 128, block = 16, blocks = 64, batch = 16, requests = 40;
 using bf16 = std::uint16_t;
 
 struct Destroy {
@@ -45,9 +46,12 @@ bf16 projected(unsigned request, unsigned position, unsigned channel)
     return static_cast<bf16>((x & 0x8000u) | 0x3f00u | (x & 0xffu)); // +-0.5 .. 2
 }
 
-// One task per thread; the library hands out at most options.threads of them.
-void in_threads(void *, std::int64_t tasks, void (*task)(void *, std::int64_t), void *arg)
+// One task per thread; the library hands out at most options.threads of them, and fewer where a thread is not worth
+// waking. `most` is the context.
+void in_threads(void *most, std::int64_t tasks, void (*task)(void *, std::int64_t), void *arg)
 {
+    auto &seen = *static_cast<std::int64_t *>(most);
+    seen = std::max(seen, tasks);
     std::vector<std::thread> others;
     for (std::int64_t i = 1; i < tasks; ++i) others.emplace_back(task, arg, i);
     if (tasks > 0) task(arg, 0);
@@ -110,7 +114,7 @@ private:
 
 // The step of a layer: q in place, k and v into the cache. A request that has nothing to do has slot -1.
 void step(const roperot_plan *plan, const std::vector<bf16> &weight, Cache &cache, Request *active, bf16 *q, bf16 *k,
-          bf16 *v)
+          bf16 *v, std::int64_t *most_tasks)
 {
     std::int64_t slots[batch], positions[batch];
     for (int i = 0; i < batch; ++i) {
@@ -136,6 +140,7 @@ void step(const roperot_plan *plan, const std::vector<bf16> &weight, Cache &cach
     jobs[2].flags = ROPEROT_JOB_UNROTATED;
     roperot_options options = ROPEROT_OPTIONS_INIT;
     options.parallel_for = in_threads;
+    options.ctx = most_tasks;
     options.threads = 3;
     check(roperot_run(plan, &at, jobs, 3, &options));
     for (int i = 0; i < batch; ++i) active[i].done += slots[i] >= 0;
@@ -187,9 +192,10 @@ int main()
     Request active[batch];
     unsigned next = 0;
     int tokens = 0, wrong = 0, finished = 0;
+    std::int64_t most_tasks = 1;
     for (int steps = 0; steps < 120; ++steps) {
         for (Request &r : active) {
-            if (r.done < r.length || next == 12) continue;
+            if (r.done < r.length || next == requests) continue;
             wrong += compare(plan.get(), weight, cache, r);
             cache.release(r);
             finished += r.length > 0;
@@ -203,9 +209,10 @@ int main()
             project(active[i], &v[i * kv_heads * dim], kv_heads * dim, 2000);
             tokens += active[i].done < active[i].length;
         }
-        step(plan.get(), weight, cache, active, q.data(), k.data(), v.data());
+        step(plan.get(), weight, cache, active, q.data(), k.data(), v.data(), &most_tasks);
     }
     for (const Request &r : active) wrong += compare(plan.get(), weight, cache, r), finished += r.length > 0;
-    std::printf("%d requests, %d tokens in a cache of %d blocks: %d keys differ\n", finished, tokens, blocks, wrong);
-    return wrong != 0;
+    std::printf("%d requests, %d tokens in a cache of %d blocks, on up to %d threads: %d keys differ\n", finished,
+                tokens, blocks, static_cast<int>(most_tasks), wrong);
+    return wrong != 0 || most_tasks < 2;
 }
