@@ -2,51 +2,45 @@
  * Every kernel of heads of one ISA, and their part of the table; it must not know any ISA. Parameters: ISA, the
  * vocabulary of lanes (lanes_*.h) and EXTENSION, if there is one. */
 
+/* Of 16 bits norm and rotation are faster apart: as many operations, and shorter chains of them. (With AVX-512, bf16
+ * has one kernel: extension_avx512_fma.c.) The weights of f16 are those of f32, in the order of the same vector. */
 #define SRC f32
 #include "norm.inc.h"
-#define VEC normed_f32
-#define NORM_TURNS 1
+#define VEC          normed_f32
+#define NORM_TURNS   1
 #define NORM_WEIGHTS 1
-#if IS_VEC(VEC)
 #include "norm_same.inc.h"
-#define NORM_SAME_f32 NORM_SAME_OF(f32, f32)
-#else
-#define NORM_SAME_f32
-#endif
-#undef NORM_TURNS
-/* Of 16 bits the two steps apart are faster: as many operations, and shorter chains of them. (With AVX-512, bf16 has
- * one kernel: extension_avx512_fma.c.) */
-#define NORM_TURNS 0
-#undef VEC
 #undef SRC
+
 #define SRC f16
 #include "norm.inc.h"
-#define VEC normed_f32
-#undef NORM_WEIGHTS
-#define NORM_WEIGHTS 0 /* those of f32, in the order of the same vector */
-#if IS_VEC(VEC)
+#define VEC          normed_f32
+#define NORM_TURNS   0
+#define NORM_WEIGHTS 0
 #include "norm_same.inc.h"
-#define NORM_SAME_f16 NORM_SAME_OF(f16, f32)
-#else
-#define NORM_SAME_f16
-#endif
-#undef VEC
 #undef SRC
+
 #define SRC bf16
 #include "norm.inc.h"
-#define VEC normed_bf16
-#undef NORM_WEIGHTS
+#define VEC          normed_bf16
+#define NORM_TURNS   0
 #define NORM_WEIGHTS 1
-#if IS_VEC(VEC)
 #include "norm_same.inc.h"
+#undef SRC
+
+#if IS_VEC(normed_f32)
+#define NORM_SAME_f32 NORM_SAME_OF(f32, f32)
+#define NORM_SAME_f16 NORM_SAME_OF(f16, f32)
+#else
+#define NORM_SAME_f32
+#define NORM_SAME_f16
+#endif
+#if IS_VEC(normed_bf16)
 #define NORM_SAME_bf16 NORM_SAME_OF(bf16, bf16)
 #else
 #define NORM_SAME_bf16
 #endif
-#undef VEC
-#undef SRC
-#undef NORM_TURNS
-#undef NORM_WEIGHTS
+
 #include "store.inc.h"
 
 #if STREAM_ALIGN > 1

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * The usual norm, RMS of each head into its own dtype, sums included; it must not know any ISA. Equal to sum, scale and
- * store one after the other, to the bit. Parameters: ISA, SRC (a dtype), VEC (a planar vector of vec_*.h, in whose
- * order of channels weights are kept), NORM_TURNS (whether it rotates, too), NORM_WEIGHTS (whether it makes weights, or
- * another dtype's does) and the vocabulary of lanes (lanes_*.h) for the sums. */
+ * store one after the other, to the bit. Parameters: ISA, SRC (a dtype), the vocabulary of lanes (lanes_*.h) for the
+ * sums, and, undefined again at the end, VEC (a planar vector of vec_*.h, in whose order of channels weights are kept;
+ * where the ISA has none there is nothing here), NORM_TURNS (whether it rotates, too) and NORM_WEIGHTS (whether it
+ * makes weights, or another dtype's does). */
+
+#if IS_VEC(VEC)
 
 #define SRC_T      CAT(SRC, _t)
 #define NAME(verb) CAT6(verb, _, SRC, _, ISA, )
@@ -237,3 +240,9 @@ static ROPEROT_NEAR_CODE void NAME(norm)(const roperot_norm_of_heads *a)
 #undef V
 #undef THROUGH
 #undef LOAD
+
+#endif
+
+#undef VEC
+#undef NORM_TURNS
+#undef NORM_WEIGHTS
