@@ -20,8 +20,21 @@ from roperot._rope import Rope
 
 _NAMES = re.compile(r"(q|k|query|key)_(layer_?)?norm")
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-_any_global_hook: Any = nn_module._has_any_global_hook
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def _hooks_of_all_modules() -> bool:
+    """What PyTorch asks itself in a function that 2.5 to 2.7 do not have."""
+    hooks = (
+        "_global_backward_pre_hooks",
+        "_global_backward_hooks",
+        "_global_forward_pre_hooks",
+        "_global_forward_hooks",
+    )
+    return any(getattr(nn_module, name) for name in hooks)
+
+
+_any_global_hook: Any = getattr(nn_module, "_has_any_global_hook", _hooks_of_all_modules)
 
 
 def modules_of(model: Any) -> Iterator[Any]:

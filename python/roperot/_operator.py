@@ -17,6 +17,7 @@ from torch import Tensor
 from roperot import _arrays as arrays
 from roperot import _jobs as jobs
 from roperot import _onnx as onnx
+from roperot import _serial as serial
 from roperot._jobs import Norm
 from roperot._rope import Rope
 from roperot._scaling import Scaling, Sections, boolean
@@ -30,8 +31,13 @@ _process = secrets.token_hex(8)
 _numbers = itertools.count(1)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
 def _key(rope: Rope) -> str:
+    return str(_key_of(rope._name))
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
+def _key_of(name: str) -> str:
+    rope = serial.named(name)
     key = rope.__dict__.get("_torch_key")
     if key is None:
         borrowed = "cos" in rope._recipe

@@ -13,6 +13,7 @@ import numpy as np
 from roperot import _arrays as arrays
 from roperot import _jobs as jobs
 from roperot import _library as c
+from roperot import _serial as serial
 from roperot import _tables as tables
 from roperot._config import geometry, set_frequencies
 from roperot._frame import Frame, failure_of
@@ -224,7 +225,7 @@ class Rope:
     def _create(self, config: c.ConfigStruct, keep: Any) -> None:
         plan = POINTER(c.PlanStruct)()
         c.check(c.lib.roperot_plan_create(byref(config), byref(plan)))
-        self._keep = keep
+        self._keep, self._name = keep, serial.name(self)
         self._heads = int(config.table.contents.heads) if config.table else 0
         self._plan = byref(plan.contents)
         weakref.finalize(self, c.lib.roperot_plan_destroy, plan).atexit = False  # other threads may still rotate then

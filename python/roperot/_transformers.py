@@ -15,6 +15,7 @@ from torch import Tensor
 
 from roperot import _arrays as arrays
 from roperot import _norms as norms
+from roperot import _serial as serial
 from roperot._ask import aside, made_up
 from roperot._operator import Form, Rows, borrow, cos_sin, transformed
 from roperot._rope import Rope
@@ -35,6 +36,7 @@ class Patch:
     def __init__(self, angles: str, arithmetic: str) -> None:
         self.angles, self.arithmetic = angles, arithmetic
         self.calls = self.norms = 0
+        self._name = serial.name(self)
         self._undo: list[Callable[[], None]] = []
 
     def replace(self, owner: Any, name: str, value: Any) -> None:
@@ -157,6 +159,7 @@ class _Rotation:
         self.in_order = tuple(names)[: len(self.plain)] == self.plain and all(p.default is not p.empty for p in rest)
         self.unsqueeze_dim = getattr(names.get("unsqueeze_dim"), "default", None)
         self._ways: dict[Any, _Way] = {}
+        self._name = serial.name(self)
 
     def understand(self, args: Any, kwargs: Any) -> _Call | None:
         """The call's arguments, or None if one says something that only the original knows."""
@@ -194,7 +197,7 @@ class _Rotation:
         # Dynamo would guard what is known, and learning changes it.
         way = None if torch.compiler.is_compiling() else self._ways.get(key)
         if way is None:
-            way = _learn_way(self, *key)
+            way = _learn_way(self._name, *key)
         return way
 
     def remember(self, key: Any, way: _Way) -> _Way:
@@ -210,11 +213,12 @@ class _Rotation:
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
-def _learn_way(rotation: _Rotation, head_dim: int, width: int, dtype: torch.dtype, cos_dtype: torch.dtype) -> _Way:
+def _learn_way(name: str, head_dim: int, width: int, dtype: torch.dtype, cos_dtype: torch.dtype) -> _Way:
     """Find the form whose result equals the function's own on made-up heads and rows, bit for bit.
 
     Asking the function is safer than a list of model names: it holds for every model and version of transformers.
     """
+    rotation: _Rotation = serial.named(name)
     key = (head_dim, width, dtype, cos_dtype)
     if key in rotation._ways:
         return rotation._ways[key]
@@ -312,9 +316,9 @@ def _marked(call: _Call) -> _Marked | None:
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator, unused-ignore]
-def _count(patch: Patch) -> None:
+def _count(patch: str) -> None:
     """Count a rotation. It runs while a graph is traced, not in it: Dynamo would guard the number, and compile anew."""
-    patch.calls += 1
+    serial.named(patch).calls += 1
 
 
 def _patched_apply(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -330,7 +334,7 @@ def _patched_apply(original: Callable[..., Any]) -> Callable[..., Any]:
         rotated = _rotated(rotation, call, marked.rows, marked.patch)
         if rotated is None:
             return original(*args, **kwargs)
-        _count(marked.patch)
+        _count(marked.patch._name)
         return rotated
 
     return apply
@@ -597,7 +601,7 @@ def _patched_gathered_apply(original: Callable[..., Any]) -> Callable[..., Any]:
         rotated = _rotated(rotation, call, rows, patch)
         if rotated is None:
             return original(*args, **kwargs)
-        _count(patch)
+        _count(patch._name)
         return rotated
 
     return apply

@@ -52,6 +52,29 @@ def test_tensors_are_rotated_in_their_own_memory(dtype):
         assert_same_bits(ROPE.apply(x, 9).numpy(), ROPE.apply(x.numpy(), 9))
 
 
+def test_graphs_take_texts_and_numbers_for_constants():
+    """Dynamo of PyTorch 2.5 to 2.8 takes no other objects: ``torch.compile`` ended in an internal error there."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("roperot")]
+    marked = {f for m in modules for f in vars(m).values() if getattr(f, "_dynamo_marked_constant", False)}
+    assert {f.__name__ for f in marked} >= {"_key_of", "_learn_way", "_count"}
+    for function in marked:
+        kinds = {kind for name, kind in function.__annotations__.items() if name != "return"}
+        assert kinds <= {"str", "int", "torch.dtype"}, function.__name__
+
+
+def test_hooks_of_all_modules_are_seen_in_every_version():
+    """PyTorch 2.5 to 2.7 have no function that tells: roperot.torch could not be imported there."""
+    from roperot import _norms
+
+    assert not _norms._hooks_of_all_modules()
+    for register in ("forward_hook", "forward_pre_hook", "full_backward_hook", "full_backward_pre_hook"):
+        handle = getattr(torch.nn.modules.module, f"register_module_{register}")(lambda *_: None)
+        assert _norms._hooks_of_all_modules()
+        assert _norms._any_global_hook()
+        handle.remove()
+    assert not _norms._hooks_of_all_modules()
+
+
 def test_views_and_slices_keep_their_strides():
     packed = tensor(2, 5, 3 * 4 * 16)
     before = packed.clone()
