@@ -40,7 +40,7 @@ _INTERLEAVED = {
 # Pairs (2j, 2j + 1) read, (j, j + n) written, unless the configuration says "rope_interleave": false.
 _DEINTERLEAVED = {
     "axk1", "axk2", "bailing_hybrid", "deepseek_v3", "deepseek_v32", "glm4_moe_lite", "glm_moe_dsa", "kimi_k2",
-    "longcat_flash", "mistral4", "mistral_large4", "youtu",
+    "longcat_flash", "mistral4", "mistral_large4", "qwen2_5_omni_dit", "youtu",
 }  # fmt: skip
 
 # Families without rotary embeddings: asking for theirs is a mistake, not the default.

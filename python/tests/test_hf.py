@@ -526,6 +526,14 @@ UNASKED = {"cohere_compass", "codegen", "deepseek_v2", "deepseek_v4", "fuyu", "g
            "internlm3", "iquestcoder", "llama4", "moshi_depth", "olmo3", "diffusion_gemma", "roformer"}  # fmt: skip
 
 
+def taken_apart(function, modeling, model_type):
+    """A rotation function after what an attention does to its heads before it calls it: pairs (2j, 2j + 1) apart."""
+    apart = getattr(modeling, "deinterleave_head_dim", None)
+    if apart is None or model_type != "qwen2_5_omni_dit":
+        return function
+    return lambda q, k, cos, sin: function(apart(q), apart(k), cos, sin)
+
+
 def rotates_alike(rope, text, layer_type):
     """Whether a rotary class and a function of the model's own file rotate heads as rope does; None: none to ask."""
     torch = pytest.importorskip("torch")
@@ -534,6 +542,7 @@ def rotates_alike(rope, text, layer_type):
     except ModuleNotFoundError:  # a configuration whose model is another family's
         return None
     functions = [f for name, f in vars(modeling).items() if name.startswith("apply_rotary") and callable(f)]
+    functions = [taken_apart(f, modeling, text.model_type) for f in functions]
     axes, channels = rope.info()["axes"], rope.rotary_dim
     x = torch.randn(1, 2, 5, rope.head_dim, generator=torch.Generator().manual_seed(1))
     base, asked = torch.arange(1, 6), None
@@ -686,7 +695,8 @@ def rotated_by(module, x):
     cos, sin = module(x, at.expand(axes))
     for name in ("apply_rotary_pos_emb", "apply_rotary_pos_emb_interleave"):
         if hasattr(modeling, name):
-            yield getattr(modeling, name)(x, x, cos, sin)[0], cos, sin
+            function = taken_apart(getattr(modeling, name), modeling, module.config.model_type)
+            yield function(x, x, cos, sin)[0], cos, sin
 
 
 @pytest.mark.filterwarnings("ignore")
