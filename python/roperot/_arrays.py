@@ -251,6 +251,8 @@ def refuse_gradient(x: Any, name: str, instead: str = _ROTARY) -> None:
 
 def tensor_memory(x: Any, name: str) -> int:
     """The address of a CPU tensor's first element, if its elements are what lies in its memory."""
+    if x.is_nested:
+        raise TypeError(f"{name} is a nested tensor; pass its values with layout 'thd' and cu_seqlens")
     if x.layout is not sys.modules["torch"].strided or x.is_neg():
         raise TypeError(f"{name} is a sparse or lazily negated tensor; use x.to_dense() or x.resolve_neg() first")
     if hasattr(x, "fake_mode"):
@@ -262,7 +264,7 @@ def tensor_memory(x: Any, name: str) -> int:
     except RuntimeError as error:  # torch.vmap and other transforms
         raise TypeError(f"{name} has no memory of its own ({str(error).splitlines()[0]})") from None
     if not pointer and x.numel():
-        raise ValueError(f"{name} has lost its memory: its storage was resized to nothing")
+        raise ValueError(f"{name} has lost its memory: its storage was resized to nothing, or a transform hides it")
     return pointer
 
 
@@ -341,7 +343,11 @@ class Slot:
                 return
             strides = x.strides
         elif type(x) is torch_type():
-            strides = x.stride()
+            try:
+                strides = x.stride()
+            except RuntimeError:  # a nested tensor has none: the long way has the sentence
+                self._describe(x, layout, name, write)
+                return
             same = self.dtype is x.dtype and x.shape == self.shape and strides == self.strides and layout == self.layout
             if same and x.is_cpu and not x.requires_grad and not x.is_neg():
                 try:
@@ -358,7 +364,7 @@ class Slot:
     def _describe(self, x: Any, layout: str, name: str, write: bool) -> None:
         self.dtype = None  # until this has succeeded the struct matches nothing
         view = raw(x, name)
-        if layout not in _LAYOUTS:
+        if not isinstance(layout, str) or layout not in _LAYOUTS:
             raise ValueError(f"layout must be one of 'bshd', 'bhsd', 'thd', not {layout!r}")
         ranks = (3,) if layout == "thd" else (3, 4)
         if len(view.shape) not in ranks:

@@ -151,6 +151,8 @@ class Norm:
             if x is None:
                 continue
             view = arrays.raw(_detached(x), f"{name}.{field}")
+            if 0 in view.shape:
+                raise ValueError(f"{name}.{field} has shape {view.shape} and no values")
             if view.strides != arrays.contiguous(view.shape):
                 raise ValueError(f"{name}.{field} has strides {view.strides}; it must be contiguous")
             size = int(np.prod(view.shape, dtype=np.int64))
@@ -165,6 +167,11 @@ class Norm:
         if len(codes) > 1:
             raise TypeError(f"{name}.weight and {name}.bias must have one dtype")
         return struct
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "all_heads" and "_text" in vars(self):
+            raise AttributeError("Norm.all_heads cannot be replaced: make the Norm anew")
+        super().__setattr__(name, value)
 
     def _pointer(self, heads: int, dim: int, name: str) -> Any:
         """A pointer to the struct for such heads, made anew only where its arrays have moved or changed their dtype."""
@@ -211,8 +218,13 @@ def _memory(x: Any, name: str) -> _Memory:
     arrays.refuse_masked(x, name)
     if isinstance(x, np.ndarray):
         size = x.dtype.itemsize
-        if any(stride % size for stride in x.strides) or not x.dtype.isnative:
-            raise ValueError(f"{name} must have native elements at strides of whole elements")
+        if not x.dtype.isnative:
+            raise TypeError(
+                f"{name} has dtype {x.dtype}, the byte order of other machines: "
+                'convert it, for example x.astype(x.dtype.newbyteorder("="))'
+            )
+        if any(stride % size for stride in x.strides):
+            raise ValueError(f"{name} has strides {x.strides} that are no multiples of its {size}-byte elements")
         pointer, readonly = x.__array_interface__["data"]
         strides = tuple(stride // size for stride in x.strides)
         return _Memory(pointer, x.dtype.name, size, x.shape, strides, readonly)
@@ -220,6 +232,8 @@ def _memory(x: Any, name: str) -> _Memory:
         pointer = arrays.tensor_memory(x, name)
         kind, size = _TORCH_KINDS[str(x.dtype)]
         return _Memory(pointer, kind, size, tuple(x.shape), x.stride(), False)
+    if arrays.is_tensor(x) and x.device.type != "cpu":
+        raise TypeError(f"{name} is on {x.device}: roperot works in CPU memory only; use x.cpu() first")
     kind = getattr(x, "dtype", type(x).__name__)
     raise TypeError(
         f"{name} is {kind}; it must be a NumPy array or CPU tensor of float32, float16, bfloat16, float8_e4m3fn, int8 "
@@ -263,6 +277,9 @@ class _Place(NamedTuple):
     pointer: int
     shape: tuple[int, ...]
     written: bool
+
+
+_DESCRIBED = {"data", "scale", "layout", "pages", "page_tokens", "heads", "head_dim"}
 
 
 class Pages:
@@ -324,7 +341,7 @@ class Pages:
             token_stride=steps[1], head_stride=steps[2], channel_stride=steps[3],
         )  # fmt: skip
         floor = number(scale_floor, "scale_floor")
-        self._set_scale(c.enum(scaling or "static", SCALINGS, "scaling"), scaling, scale, floor)
+        self._set_scale(c.enum("static" if scaling is None else scaling, SCALINGS, "scaling"), scaling, scale, floor)
         given = {"layout": layout, "dtype": dtype, "scaling": scaling, "scale_floor": floor}
         self._text = json.dumps(given)  # as operators carry it, and the arrays beside it
 
@@ -332,8 +349,8 @@ class Pages:
     def _dtype_code(kind: str, dtype: str | None) -> int:
         if kind == "uint8":
             codes = {"e4m3": E4M3, "q8_0": Q8_0}
-            if dtype not in codes:
-                raise TypeError("data is uint8; dtype must say what its bytes are: 'e4m3' or 'q8_0'")
+            if not isinstance(dtype, str) or dtype not in codes:
+                raise TypeError(f"data is uint8; dtype must say what its bytes are, 'e4m3' or 'q8_0', not {dtype!r}")
             return codes[dtype]
         if kind not in _PAGE_CODES:
             raise TypeError(
@@ -368,13 +385,30 @@ class Pages:
         sizes = (self.pages, self.page_tokens, self.heads)
         shape = tuple(sizes[i] for i in order)
         self.scale = _zeros(shape, self.data) if scale is None else scale
+        wanted = f"a dynamic scale must be a writable array of float32 {list(shape)}"
+        if not (isinstance(self.scale, np.ndarray) or arrays.is_tensor(self.scale)):
+            raise TypeError(f"scale is {type(scale).__name__}; {wanted}")
         memory = _memory(self.scale, "scale")
         if memory.kind != "float32" or memory.shape != shape or memory.readonly:
-            raise ValueError(f"scale must be writable float32 {list(shape)}, not {memory.kind} {list(memory.shape)}")
+            what = "read-only " if memory.readonly else ""
+            raise ValueError(f"scale is {what}{memory.kind} {list(memory.shape)}; {wanted}")
         steps = tuple(memory.strides[i] for i in order)
         self._places.append(_Place("scale", self.scale, memory.pointer, shape, True))
         self._fixed |= {"scale": memory.pointer, "scale_page_stride": steps[0]}
         self._fixed |= {"scale_token_stride": steps[1], "scale_head_stride": steps[2]}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _DESCRIBED and "_text" in vars(self):  # the library has been told; it would not notice
+            self._refuse_other(name, value)
+            self._places = [place._replace(array=value) if place.field == name else place for place in self._places]
+        super().__setattr__(name, value)
+
+    def _refuse_other(self, name: str, value: Any) -> None:
+        """Refuse to replace a description, but for an array over the same memory, such as a buffer of a module."""
+        place = next((place for place in self._places if place.field == name), None)
+        if place is None or _memory(value, name) != _memory(place.array, name):
+            instead = "make" if place is None else f"write into pages.{name}, or make"
+            raise AttributeError(f"Pages.{name} cannot be replaced: {instead} Pages anew")
 
     def _check_memory(self, name: str, write: bool) -> None:
         """Refuse what has become of the arrays since they were described."""
@@ -433,10 +467,12 @@ def _lines(x: Any, name: str, batch: int, tokens: int, read: Any) -> tuple[np.nd
 
 def _slot_lines(slots: Any, batch: int, tokens: int) -> tuple[np.ndarray[Any, Any], tuple[int, int]]:
     """As _lines, but rows of a batch do not share their slots: they would overwrite each other."""
-    shape = np.shape(slots)
-    if batch > 1 and tokens and shape != (batch, tokens):
-        raise ValueError(f"slots has shape {shape}; it must be [{batch}, {tokens}]: one for each token of each row")
-    return _lines(slots, "slots", batch, tokens, arrays.integers)
+    array = arrays.integers(slots, "slots")
+    if batch > 1 and tokens and array.shape != (batch, tokens):
+        raise ValueError(
+            f"slots has shape {array.shape}; it must be [{batch}, {tokens}]: one for each token of each row"
+        )
+    return _lines(array, "slots", batch, tokens, arrays.integers)
 
 
 def _factors(x: Any, name: str) -> np.ndarray[Any, Any]:

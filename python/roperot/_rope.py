@@ -240,8 +240,9 @@ class Rope:
         Shapes often take turns, such as q and k in calls of their own. Other threads take frames meanwhile: pop and
         remove are atomic, and fail if a frame is gone.
         """
-        frames, shape = self._frames, getattr(x, "shape", None)
+        frames = self._frames
         try:
+            shape = getattr(x, "shape", None)
             frame = frames.pop()
             if frame.src_slots[0].shape == shape:
                 return frame
@@ -251,7 +252,7 @@ class Rope:
                     frames.remove(other)
                     return other
             return frames.pop(0) if len(frames) >= _FRAMES else Frame()
-        except (IndexError, ValueError):
+        except (IndexError, ValueError, RuntimeError):  # RuntimeError: a nested tensor has no shape
             return Frame()
 
     # ---- rotating

@@ -127,6 +127,8 @@ def number(value: Any, name: str) -> float:
         return float(value)
     except OverflowError:
         raise ValueError(f"{name} is a whole number beyond what a float64 can hold") from None
+    except (TypeError, ValueError):  # an array with axes
+        raise TypeError(f"{name} must be a number, not {value!r}") from None
 
 
 def integer(value: Any, name: str) -> int:

@@ -366,6 +366,34 @@ CACHE = np.zeros((2, 4, KV, DIM), np.float32)
         (lambda r: roperot.Pages(CACHE, scale_floor="x"), TypeError, "scale_floor must be a number, not 'x'"),
         (lambda r: roperot.Pages(CACHE.astype(np.int8), scale_floor=1e-6), ValueError, "scaling='dynamic'"),
         (lambda r: roperot.Norm(kind="l2"), ValueError, "'rms', 'layer'"),
+        (lambda r: roperot.Norm(eps=np.array([1e-6])), TypeError, r"^eps must be a number, not array\("),
+        (lambda r: roperot.Norm(np.ones(0, np.float32)), ValueError, r"norm.weight has shape \(0,\) and no values"),
+        (
+            lambda r: r.run(k=K, k_pages=roperot.Pages(CACHE), slots=[[0], [1, 2]]),
+            ValueError,
+            "^slots must be rectangular",
+        ),
+        (lambda r: r.run(Q, layout=[]), ValueError, r"layout must be one of .*, not \[\]"),
+        (lambda r: roperot.Pages(CACHE.astype(">f4")), TypeError, "data has dtype >f4, the byte order of other"),
+        (lambda r: roperot.Pages(CACHE.astype(np.uint8), dtype=[]), TypeError, r"'e4m3' or 'q8_0', not \[\]"),
+        (lambda r: roperot.Pages(CACHE.astype(np.int8), scaling=""), ValueError, "scaling must be one of .*, not ''"),
+        (
+            lambda r: roperot.Pages(CACHE.astype(np.int8), scaling=[]),
+            ValueError,
+            r"scaling must be one of .*, not \[\]",
+        ),
+        (
+            lambda r: roperot.Pages(CACHE.astype(np.int8), scaling="dynamic", scale=1.0),
+            TypeError,
+            r"^scale is float; a dynamic scale must be a writable array of float32 \[2, 4, 2\]$",
+        ),
+        (
+            lambda r: roperot.Pages(
+                CACHE.astype(np.int8), scaling="dynamic", scale=np.broadcast_to(np.float32(1), (2, 4, 2))
+            ),
+            ValueError,
+            r"^scale is read-only float32 \[2, 4, 2\]; a dynamic scale must be a writable",
+        ),
     ],
 )
 def test_refusals(call, error, sentence):
@@ -417,3 +445,37 @@ def test_a_copy_of_a_kind_of_pages_is_of_that_kind():
         pass
 
     assert type(copy.deepcopy(Cache(np.zeros((4, 2, 1, 8), np.float32)))) is Cache
+
+
+@pytest.mark.parametrize("name", ["data", "scale", "layout", "pages", "page_tokens", "heads", "head_dim"])
+def test_what_describes_pages_cannot_be_replaced(name):
+    """The library went on with the first arrays and numbers; more heads than there are were read beyond them."""
+    pages = roperot.Pages(np.zeros((2, 4, KV, DIM), np.int8), scale=0.5)
+    before = getattr(pages, name)
+    with pytest.raises(AttributeError, match=rf"Pages\.{name} cannot be replaced: .*make Pages anew"):
+        setattr(pages, name, copy.copy(before) if name in ("data", "scale") else before)
+    assert getattr(pages, name) is before
+    pages.own = 1
+
+
+def test_an_array_over_the_same_memory_may_stand_for_it():
+    pages = roperot.Pages(np.zeros((2, 4, KV, DIM), np.int8), scale=[0.5, 2.0])
+    pages.data, pages.scale = data, scale = pages.data[:], pages.scale[:]
+    roperot.Rope(DIM).run(k=K, k_pages=pages, slots=np.arange(TOKENS))
+    assert data.any()
+    assert pages.scale is scale
+    assert copy.deepcopy(pages).scale is not scale
+
+
+def test_all_heads_of_a_norm_cannot_be_replaced():
+    """As False on a norm of all heads it passed weights for one, of which all were read."""
+    norm = roperot.Norm(np.ones(KV * DIM, np.float32), all_heads=True)
+    with pytest.raises(AttributeError, match=r"Norm\.all_heads cannot be replaced"):
+        norm.all_heads = False
+    norm.weight = np.ones(KV * DIM, np.float32)
+
+
+def test_pages_on_another_device_are_told_so():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match=r"^data is on meta: roperot works in CPU memory only"):
+        roperot.Pages(torch.zeros(2, 4, KV, DIM, device="meta"))

@@ -52,6 +52,14 @@ def test_tensors_are_rotated_in_their_own_memory(dtype):
         assert_same_bits(ROPE.apply(x, 9).numpy(), ROPE.apply(x.numpy(), 9))
 
 
+def test_nested_tensors_are_refused():
+    """PyTorch's own sentence asked for a bug report."""
+    nested = torch.nested.nested_tensor([torch.ones(4, 16), torch.ones(3, 16)])
+    for call in (lambda: ROPE.apply_(nested), lambda: ROPE.run(nested), lambda: rt.rotary(nested, None, ROPE, 3)):
+        with pytest.raises(TypeError, match="nested tensor"):
+            call()
+
+
 def test_graphs_take_texts_and_numbers_for_constants():
     """Dynamo of PyTorch 2.5 to 2.8 takes no other objects: ``torch.compile`` ended in an internal error there."""
     modules = [module for name, module in sys.modules.items() if name.startswith("roperot")]
