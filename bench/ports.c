@@ -97,7 +97,7 @@ enum { ROUNDS = 41, CALLS = 20000, LINE = 64, AHEAD = 4096 };
     static void name(char *p, char *d, long heads, long step)                                                          \
     {                                                                                                                  \
         __asm__ volatile(START "vpxord %%zmm29,%%zmm29,%%zmm29\n.p2align 6\n1:\n" operations                           \
-                               "add %[step],%[p]\nadd %[step],%[d]\ndec %[heads]\njne 1b\nvzeroupper\n"              \
+                               "add %[step],%[p]\nadd %[step],%[d]\ndec %[heads]\njne 1b\nvzeroupper\n"                \
                          : [p] "+r"(p), [d] "+r"(d), [heads] "+r"(heads)                                               \
                          : [step] "r"(step)                                                                            \
                          : "rax", "zmm29", "cc", REGISTERS);                                                           \
