@@ -77,11 +77,13 @@ int block(const roperot_plan *plan, roperot_positions positions, roperot_tensor 
     return 0;
 }
 
-int turn(roperot_pages keys, roperot_pages moved, int64_t lines, roperot_options options);
-int turn(roperot_pages keys, roperot_pages moved, int64_t lines, roperot_options options)
+int turn(const roperot_plan *plan, roperot_pages keys, int64_t lines, const int64_t *old_slots,
+         const int64_t *new_slots, const int64_t *deltas);
+int turn(const roperot_plan *plan, roperot_pages keys, int64_t lines, const int64_t *old_slots,
+         const int64_t *new_slots, const int64_t *deltas)
 {
 %s
-    return roperot_run(NULL, NULL, &job, 1, &options);
+    return 0;
 }
 """
 

@@ -5,6 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined __aarch64__ && defined __linux__
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #include <roperot/roperot.h>
 
 #include "lists.h"
@@ -503,6 +508,32 @@ static void isas_agree(const void *arg)
     }
 }
 
+/* -1: nobody else here knows. */
+static int others_say(int32_t isa)
+{
+#if defined __x86_64__ && defined __GNUC__
+    const int is_avx2 = __builtin_cpu_supports("avx2") != 0;
+    const int is_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if (isa == ROPEROT_ISA_AVX2 || isa == ROPEROT_ISA_AVX512) return isa == ROPEROT_ISA_AVX2 ? is_avx2 : is_avx512;
+#elif defined __aarch64__ && defined __linux__
+    if (isa == ROPEROT_ISA_SVE) return (getauxval(AT_HWCAP) & HWCAP_SVE) != 0;
+#endif
+    return isa == ROPEROT_ISA_SCALAR ? 1 : -1;
+}
+
+/* An ISA that is built in is usable where the compiler's runtime or the system's headers say that the CPU has it. */
+static void isas_are_those_of_the_cpu(const void *arg)
+{
+    (void)arg;
+    for (int32_t isa = ROPEROT_ISA_SCALAR; isa < ROPEROT_ISA_END; isa++) {
+        const int said = others_say(isa), built = strcmp(roperot_isa_reason(isa), "not built in") != 0;
+        if (said < 0 || !built) continue;
+        CHECK(roperot_isa_usable(isa) == said, "%s: usable %d, but others say %d", roperot_isa_name(isa),
+              roperot_isa_usable(isa), said);
+    }
+}
+
 /* What the environment asked for is what AUTO picks, else the first usable one of these. */
 static void environment_decides(const void *arg)
 {
@@ -551,6 +582,7 @@ int main(int argc, char **argv)
     harness_add(geometries, NULL, "geometries");
     harness_add(names, NULL, "names");
     harness_add(isas_agree, NULL, "isas-agree");
+    harness_add(isas_are_those_of_the_cpu, NULL, "isas-of-this-cpu");
     harness_add(environment_decides, NULL, "environment-decides");
     harness_add(last_error_stays, NULL, "last-error-stays");
     return harness_run(argc, argv, "plan");
