@@ -38,7 +38,10 @@ enum { ROUNDS = 41, CALLS = 20000, LINE = 64, AHEAD = 4096 };
 #define ROUND(a)   MUL(a) FUSE(a)
 #define PACK(a, b) ROUND(a) ROUND(b) DOWN(a) ODD(b)
 
-/* The same as extension_avx512_bf16.c does it, which also widens and weaves by one permutation for each register. */
+/* The same as extension_avx512_bf16.c does it, which also widens and weaves by one permutation for each register, and
+ * sums by dot products. */
+#define SWAP(d)    "vpermw %%zmm30,%%zmm31,%%zmm" d "\n"
+#define DOT(d)     "vdpbf16ps %%zmm30,%%zmm31,%%zmm" d "\n"
 #define CONVERT(d) "vcvtne2ps2bf16 %%zmm30,%%zmm31,%%zmm" d "\n"
 #define WEAVE(d)   "vpermw %%zmm30,%%zmm31,%%zmm" d "%{%%k1%}%{z%}\n"
 
@@ -48,6 +51,7 @@ enum { ROUNDS = 41, CALLS = 20000, LINE = 64, AHEAD = 4096 };
 #define MIX(a, b, c)                                                                                                   \
     MUL(a) MUL(b) MUL(c) MUL(a) ADD(b) ADD(c) MUL(a) MUL(b) MUL(c) MUL(a) ADD(b) ADD(c)
 #define TURN_BF16(a, b, c)     MIX(a, b, c) PACK(a, b) PACK(c, a)
+#define SUM_CONVERT(a, b, c)   SWAP(a) DOT(b) WATCH(c)
 #define NORM_CONVERT(a, b)     WEAVE(a) WEAVE(b) MUL(a) MUL(b) MUL(a) MUL(b) CONVERT(a)
 #define TURN_CONVERT(a, b, c)  EVEN(a) ODD(b) EVEN(c) ODD(a) MIX(a, b, c) CONVERT(a) CONVERT(b)
 #define APPLY_BF16(a, b, c, k) EVEN(a) ODD(b) EVEN(c) ODD(a) MIX(b, c, a) NARROW(a, b, c, k) NARROW(a, b, c, k)
@@ -55,6 +59,8 @@ enum { ROUNDS = 41, CALLS = 20000, LINE = 64, AHEAD = 4096 };
 #define SUMS_BF16    SUM_BF16("0", "1", "2") SUM_BF16("3", "4", "5") SUM_BF16("6", "7", "8") SUM_BF16("9", "10", "11")
 #define NORMS_BF16   NORM_BF16("12", "13") NORM_BF16("14", "15") NORM_BF16("16", "17") NORM_BF16("18", "19")
 #define TURNS_BF16   TURN_BF16("20", "21", "22") TURN_BF16("23", "24", "25")
+#define SUMS_CONVERT                                                                                                   \
+    SUM_CONVERT("0", "1", "2") SUM_CONVERT("3", "4", "5") SUM_CONVERT("6", "7", "8") SUM_CONVERT("9", "10", "11")
 #define NORMS_CONVERT                                                                                                  \
     NORM_CONVERT("12", "13") NORM_CONVERT("14", "15") NORM_CONVERT("16", "17") NORM_CONVERT("18", "19")
 #define TURNS_CONVERT TURN_CONVERT("20", "21", "22") TURN_CONVERT("23", "24", "25")
@@ -110,10 +116,11 @@ LOOP(sweep_bf16, LOADS_BF16 STORES_BF16)
 LOOP(swept_bf16, LOADS_BF16 SUMS_BF16 NORMS_BF16 TURNS_BF16 STORES_BF16)
 LOOP(copy_bf16, LOADS_BF16 PASSES_BF16)
 LOOP(page_bf16, LOADS_BF16 SUMS_BF16 NORMS_BF16 TURNS_BF16 PASSES_BF16)
+LOOP(sum_convert, SUMS_CONVERT)
 LOOP(norm_convert, NORMS_CONVERT)
-LOOP(all_convert, SUMS_BF16 NORMS_CONVERT TURNS_CONVERT)
-LOOP(swept_convert, LOADS_BF16 SUMS_BF16 NORMS_CONVERT TURNS_CONVERT STORES_BF16)
-LOOP(page_convert, LOADS_BF16 SUMS_BF16 NORMS_CONVERT TURNS_CONVERT PASSES_BF16)
+LOOP(all_convert, SUMS_CONVERT NORMS_CONVERT TURNS_CONVERT)
+LOOP(swept_convert, LOADS_BF16 SUMS_CONVERT NORMS_CONVERT TURNS_CONVERT STORES_BF16)
+LOOP(page_convert, LOADS_BF16 SUMS_CONVERT NORMS_CONVERT TURNS_CONVERT PASSES_BF16)
 LOOP(sum_f32, SUMS_F32)
 LOOP(norm_f32, NORMS_F32)
 LOOP(turn_f32, TURNS_F32)
@@ -132,7 +139,7 @@ typedef struct row {
 } row;
 static const row rows[] = {
     { "bf16", sum_bf16, norm_bf16, turn_bf16, all_bf16, sweep_bf16, swept_bf16, copy_bf16, page_bf16, 2 * CHANNELS },
-    { "bf16 by VCVTNE2PS2BF16", sum_bf16, norm_convert, turn_bf16, all_convert, sweep_bf16, swept_convert, copy_bf16,
+    { "bf16 by AVX512_BF16", sum_convert, norm_convert, turn_bf16, all_convert, sweep_bf16, swept_convert, copy_bf16,
       page_convert, 2 * CHANNELS },
     { "f32", sum_f32, norm_f32, turn_f32, all_f32, sweep_f32, swept_f32, copy_f32, page_f32, 4 * CHANNELS },
 };

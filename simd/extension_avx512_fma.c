@@ -33,7 +33,6 @@
 
 enum { GROUP = ROPEROT_NORM_HEADS, VECTOR = 32 };
 
-#define LEAST_X   ((127 - 24) << 7) /* as bf16 */
 #define LEAST_R   0x1p-16f
 #define LEAST_W   0x1p-16f
 #define LARGEST_W 0x1p56f
@@ -96,45 +95,21 @@ INLINE int row_is_tame(const float *cos, const float *sin, ptrdiff_t pairs)
     return are_tame(all, LEAST_C, LARGEST_C);
 }
 
-INLINE lanes_t weights_of(const void *weight, int32_t dtype, int unit_offset, ptrdiff_t c)
-{
-    const lanes_t one = lanes_set1(1.0f);
-    if (!weight) return one;
-    const lanes_t w = dtype == ROPEROT_F32   ? lanes_load_f32((const f32_t *)weight + c)
-                      : dtype == ROPEROT_F16 ? lanes_load_f16((const f16_t *)weight + c)
-                                             : lanes_load_bf16((const bf16_t *)weight + c);
-    return unit_offset ? lanes_add(one, w) : w;
-}
-
+/* In the order of channels that the norm takes, too, which other heads fall back to. */
 int roperot_turned_weights_bf16_avx512(float *out, const void *weight, int32_t dtype, int unit_offset,
                                        ptrdiff_t channels)
 {
     extremes all = no_extremes();
+    if (!roperot_kernels_avx512.heads.norm_weights[ROPEROT_FORMAT_bf16](out, weight, dtype, unit_offset, channels))
+        return 0;
     NO_UNROLL
-    for (ptrdiff_t c = 0; c < channels; c += 16) {
-        const lanes_t w = weights_of(weight, dtype, unit_offset, c);
-        add_to_extremes(&all, w);
-        add_zeros(&all, w);
-        lanes_store_f32(out + c, w);
-    }
-    NO_UNROLL
-    for (float *w = out; w < out + channels; w += VECTOR) {
-        const wide ordered = deinterleaved(load_wide(w));
-        lanes_store_f32(w, ordered.first);
-        lanes_store_f32(w + 16, ordered.second);
+    for (const float *w = out; w < out + channels; w += 16) {
+        add_to_extremes(&all, _mm512_loadu_ps(w));
+        add_zeros(&all, _mm512_loadu_ps(w));
     }
     return are_tame(all, LEAST_W, LARGEST_W);
 }
 
-/* In the highest bit of each number: whether all so far are LEAST_X or more. Adding to the magnitude carries into that
- * bit if it is, and turns the sign that is there. */
-typedef __m512i watch_t;
-INLINE watch_t start_watch(void) { return _mm512_set1_epi16(-1); }
-INLINE watch_t watch(watch_t so_far, __m512i x)
-{
-    const __m512i carried = _mm512_add_epi16(x, _mm512_set1_epi16((short)(0x8000 - LEAST_X)));
-    return _mm512_ternarylogic_epi32(so_far, carried, x, 0x60); /* so_far & (carried ^ x) */
-}
 INLINE int is_tame(watch_t so_far) { return _mm512_movepi16_mask(so_far) == 0xffffffffu; }
 
 /* ---- r ----------------------------------------------------------------------------------------------------------- */
@@ -163,14 +138,13 @@ INLINE __m512 fold_two(__m512 even, __m512 odd)
 }
 
 /* Four heads, each folded to four lanes, two of `even` and two of `odd`. */
-INLINE __m512 squares_of_four(const char *x, ptrdiff_t step1, ptrdiff_t step2, ptrdiff_t step3, ptrdiff_t bytes,
-                              watch_t *seen)
+INLINE __m512 squares_of_four(four_heads x, ptrdiff_t bytes, watch_t *seen)
 {
     __m512 e0 = _mm512_setzero_ps(), o0 = e0, e1 = e0, o1 = e0;
     NO_UNROLL
-    for (const char *const end = x + bytes; x < end; x += 16 * sizeof(bf16_t)) {
-        add_squares(x, x + step1, &e0, &o0, seen);
-        add_squares(x + step2, x + step3, &e1, &o1, seen);
+    for (ptrdiff_t at = 0; at < bytes; at += 16 * (ptrdiff_t)sizeof(bf16_t)) {
+        add_squares(x.a + at, x.b + at, &e0, &o0, seen);
+        add_squares(x.c + at, x.d + at, &e1, &o1, seen);
     }
     const __m512 a = fold_two(e0, o0), b = fold_two(e1, o1);
     return _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
@@ -185,21 +159,21 @@ INLINE __m256 fold_eight(__m512 a, __m512 b)
     return _mm256_set_m128(_mm_unpackhi_ps(x, y), _mm_unpacklo_ps(x, y));
 }
 
-/* Of up to eight heads; in place of missing ones, one that is there. */
-static NOINLINE void factors_of_group(roperot_norm_kept *f, const roperot_norm_of_heads *a, const char *x,
-                                      ptrdiff_t heads)
+static __m256 sums_by_fused_additions(const char *x, ptrdiff_t step, ptrdiff_t heads, ptrdiff_t bytes, watch_t *seen)
 {
-    const ptrdiff_t bytes = a->channels * (ptrdiff_t)sizeof(bf16_t), step = a->src_head;
-    watch_t seen = start_watch();
     __m512 four[2];
     NO_UNROLL
-    for (int i = 0; i < 2; i++, heads -= 4) {
-        const ptrdiff_t last = heads > 0 ? (heads - 1) * step : 0;
-        four[i] = squares_of_four(x, heads > 1 ? step : last, heads > 2 ? 2 * step : last, heads > 3 ? 3 * step : last,
-                                  bytes, &seen);
-        if (heads > 4) x += 4 * step;
-    }
-    const __m256 mean = _mm256_div_ps(fold_eight(four[0], four[1]), _mm256_set1_ps((float)a->channels));
+    for (int i = 0; i < 2; i++) four[i] = squares_of_four(four_of_group(x, step, heads, 4 * i), bytes, seen);
+    return fold_eight(four[0], four[1]);
+}
+
+/* Of up to eight heads. */
+static NOINLINE void factors_of_group(roperot_norm_kept *f, const roperot_norm_of_heads *a, const char *x,
+                                      ptrdiff_t heads, roperot_sums_of_group_fn *sums)
+{
+    watch_t seen = start_watch();
+    const __m256 sum = sums(x, a->src_head, heads, a->channels * (ptrdiff_t)sizeof(bf16_t), &seen);
+    const __m256 mean = _mm256_div_ps(sum, _mm256_set1_ps((float)a->channels));
     const __m256 root = _mm256_sqrt_ps(_mm256_add_ps(mean, _mm256_set1_ps(a->epsilon)));
     const __m256 r = _mm256_div_ps(_mm256_set1_ps(1.0f), root);
     _mm256_storeu_ps(f->r, r);
@@ -237,7 +211,8 @@ INLINE void norm_any_group(const heads_of_norm *g)
 
 /* The factors r of the next group, or of the next call's first one, are made before this group is stored, so that their
  * divisions are done when they are needed. */
-void roperot_turned_norm_bf16_avx512(const roperot_norm_of_heads *a, roperot_turned_strip_fn *strip)
+void roperot_turned_norm_bf16_avx512(const roperot_norm_of_heads *a, roperot_sums_of_group_fn *sums,
+                                     roperot_turned_strip_fn *strip)
 {
     const int is_row_tame = row_is_tame(a->cos, a->sin, a->pairs);
     heads_of_norm group = { a, a->src, a->dst, 0, NULL };
@@ -246,11 +221,11 @@ void roperot_turned_norm_bf16_avx512(const roperot_norm_of_heads *a, roperot_tur
     if (norm_is_begun(a))
         f[0] = *a->kept;
     else
-        factors_of_group(&f[0], a, a->src, a->heads);
+        factors_of_group(&f[0], a, a->src, a->heads, sums);
     for (ptrdiff_t left = a->heads; left > 0; left -= GROUP, now = !now) {
         const char *const behind = group.src + GROUP * a->src_head, *const next = left > GROUP ? behind : a->next;
         group.heads = left < GROUP ? left : GROUP;
-        if (next) factors_of_group(&f[!now], a, next, left > GROUP ? left - GROUP : a->next_heads);
+        if (next) factors_of_group(&f[!now], a, next, left > GROUP ? left - GROUP : a->next_heads, sums);
         group.r = f[now].r;
         if (a->pairs && is_row_tame && f[now].is_tame)
             for (ptrdiff_t j = 0; j < a->pairs; j += 2 * VECTOR) strip(&group, j);
@@ -294,7 +269,7 @@ INLINE wide ordered_row(wide x) { return deinterleaved(x); }
 
 static void turned_norm_bf16_avx512_fma(const roperot_norm_of_heads *a)
 {
-    roperot_turned_norm_bf16_avx512(a, turned_strip_bf16_avx512_fma);
+    roperot_turned_norm_bf16_avx512(a, sums_by_fused_additions, turned_strip_bf16_avx512_fma);
 }
 
 const roperot_head_extension roperot_extension_avx512_fma = {

@@ -283,7 +283,7 @@ static void norm_lines(part *p, const float *weight, int in_place)
     for (int32_t k = p->begin; k < p->end; k++) {
         n.dst = target_of(p, k);
         n.src = in_place ? n.dst : source_of(p, k);
-        n.next = k + 1 == p->end ? NULL : in_place ? target_of(p, k + 1) : source_of(p, k + 1);
+        n.next = p->turns && k + 1 < p->end ? source_of(p, k + 1) : NULL;
         n.next_heads = n.heads;
         if (p->turns) set_row(&n, t, &p->l->lines->rows[k]);
         if (n.dst) norm_heads(p, &n);

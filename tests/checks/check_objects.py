@@ -20,7 +20,7 @@ REGISTERS = [
 ]
 # The recipe rounds every product: these round only the sum. The compiler must not make them, nor may intrinsics.
 FUSED = re.compile(
-    r"\t(vfn?m(add|sub|addsub|subadd)[0-9a-z]*|"  # x86
+    r"\t(vfn?m(add|sub|addsub|subadd)[0-9a-z]*|vdpbf16ps|"  # x86
     r"fn?m(add|sub)|fn?ml[as]|fn?mad|fn?msb|"  # AArch64: scalar, NEON, SVE
     r"vfn?m(acc|sac|add|sub)\.v.|fn?m(add|sub)\.[sd])\s"  # RISC-V
 )
@@ -30,6 +30,7 @@ FUSED = re.compile(
 EXACT = [
     (re.compile(r"extension_avx512_fma"), re.compile(""), re.compile(r"vfmadd231ps (%zmm\d+),\1,")),
     (re.compile(r"extension_avx512_fma"), re.compile("^turned_strip"), re.compile(r"vfmadd(132|213|231)ps ")),
+    (re.compile(r"extension_avx512_bf16"), re.compile("^sums_by_dot_products$"), re.compile(r"vdpbf16ps (%zmm\d+),\1,")),
 ]
 FORBIDDEN = set("printf vprintf fprintf vfprintf puts putchar putc fputs fputc fwrite perror write stdout stderr "
                 "__printf_chk __fprintf_chk __vfprintf_chk exit _exit _Exit quick_exit abort raise signal "

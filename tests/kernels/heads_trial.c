@@ -188,19 +188,46 @@ static const char *judge_scale(const trial *t, int dtype, scale_choice k)
 
 /* ---- norm into the same dtype ------------------------------------------------------------------------------------ */
 
+/* r of head h, as the recipe makes it. */
+static float factor_wanted(const trial *t, const roperot_norm_of_heads *n, int dtype, ptrdiff_t h)
+{
+    const unsigned char *const head = (const unsigned char *)n->src + h * n->src_head;
+    float terms[MOST_CHANNELS];
+    for (ptrdiff_t c = 0; c < t->channels; c++) {
+        const float x = value_of(dtype, head + c * element_bytes(dtype));
+        terms[c] = x * x;
+    }
+    return 1.0f / sqrtf(reference_sum(terms, t->channels) / (float)t->channels + n->epsilon);
+}
+
+/* A first head whose sum is that of one lane: after about 1 it adds half a unit in the last place and then 1 1/8, again
+ * and again, which gives another sum than 1 1/8 and then 1/2. Weights of f32 put the products half-way between two
+ * numbers of a 16-bit dtype, or next to that, so that the last bit of r decides how they are rounded. */
+static void sharpen(const trial *t, const roperot_norm_of_heads *n, int dtype, unsigned char *head, float *weight,
+                    unsigned char *given)
+{
+    const ptrdiff_t size = element_bytes(dtype), lane = (ptrdiff_t)random_below(16);
+    for (ptrdiff_t c = 0; c < t->channels; c++) {
+        const ptrdiff_t i = c / 16;
+        const double added = i == 0 ? 1 + random_below(50) / 128.0 : i == 1 ? 0x1p-24 : i % 2 ? 0x1.8p-12 : 0x1p-12;
+        format_store(dtype, head + c * size, oracle_round(dtype, c % 16 == lane ? added : 0x1p-24));
+    }
+    const float r = factor_wanted(t, n, dtype, 0), step = dtype == ROPEROT_BF16 ? 0x1p-8f : 0x1p-11f;
+    for (ptrdiff_t c = 0; c < t->channels; c++) {
+        const float first = value_of(dtype, head + c * size) * r;
+        weight[c] = (1.0f + step * (float)(1 + 2 * random_below(64))) / first;
+        format_store(ROPEROT_F32, given + c * (ptrdiff_t)sizeof(float), format_bits(weight[c]));
+    }
+}
+
 static void norm_wanted(const trial *t, const roperot_norm_of_heads *n, int dtype, const float *weight,
                         unsigned char *dst)
 {
     const ptrdiff_t size = element_bytes(dtype);
-    float x[MOST_CHANNELS], terms[MOST_CHANNELS];
     for (ptrdiff_t h = 0; h < n->heads; h++) {
+        const float r = factor_wanted(t, n, dtype, h);
         for (ptrdiff_t c = 0; c < t->channels; c++) {
-            x[c] = value_of(dtype, (const unsigned char *)n->src + h * n->src_head + c * size);
-            terms[c] = x[c] * x[c];
-        }
-        const float r = 1.0f / sqrtf(reference_sum(terms, t->channels) / (float)t->channels + n->epsilon);
-        for (ptrdiff_t c = 0; c < t->channels; c++) {
-            const float first = x[c] * r;
+            const float first = value_of(dtype, (const unsigned char *)n->src + h * n->src_head + c * size) * r;
             const float y = (n->rounding == ROPEROT_NORM_ROUND_TWICE ? rounded(dtype, first) : first) * weight[c];
             format_store(dtype, dst + h * n->dst_head + c * size, oracle_round(dtype, (double)y));
         }
@@ -357,7 +384,6 @@ static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype
                                    const roperot_turned_norm *kernel)
 {
     const int is_extension = kernel->norm != few->kernels->norm[dtype - 1];
-    const int is_small = is_extension && random_below(2);
     static _Alignas(64) float kept[MOST_CHANNELS];
     static unsigned char given[4 * MOST_CHANNELS];
     static float weight[MOST_CHANNELS];
@@ -368,6 +394,8 @@ static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype
                       random_below(2) ? VALUES_NORMAL : few->values,
                       few->end };
     const int has_weight = random_below(4) != 0, offset = has_weight && random_below(2);
+    const int can_be_sharp = weight_dtype == ROPEROT_F32 && dtype != ROPEROT_F32 && has_weight && !offset;
+    const int is_sharp = can_be_sharp && random_below(2), is_small = is_extension && !is_sharp && random_below(2);
     guard_buffer src = source_heads(&t, dtype), got = open_heads(&t, dtype), want = open_heads(&t, dtype);
     const char *wrong = NULL;
     memcpy(want.data, got.data, got.bytes);
@@ -375,7 +403,7 @@ static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype
         unsigned char *const w = given + c * element_bytes(weight_dtype);
         format_store(weight_dtype, w, values_number(VALUES_NORMAL, weight_dtype));
     }
-    if (is_extension) find_limits(&t, dtype, &src, weight_dtype, given, is_small);
+    if (is_extension && !is_sharp) find_limits(&t, dtype, &src, weight_dtype, given, is_small);
     for (ptrdiff_t c = 0; c < t.channels; c++) {
         const unsigned char *const w = given + c * element_bytes(weight_dtype);
         weight[c] = !has_weight ? 1.0f : offset ? 1.0f + value_of(weight_dtype, w) : value_of(weight_dtype, w);
@@ -390,6 +418,7 @@ static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype
                                 .epsilon = random_below(3) ? 1e-6f : 0.0f,
                                 .rounding = rounding,
                                 .ahead = random_below(2) ? 4096 : 0 };
+    if (is_sharp) sharpen(&t, &n, dtype, src.data, weight, given);
     choose_pairs(&t, kernel, is_small, &n);
     norm_wanted(&t, &n, dtype, weight, want.data);
     turn_wanted(&n, dtype, want.data);
