@@ -89,22 +89,6 @@ typedef struct heads_of_norm {
     const float *r;
 } heads_of_norm;
 
-/* Whether the call before has made r of the heads that this one begins with. */
-INLINE int norm_is_begun(const roperot_norm_of_heads *a)
-{
-    const roperot_norm_kept *const k = a->kept;
-    return k && k->src == a->src && (k->heads >= ROPEROT_NORM_HEADS || k->heads >= a->heads);
-}
-
-/* f: of the heads that the next call may begin with; anything if there are none. */
-INLINE void norm_keep(const roperot_norm_of_heads *a, const roperot_norm_kept *f)
-{
-    if (!a->kept) return;
-    if (a->next) *a->kept = *f;
-    a->kept->src = a->next;
-    a->kept->heads = a->next_heads;
-}
-
 /* Half-split and interleaved as numbers, so that a body can ask which of the two a token is. */
 #define PAIRING_half        1
 #define PAIRING_interleaved 2

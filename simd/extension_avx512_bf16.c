@@ -26,7 +26,7 @@ INLINE __m512 add_squares(__m512 sum, const char *x, watch_t *seen)
     return _mm512_dpbf16_ps(sum, pairs, pairs);
 }
 
-/* Two heads from 16 lanes to 8 each. */
+/* Two heads from 16 lanes to 8 each. (Sums by fused additions lie otherwise, and fold otherwise.) */
 INLINE __m512 fold_two(__m512 a, __m512 b)
 {
     return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));

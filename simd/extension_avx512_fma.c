@@ -209,6 +209,22 @@ INLINE void norm_any_group(const heads_of_norm *g)
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
 
+/* Whether the call before has made r of the heads that this one begins with. */
+INLINE int is_begun(const roperot_norm_of_heads *a)
+{
+    const roperot_norm_kept *const k = a->kept;
+    return k && k->src == a->src && (k->heads >= ROPEROT_NORM_HEADS || k->heads >= a->heads);
+}
+
+/* f: of the heads that the next call may begin with; anything if there are none. */
+INLINE void keep(const roperot_norm_of_heads *a, const roperot_norm_kept *f)
+{
+    if (!a->kept) return;
+    if (a->next) *a->kept = *f;
+    a->kept->src = a->next;
+    a->kept->heads = a->next_heads;
+}
+
 /* The factors r of the next group, or of the next call's first one, are made before this group is stored, so that their
  * divisions are done when they are needed. */
 void roperot_turned_norm_bf16_avx512(const roperot_norm_of_heads *a, roperot_sums_of_group_fn *sums,
@@ -218,7 +234,7 @@ void roperot_turned_norm_bf16_avx512(const roperot_norm_of_heads *a, roperot_sum
     heads_of_norm group = { a, a->src, a->dst, 0, NULL };
     roperot_norm_kept f[2];
     int now = 0;
-    if (norm_is_begun(a))
+    if (is_begun(a))
         f[0] = *a->kept;
     else
         factors_of_group(&f[0], a, a->src, a->heads, sums);
@@ -234,7 +250,7 @@ void roperot_turned_norm_bf16_avx512(const roperot_norm_of_heads *a, roperot_sum
         group.src = behind;
         group.dst += GROUP * a->dst_head;
     }
-    norm_keep(a, &f[now]);
+    keep(a, &f[now]);
 }
 
 /* ---- the strip --------------------------------------------------------------------------------------------------- */

@@ -290,7 +290,7 @@ static void norm_lines(part *p, const float *weight, int in_place)
     }
 }
 
-/* Some lines at a time, which are in the first-level cache when they are rotated. */
+/* Some lines at a time, which are in the first-level cache when they are rotated; all where one kernel does both. */
 static void norm_near(part *p, const float *weight)
 {
     const roperot_task *const t = p->l->task;

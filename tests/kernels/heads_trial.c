@@ -379,6 +379,18 @@ static void norm_in_calls(roperot_norm_fn *norm, const roperot_norm_of_heads *wh
     norm_some(norm, n, n.heads, omitted);
 }
 
+static const char *first_difference(const trial *t, int dtype, int rounding, const unsigned char *got,
+                                    const unsigned char *want)
+{
+    for (ptrdiff_t i = 0; i < t->heads * t->channels; i++) {
+        const ptrdiff_t at = i / t->channels * head_step(t, dtype) + i % t->channels * element_bytes(dtype);
+        if (!format_same(dtype, format_load(dtype, got + at), format_load(dtype, want + at)))
+            return fail(t, "norm of %s, rounding %d, head %td, channel %td", format_name(dtype), rounding,
+                        i / t->channels, i % t->channels);
+    }
+    return NULL;
+}
+
 /* More heads than a kernel takes at once; out of place, then in place. */
 static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype, int rounding,
                                    const roperot_turned_norm *kernel)
@@ -432,12 +444,7 @@ static const char *judge_norm_same(const trial *few, int dtype, int weight_dtype
             norm_in_calls(kernel->norm, &n);
         else
             kernel->norm(&n);
-        for (ptrdiff_t i = 0; i < t.heads * t.channels && !wrong; i++) {
-            const ptrdiff_t at = i / t.channels * head_step(&t, dtype) + i % t.channels * element_bytes(dtype);
-            if (!format_same(dtype, format_load(dtype, got.data + at), format_load(dtype, want.data + at)))
-                wrong = fail(&t, "norm of %s, rounding %d, head %td, channel %td", format_name(dtype), rounding,
-                             i / t.channels, i % t.channels);
-        }
+        wrong = first_difference(&t, dtype, rounding, got.data, want.data);
         if (!wrong && !guard_buffer_intact(&got)) wrong = fail(&t, "norm: a canary was overwritten");
     }
     guard_buffer_close(&src);
